@@ -26,7 +26,7 @@ stress: $(BIN)/ready
 # elements of every array of the real workloads, 20 000 points against mpmath: two hours, each night.
 check: $(BIN)/ready
 	GRADPROOF_DRAWS=1000 GRADPROOF_SWEEP=20000 GRADPROOF_GRAPHS=1000 GRADPROOF_PLANTS=4 $(BIN)/pytest -n 2 tests/verify/test_no_false_alarms.py tests/verify/test_planted_faults.py \
-	  tests/engine/test_compiled.py tests/verify/numbers/test_value_sweep.py tests/verify/numbers/test_vouched.py tests/plugins/test_range_ends.py tests/verify/test_derived_verdicts.py \
+	  tests/engine/test_compiled.py tests/verify/numbers/test_value_sweep.py tests/verify/runs/test_vouched.py tests/plugins/test_range_ends.py tests/verify/test_derived_verdicts.py \
 	  tests/verify/test_random_graphs.py tests/verify/test_planted_at_size.py tests/verify/test_real_data.py
 
 # A hundred thousand fuzzed requests of every call: a quarter of an hour.

@@ -1,9 +1,9 @@
-"""What verdicts say and cost at the size of real data, beside the gradient: ``python -m benchmarks.verdicts --real``.
+"""Words and cost of verdicts at the size of real data, beside the gradient: ``python -m benchmarks.verdicts --real``.
 
-For each workload in float64 and float32: the words on its gradients; the time of the gradient; and how many times that a
-check takes. ``first``: proofs still to be made. ``here``: in this process, proofs known, as for any graph that comes again.
-``workers``: the same in processes that can be killed. ``call``: a call of a client to a server of its own that asks for
-everything, and one that asks for values, both times that of a call that asks for no checks.
+A row is a workload in float64 or float32: the words on its gradients, the time of the gradient, and the time of checks as a
+multiple of it. ``first``: with proofs still to be made. ``here``: in this process with proofs known, as for each graph that
+comes again. ``workers``: as ``here``, in processes that can be killed. ``call`` and ``values``: calls of a client to its
+own server with the levels *everything* and *values*, as multiples of a call without checks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gradproof.client import Client, GraphBuilder, connect
 from gradproof.engine.engine import Engine, Run
 from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
-from gradproof.engine.verify.processes.workers import Workers
+from gradproof.engine.verify.processes import Workers
 from gradproof.engine.verify.verdict import GradientVerdict
 from gradproof.engine.verify.verdict.summary import ORDER
 from gradproof.engine.verify.verifier import Proofs, Verifier
@@ -32,15 +32,15 @@ from gradproof.plugins import BUILTIN
 
 BUDGET = 5.0
 ROUNDS = 5
-LONG = 2.0  # seconds, after which nothing is measured more often
+LONG = 2.0  # seconds; longer checks are measured once
 DTYPES = ("float64", "float32")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Row:
-    """Words by their number, the reason of the weakest, seconds for the gradient, and ratios to it (``call``, ``values``:
-    to a call without checks)."""
+    """A line of the table: counted words, the reason of the weakest, seconds of the gradient, and ratios to it (``call``
+    and ``values``: to a call without checks)."""
 
     name: str
     dtype: str
@@ -67,7 +67,7 @@ def job_of(workload: Workload) -> Job:
 
 
 def run_of(engine: Engine, job: Job) -> Run:
-    """The job, run to its end."""
+    """Run a job to its end."""
     events = engine.differentiate(job)
     while True:
         try:
@@ -78,14 +78,14 @@ def run_of(engine: Engine, job: Job) -> Run:
 
 
 def builder_of(workload: Workload) -> GraphBuilder:
-    """The same graph as a client sends it."""
+    """Build the graph of a workload as a client sends it."""
     builder, refs = GraphBuilder(), {}
     for leaf, value in zip(workload.graph.leaves, workload.values, strict=True):
         refs[leaf.name] = builder.leaf(leaf.name, value, requires_grad=leaf.requires_grad)
     for node in workload.graph.nodes:
         inputs = [refs[name] for name in node.inputs]
-        made = builder.apply_multiple(node.op, *inputs, names=node.outputs, **node.attributes)
-        refs.update(zip(node.outputs, made, strict=True))
+        outputs = builder.apply_multiple(node.op, *inputs, names=node.outputs, **node.attributes)
+        refs.update(zip(node.outputs, outputs, strict=True))
     for output in workload.graph.outputs:
         builder.output(refs[output])
     return builder
@@ -97,29 +97,29 @@ def timed(function: Callable[[], T]) -> tuple[T, float]:
     return result, time.perf_counter() - started
 
 
-def ratio(check: Callable[[], Any], beside: Callable[[], Any]) -> tuple[float, float]:
-    """How many times as long as the other one a check takes, and the seconds of the other: medians over rounds in turn,
-    after one that is not counted. A check that is long is measured once."""
-    beside()
+def ratio(check: Callable[[], Any], reference: Callable[[], Any]) -> tuple[float, float]:
+    """Duration of ``check`` as a multiple of that of ``reference``, and seconds of ``reference``: medians over alternating
+    rounds, after a warm-up. A check longer than ``LONG`` is measured once."""
+    reference()
     _, once = timed(check)
     ratios, seconds = [], []
     for _ in range(ROUNDS):
-        own = min(timed(beside)[1] for _ in range(3))
-        ratios.append((once if once > LONG else timed(check)[1]) / own)
-        seconds.append(own)
+        reference_seconds = min(timed(reference)[1] for _ in range(3))
+        ratios.append((once if once > LONG else timed(check)[1]) / reference_seconds)
+        seconds.append(reference_seconds)
     return statistics.median(ratios), statistics.median(seconds)
 
 
 def words(verdicts: Sequence[GradientVerdict]) -> tuple[str, str]:
-    """The words with their numbers, and the reason of the weakest."""
-    counted = Counter(str(one.summary) for one in verdicts)
-    weakest = min(verdicts, key=lambda one: ORDER.index(one.summary))
+    """Count the summaries as text, and give the reason of the weakest."""
+    counted = Counter(str(verdict.summary) for verdict in verdicts)
+    weakest = min(verdicts, key=lambda verdict: ORDER.index(verdict.summary))
     reason = "" if weakest.summary is ORDER[-1] else f"{weakest.name}: {weakest.reason}"
     return ", ".join(f"{count} {word}" for word, count in counted.items()), reason
 
 
 class Measured:
-    """Everything that rows are measured with: an engine, checks here and in workers, a client of a server of its own."""
+    """Measures rows: with an engine, checks in this process and in workers, and a client of its own server."""
 
     def __init__(self, registry: Registry, proofs: Callable[[Registry], Proofs], workers: Workers, client: Client) -> None:
         self.registry = registry
@@ -134,7 +134,7 @@ class Measured:
         anew = Verifier(self.registry, self.proofs(self.registry))
         _, first = timed(lambda: list(anew.check(run, budget=60.0)))
         list(self.here.check(run, budget=60.0))
-        said, reason = words(list(self.there.check(run, budget=BUDGET)))
+        summary, reason = words(list(self.there.check(run, budget=BUDGET)))
         (here, gradient), (workers, _) = (
             ratio(lambda: list(verifier.check(run, budget=BUDGET)), lambda: run_of(self.engine, job))  # noqa: B023 - called at once
             for verifier in (self.here, self.there)
@@ -146,11 +146,11 @@ class Measured:
             )
             for level in ("everything", "values")
         )
-        return Row(name, dtype, said, reason, gradient, first / gradient, here, workers, call, values)
+        return Row(name, dtype, summary, reason, gradient, first / gradient, here, workers, call, values)
 
 
-def report(proofs: Callable[[Registry], Proofs], only: str = "") -> list[Row]:
-    """Print a row for each workload whose name has ``only`` in it, and the reasons of those not verified."""
+def report(proofs: Callable[[Registry], Proofs], part: str = "") -> list[Row]:
+    """Print a row for each workload whose name contains ``part``, and the reasons of gradients that are not verified."""
     registry = build_registry(BUILTIN)
     workers, rows = Workers([plugin.source for plugin in registry.plugins]), []
     try:
@@ -159,12 +159,12 @@ def report(proofs: Callable[[Registry], Proofs], only: str = "") -> list[Row]:
             measured = Measured(registry, proofs, workers, client)
             print(HEAD)
             for name, make in REAL.items():
-                for dtype in DTYPES if only in name else ():
+                for dtype in DTYPES if part in name else ():
                     rows.append(measured.row(name, dtype, make(np.dtype(dtype))))
                     print(rows[-1].text(), flush=True)
     finally:
         workers.close()
-    print("\nWhat is not verified:")
+    print("\nNot verified:")
     for row in rows:
         if row.reason:
             print(f"{row.name}, {row.dtype}: {row.reason}")

@@ -1,7 +1,7 @@
-"""Workloads written by hand: forward and gradient in NumPy, with every array made beforehand.
+"""Workloads written by hand: forward and gradient in NumPy, with every array allocated beforehand.
 
-What an engineer with an afternoon writes. Where a derivative has a cheap form and one that keeps its digits (1 - tanh²
-beside 1 / cosh²), this takes the cheap one, as such code does.
+The code stands for an afternoon of an engineer. Where a derivative has a cheap form and an accurate form (1 - tanh² and
+1 / cosh²), the cheap form is used, as such code does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Run = Callable[[], tuple[Any, tuple[Any, ...]]]
 
 
 def written(workload: Workload) -> Run | None:
-    """The hand-written run of a workload that has one."""
+    """The hand-written run of a workload; None if there is none."""
     ops = [node.op for node in workload.graph.nodes]
     values = workload.values
     if ops[:3] == ["multiply", "tanh", "add"]:
@@ -84,18 +84,18 @@ def _elementwise(x: Array, y: Array, z: Array) -> Run:
 
 def _chain(*matrices: Array) -> Run:
     forward = [matrices[0], *(np.empty_like(m) for m in matrices[1:])]
-    one, other = np.empty_like(matrices[0]), np.empty_like(matrices[0])
+    buffer, second_buffer = np.empty_like(matrices[0]), np.empty_like(matrices[0])
     gradients = [np.empty_like(m) for m in matrices]
     ones = np.ones_like(matrices[0])
 
     def run() -> tuple[Any, tuple[Any, ...]]:
         for k in range(1, len(matrices)):
             np.matmul(forward[k - 1], matrices[k], forward[k])
-        g, spare = ones, one
+        g, spare = ones, buffer
         for k in range(len(matrices) - 1, 0, -1):
             np.matmul(forward[k - 1].T, g, gradients[k])
             np.matmul(g, matrices[k].T, spare if k > 1 else gradients[0])
-            g, spare = spare, other if spare is one else one
+            g, spare = spare, second_buffer if spare is buffer else buffer
         return np.add.reduce(forward[-1], None), tuple(gradients)
 
     return run
@@ -137,7 +137,7 @@ def _perceptron(values: tuple[Array, ...]) -> Run:
     weights, biases = rest[::2], rest[1::2]
     batch, last = len(x), len(weights) - 1
     h = [np.empty((batch, w.shape[1])) for w in weights]
-    g, slope = [np.empty_like(one) for one in h], [np.empty_like(one) for one in h]
+    g, slope = [np.empty_like(array) for array in h], [np.empty_like(array) for array in h]
     dw, db = [np.empty_like(w) for w in weights], [np.empty_like(b) for b in biases]
     top, total = np.empty((batch, 1)), np.empty((batch, 1))
 
@@ -159,7 +159,7 @@ def _perceptron(values: tuple[Array, ...]) -> Run:
                 np.multiply(g[k], np.subtract(1, np.square(h[k], slope[k]), slope[k]), g[k])
             np.matmul((h[k - 1] if k else x).T, g[k], dw[k])
             np.add.reduce(g[k], 0, out=db[k])
-        return value, tuple(one for pair in zip(dw, db, strict=True) for one in pair)
+        return value, tuple(array for pair in zip(dw, db, strict=True) for array in pair)
 
     return run
 
@@ -176,7 +176,7 @@ def _lstm(values: tuple[Array, ...]) -> Run:
     def gates(block: Array) -> list[Array]:
         return [block[:, k * n : (k + 1) * n] for k in range(4)]
 
-    parts, slopes = [gates(one) for one in z], gates(dz)
+    parts, slopes = [gates(block) for block in z], gates(dz)
 
     def run() -> tuple[Any, tuple[Any, ...]]:
         before, cell = h0, c0

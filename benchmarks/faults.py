@@ -1,7 +1,7 @@
-"""What central differences catch of the planted faults, beside what Gradproof does. ``python -m benchmarks.faults``
+"""Planted faults caught by central differences, beside those caught by Gradproof. ``python -m benchmarks.faults``
 
-The checker of differences is as torch's gradcheck is: central, in float64, eps 1e-6, atol 1e-5, rtol 1e-3, against what the
-op's rule gives, at the inputs that show each fault.
+The checker of differences follows torch.autograd.gradcheck: central differences in float64, eps 1e-6, atol 1e-5, rtol 1e-3,
+compared with the op's rule at the inputs that show each fault.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ EPSILON, ABSOLUTE, RELATIVE = 1e-6, 1e-5, 1e-3
 
 
 def differences_agree(op: Op, registry: Registry, name: str, fault: Fault) -> bool:
-    """Whether central differences of the forward agree with the gradients of one run. Raises GradproofError."""
+    """True if central differences of the forward agree with the gradients of a run. Raises GradproofError."""
     job = job_of(fault, registry, name)
     run = finish(Engine(registry), job)
     seeds = dict(job.seeds)
     arrays = [np.array(x) for x in arrays_of(fault)]
-    found = op.inference([spec_of(x) for x in arrays], fault.attributes)
+    inference = op.inference([spec_of(x) for x in arrays], fault.attributes)
     for k, x in enumerate(arrays):
         if not is_differentiable(x.dtype):
             continue
@@ -43,24 +43,24 @@ def differences_agree(op: Op, registry: Registry, name: str, fault: Fault) -> bo
             for step in (EPSILON, -EPSILON):
                 moved = [a.copy() for a in arrays]
                 moved[k][index] += step
-                sides.append(_weighted(op, moved, found, list(seeds.values())))
+                sides.append(_weighted(op, moved, inference, list(seeds.values())))
             slope = (sides[0] - sides[1]) / (2 * EPSILON)
             if not abs(slope - gradient[index]) <= ABSOLUTE + RELATIVE * abs(slope):
                 return False
     return True
 
 
-def _weighted(op: Op, arrays: Sequence[Any], found: Any, seeds: Sequence[Any]) -> float:
-    wanted = found.inputs or [spec_of(a) for a in arrays]
-    given = [np.broadcast_to(a, spec.shape).astype(spec.dtype) for a, spec in zip(arrays, wanted, strict=True)]
+def _weighted(op: Op, arrays: Sequence[Any], inference: Any, seeds: Sequence[Any]) -> float:
+    specs = inference.inputs or [spec_of(a) for a in arrays]
+    inputs = [np.broadcast_to(a, spec.shape).astype(spec.dtype) for a, spec in zip(arrays, specs, strict=True)]
     with np.errstate(all="ignore"):
-        result = op.forward(*given, **found.attributes)
+        result = op.forward(*inputs, **inference.attributes)
     outputs = result if isinstance(result, tuple) else (result,)
     return float(sum(np.sum(np.asarray(y, np.float64) * g) for y, g in zip(outputs, seeds, strict=True)))
 
 
 def differences_catch(fault: Fault, fields: Any = None) -> bool:
-    """Whether the checker of differences says that something is wrong."""
+    """True if the checker of differences reports a fault."""
     op = planted(fault, fields)
     registry = registry_with(op)
     if registry.refused:

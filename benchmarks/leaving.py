@@ -1,10 +1,9 @@
-"""Leaving: how long the processes of a server go on working for a client that has cancelled, or whose time is over.
+"""Work of a server after its client left: how long its processes go on after a cancellation or a deadline.
 
     python -m benchmarks.leaving [PART OF A NAME ...]
 
-Each kind of call is made with something heavy, and left at several moments. CPU time is read from the kernel for all
-processes of the server: what they use later than a tenth of a second after the client left is waste, and is to be next to
-nothing.
+Each kind of call is made with a heavy request, and left at several moments. CPU time is read from the kernel for all
+processes of the server. Time used later than a tenth of a second after the client left is waste; the goal is next to none.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from gradproof.server.supervision.embedded import EmbeddedServer
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2, op_service_pb2_grpc
 
-ALLOWED = 0.1  # seconds, after which nothing is to be at work
+ALLOWED = 0.1  # seconds in which work may go on
 MOMENTS = (0.02, 0.1, 0.3, 0.8, 2.0)  # seconds after which a call is left
-QUIET = 0.15  # seconds in which next to nothing is done: it is over
+QUIET = 0.15  # seconds without work, after which the server counts as at rest
 MOST = 0.004  # seconds of CPU time in `QUIET` of a server at rest
 PATIENCE = 20.0  # seconds
 
 
 class Meter:
-    """Reads the CPU time of a server with all its processes, those included that have ended since."""
+    """CPU time of a server and all its processes, ended processes included."""
 
     def __init__(self, root: int) -> None:
         self._processes = Processes(root)
@@ -51,7 +50,7 @@ class Meter:
         return sum(self._seen.values()) / 1e9
 
     def rest(self) -> tuple[float, float]:
-        """Waits until the server is at rest: seconds until then, and of CPU time in them; both later than `ALLOWED`."""
+        """Wait until the server is at rest. Returns wall and CPU seconds until then, both counted after `ALLOWED`."""
         started = time.monotonic()
         time.sleep(ALLOWED)
         first = last = self.seconds()
@@ -65,7 +64,7 @@ class Meter:
         return changed - busy, last - first
 
 
-# what is asked for
+# requests
 
 
 def chain(count: int, value: Any, ops: tuple[str, ...] = ("sin", "tanh", "exp", "negative")) -> graph_pb2.Graph:
@@ -78,14 +77,14 @@ def chain(count: int, value: Any, ops: tuple[str, ...] = ("sin", "tanh", "exp", 
 
 
 def wide(count: int) -> graph_pb2.Graph:
-    """As many leaves and outputs as nodes."""
+    """A graph with as many leaves and outputs as nodes."""
     leaves = [leaf(f"x{k}", np.asarray(0.5 + k)) for k in range(count)]
     nodes = [graph_pb2.Node(op="sin", inputs=[f"x{k}"], outputs=[f"y{k}"]) for k in range(count)]
     return graph_pb2.Graph(leaves=leaves, nodes=nodes, outputs=[f"y{k}" for k in range(count)])
 
 
 def faulty(count: int) -> graph_pb2.Graph:
-    """Nothing fits."""
+    """A graph in which no shapes fit."""
     nodes = [graph_pb2.Node(op="no_op", inputs=[f"n{k}"], outputs=[f"y{k}"]) for k in range(count)]
     return graph_pb2.Graph(leaves=[leaf("x", np.asarray(1.0))], nodes=nodes, outputs=[f"z{k}" for k in range(count // 2)])
 
@@ -109,7 +108,7 @@ def all_values(count: int) -> list[str]:
 
 @dataclass
 class Stubs:
-    """What calls are made by."""
+    """Stubs of both services."""
 
     autodiff: Any
     ops: Any
@@ -123,8 +122,8 @@ def unary(name: str, message: Any) -> Start:
 
 
 def stream(message: pb.DifferentiateRequest) -> Start:
-    asked = pb.StreamingDifferentiateRequest(request=message)
-    return lambda stubs, timeout: stubs.autodiff.StreamingDifferentiate(asked, timeout=timeout)
+    streaming = pb.StreamingDifferentiateRequest(request=message)
+    return lambda stubs, timeout: stubs.autodiff.StreamingDifferentiate(streaming, timeout=timeout)
 
 
 def session(message: pb.DifferentiateRequest) -> Start:
@@ -143,7 +142,7 @@ def of_ops(name: str, message: Any) -> Start:
 
 
 def cases() -> Iterator[tuple[str, Start]]:
-    """Kinds of calls with what is heavy for them."""
+    """Kinds of calls, each with heavy requests."""
     everything, values = pb.VERIFY_LEVEL_EVERYTHING, pb.VERIFY_LEVEL_VALUES
     long, arrays = chain(95_000, 0.5), chain(400, np.linspace(0.1, 0.9, 1 << 18))
     yield "Infer, 95,000 nodes", unary("Infer", pb.InferRequest(graph=long))
@@ -192,7 +191,7 @@ def server() -> Iterator[tuple[Stubs, Meter]]:
 
 
 def leave(stubs: Stubs, start: Start, moment: float, by_deadline: bool) -> str:
-    """Make a call, and leave it after ``moment`` seconds: the status with which it ended before that, or nothing."""
+    """Make a call, and leave it after ``moment`` seconds. Returns its status if it ended before, else an empty text."""
     call = start(stubs, moment if by_deadline else None)
     time.sleep(moment)
     if not call.is_active() and call.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -201,23 +200,23 @@ def leave(stubs: Stubs, start: Start, moment: float, by_deadline: bool) -> str:
     return ""
 
 
-def main(wanted: Iterable[str]) -> None:
-    wanted = [word.lower() for word in wanted]
+def main(words: Iterable[str]) -> None:
+    words = [word.lower() for word in words]
     worst = 0.0
     with server() as (stubs, meter):
         stubs.ops.GetOp(op_service_pb2.GetOpRequest(name="sin"))
         meter.rest()
         for name, start in cases():
-            if wanted and not any(word in name.lower() for word in wanted):
+            if words and not any(word in name.lower() for word in words):
                 continue
             for by_deadline in (False, True):
-                found = []
+                cells = []
                 for moment in MOMENTS:
                     ended = leave(stubs, start, moment, by_deadline)
                     _, used = meter.rest()
-                    found.append(f"{ended[:9] or f'{1e3 * used:.0f}':>9}")
+                    cells.append(f"{ended[:9] or f'{1e3 * used:.0f}':>9}")
                     worst = max(worst, 0.0 if ended else used)
-                print(f"{name:50} {'deadline' if by_deadline else 'cancel':9} {' '.join(found)}", flush=True)
+                print(f"{name:50} {'deadline' if by_deadline else 'cancel':9} {' '.join(cells)}", flush=True)
     print(f"at most {1e3 * worst:.0f} ms of CPU time later than {1e3 * ALLOWED:.0f} ms after a client left")
 
 

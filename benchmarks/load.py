@@ -1,10 +1,10 @@
-"""What small requests wait beside heavy ones: latency of a small gradient over a real server, alone and beside each burden.
+"""Latency of small requests beside heavy load: a small gradient from a real server, alone and beside each burden.
 
     python -m benchmarks.load [--seconds 8] [--json FILE]
 
-Every number is of one client that sends one small request after the other (two numbers, gradient of the sum of their
-squares, no checks). Rounds alone and beside a burden alternate. The last rows are of the server: its memory after large
-streams that were cancelled, and beside idle sessions.
+A single client sends small requests in sequence (two numbers, gradient of the sum of their squares, no checks). Rounds
+alone and beside a burden alternate. The last rows are about the server: its memory after large cancelled streams and
+beside idle sessions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc
 
 GOAL_MS = 10.0
-"""Of the small request's 99th percentile, beside any burden."""
+"""Goal for the 99th percentile of the latency of small requests, beside each burden."""
 STREAMS, GROWTH = 24, 1.2
 HEAVY_ROWS = 2600  # 35 GFlop in the product
 SETTLE_SECONDS, READY = 0.3, "burdened"
@@ -47,7 +47,7 @@ def small() -> pb.DifferentiateRequest:
 
 
 def product(rows: int) -> pb.DifferentiateRequest:
-    """Both gradients of a product of two square matrices that the server makes itself."""
+    """Both gradients of a product of two square matrices, which are broadcast at the server."""
     shape = {"shape": {"ints": {"values": [rows, rows]}}}
     ones = [node("broadcast_to", f"{name}0", name, attributes=shape) for name in "ab"]
     nodes = [*ones, node("matmul", "a b", "c"), node("sum", "c", "y")]
@@ -60,7 +60,7 @@ def chain(length: int, size: int = 2) -> pb.DifferentiateRequest:
 
 
 def wide(size: int) -> pb.DifferentiateRequest:
-    """Many large gradients, more than anybody reads."""
+    """Many large gradients, more than a client reads."""
     parts = [leaf(f"x{k}", np.array(1.0)) for k in range(8)]
     shape = {"shape": {"ints": {"values": [size]}}}
     nodes = [node("broadcast_to", f"x{k}", f"b{k}", attributes=shape) for k in range(8)]
@@ -69,21 +69,21 @@ def wide(size: int) -> pb.DifferentiateRequest:
 
 
 def hanging() -> pb.DifferentiateRequest:
-    """A check that does not end by itself."""
+    """A request whose check does not end by itself."""
     verify = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_seconds=20.0)
     nodes = [node("stuck.hang_symbols", "x", "s"), node("sum", "s", "y")]
     return request([leaf("x", np.array([0.5]))], nodes, "y", verify=verify)
 
 
 def cancelled(stub: Stub, message: pb.DifferentiateRequest) -> None:
-    """A stream that is left after its first event."""
+    """Start a stream, and cancel it after its first event."""
     call = stub.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=message), timeout=60)
     next(iter(call))
     call.cancel()
 
 
 def burdens(stub: Stub) -> dict[str, tuple[int, Callable[[], Any]]]:
-    """What else a server may have to do, by name: from how many threads, and the call that is made again and again."""
+    """Burdens by name: the number of threads, and the call that each thread repeats."""
     heavy = pb.EvaluateRequest(input=pb.RunInput(graph=product(HEAVY_ROWS).input.graph, fetch=["y"]))
     many, large = pb.InferRequest(graph=chain(99_000).input.graph), wide(1 << 20)
     return {
@@ -95,7 +95,8 @@ def burdens(stub: Stub) -> dict[str, tuple[int, Callable[[], Any]]]:
 
 
 def bear(target: str, name: str) -> None:
-    """Be a burden until killed; says so once it is one. Raises RpcError if the server refuses it for what it is."""
+    """Put the burden on the server until this process is killed; prints ``READY`` at the start. Raises RpcError if the
+    server refuses the burden."""
     channel = grpc.insecure_channel(target)
     count, call = burdens(autodiff_service_pb2_grpc.AutodiffServiceStub(channel))[name]
     refused: list[grpc.RpcError] = []
@@ -119,7 +120,7 @@ def bear(target: str, name: str) -> None:
 
 @contextmanager
 def burdened(target: str, name: str) -> Iterator[None]:
-    """A burden in a process of its own, so that it costs the measuring client nothing but the machine's time."""
+    """Run a burden in its own process, so that it shares no interpreter with the measuring client."""
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.load", "--bear", name, target], stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
@@ -138,13 +139,13 @@ ROWS: dict[str, tuple[str, ...]] = {"nothing": (), **{name: (name,) for name in 
 
 
 def latencies(stub: Stub, seconds: float) -> list[float]:
-    """Milliseconds of small requests, one after the other."""
-    message, found, end = small(), [], time.monotonic() + seconds
+    """Milliseconds of small requests in sequence."""
+    message, times, end = small(), [], time.monotonic() + seconds
     while time.monotonic() < end:
         started = time.perf_counter()
         stub.Differentiate(message, timeout=60)
-        found.append(1000 * (time.perf_counter() - started))
-    return found
+        times.append(1000 * (time.perf_counter() - started))
+    return times
 
 
 def measured(target: str, seconds: float, rounds: int = 3) -> dict[str, dict[str, float]]:
@@ -154,21 +155,21 @@ def measured(target: str, seconds: float, rounds: int = 3) -> dict[str, dict[str
         stub = autodiff_service_pb2_grpc.AutodiffServiceStub(channel)
         latencies(stub, 0.5)
         for _ in range(rounds):
-            for name, those in ROWS.items():
+            for name, burdens_beside in ROWS.items():
                 with ExitStack() as stack:
-                    for one in those:
-                        stack.enter_context(burdened(target, one))
+                    for burden in burdens_beside:
+                        stack.enter_context(burdened(target, burden))
                     times[name] += latencies(stub, seconds / rounds)
-    return {name: percentiles(found) for name, found in times.items()}
+    return {name: percentiles(latencies_beside) for name, latencies_beside in times.items()}
 
 
-def percentiles(found: Sequence[float]) -> dict[str, float]:
-    cuts = quantiles(found, n=1000, method="inclusive")
-    return {"requests": len(found), "p50": cuts[499], "p99": cuts[989], "worst": max(found)}
+def percentiles(times: Sequence[float]) -> dict[str, float]:
+    cuts = quantiles(times, n=1000, method="inclusive")
+    return {"requests": len(times), "p50": cuts[499], "p99": cuts[989], "worst": max(times)}
 
 
 def settled(server: ServerProcess, seconds: float = 3.0) -> int:
-    """Resident bytes of a server with nothing to do: the least within some seconds, in which runs end that were left."""
+    """Resident bytes of an idle server: the least within ``seconds``, in which abandoned runs end."""
     end, least = time.monotonic() + seconds, server.resident()
     while time.monotonic() < end:
         time.sleep(0.1)
@@ -177,12 +178,12 @@ def settled(server: ServerProcess, seconds: float = 3.0) -> int:
 
 
 def memory(server: ServerProcess) -> dict[str, float]:
-    """Resident bytes of the server before and after large streams that were cancelled, and beside idle sessions."""
+    """Resident bytes of the server before and after large cancelled streams, and beside idle sessions."""
     with grpc.insecure_channel(server.target, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         stub: Stub = autodiff_service_pb2_grpc.AutodiffServiceStub(channel)
         large = wide(1 << 20)
         warm = pb.StreamingDifferentiateRequest(request=large)
-        for _ in range(2):  # plans keep workspaces, up to a bound: what runs at the same time fills them
+        for _ in range(2):  # plans keep workspaces, up to a bound: concurrent runs fill them
             for call in [stub.StreamingDifferentiate(warm, timeout=60) for _ in range(3)]:
                 list(call)
         before = settled(server)
@@ -196,7 +197,7 @@ def memory(server: ServerProcess) -> dict[str, float]:
                 call = stub.Session(idle(over), timeout=120)
                 stack.callback(call.cancel)
             times = percentiles(latencies(stub, 2.0))
-            found = {
+            numbers = {
                 "before cancelled streams": before,
                 "after them": after,
                 "growth": after / before,
@@ -206,11 +207,11 @@ def memory(server: ServerProcess) -> dict[str, float]:
                 "p99 beside idle sessions": times["p99"],
             }
             over.set()
-    return found
+    return numbers
 
 
 def idle(over: Event) -> Iterator[pb.SessionRequest]:
-    """A client that has nothing to say."""
+    """A client that sends nothing."""
     over.wait(60)
     yield from ()
 
@@ -218,24 +219,24 @@ def idle(over: Event) -> Iterator[pb.SessionRequest]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=8.0, help="of measuring, beside each burden")
-    parser.add_argument("--json", metavar="FILE", help="write the numbers there")
+    parser.add_argument("--json", metavar="FILE", help="write the numbers to this file")
     parser.add_argument("--bear", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.bear:
         bear(options.bear[1], options.bear[0])
     console = Console()
     with tempfile.TemporaryDirectory() as folder, served(Path(folder), *PLUGINS) as server:
-        found: dict[str, Any] = {"latency": measured(server.target, options.seconds), "memory": memory(server)}
+        results: dict[str, Any] = {"latency": measured(server.target, options.seconds), "memory": memory(server)}
     table = Table(title=f"a small request, in milliseconds (goal: 99 of 100 below {GOAL_MS:g})")
     for column in ("beside", "requests", "p50", "p99", "worst"):
         table.add_column(column, justify="left" if column == "beside" else "right")
-    for name, row in found["latency"].items():
+    for name, row in results["latency"].items():
         table.add_row(name, f"{row['requests']:.0f}", *(f"{row[column]:.2f}" for column in ("p50", "p99", "worst")))
     console.print(table)
-    for name, value in found["memory"].items():
+    for name, value in results["memory"].items():
         console.print(f"{name}: {value / 2**20:.0f} MiB" if value > 1e6 else f"{name}: {value:.2f}")
     if options.json:
-        Path(options.json).write_text(json.dumps(found, indent=1))
+        Path(options.json).write_text(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Workloads at the size of real data: what people train, with losses as they write them, in any floating point dtype.
+"""Workloads at the size of real data: common models with losses as users write them, in any floating point dtype.
 
 All data are drawn from a seed. The digits are not the measurements of the UCI repository but have their shape: 1,797 images
 of 8 x 8 integers from 0 to 16, half of them 0, ten of the 64 pixels 0 in every image.
@@ -20,7 +20,7 @@ DEAD_PIXELS = (0, 7, 8, 16, 24, 31, 32, 39, 40, 56)
 
 
 class Labelled(NamedTuple):
-    """Samples in rows, and a class for each."""
+    """Samples in rows, and the class of each."""
 
     samples: Array
     labels: Array
@@ -35,7 +35,7 @@ def classified(rows: int, columns: int, seed: int = 0) -> Labelled:
 
 
 def digits(rows: int = 1797, seed: int = 0) -> Labelled:
-    """Images of ten classes, each one's strokes drawn around a pattern of its own; integers 0 to 16, flat."""
+    """Images of ten classes, with strokes drawn around a pattern of each class; integers 0 to 16, flat."""
     random = np.random.default_rng(seed)
     patterns = random.uniform(-10, 12, (10, 64))
     patterns[:, DEAD_PIXELS] = -100
@@ -80,7 +80,7 @@ def perceptron(rows: int, sizes: tuple[int, ...], dtype: DType, activation: str 
 
 
 def weighted(op: str, shapes: tuple[tuple[int, ...], ...], dtype: DType, **attributes: int) -> Workload:
-    """The sum of one op's result, each element with a weight of its own, of either sign."""
+    """The weighted sum of the result of an op, with random weights of both signs."""
     random, s = np.random.default_rng(3), Sketch(dtype)
     y = getattr(s, op)(*(s.leaf(random.normal(size=shape)) for shape in shapes), **attributes)
     shape = (shapes[0][0], shapes[1][1]) if op == "matmul" else shapes[0]
@@ -92,7 +92,7 @@ def attention(
 ) -> Workload:
     """The squared error of a block of causal attention: projections, masked scores, softmax, residual, layer norm.
 
-    ``mask``: what scores of later tokens are replaced with: ``-inf``, ``-1e9`` (where the dtype has it, else a quarter of
+    ``mask``: the number that replaces scores of later tokens: ``-inf``, ``-1e9`` (where the dtype has it, else a quarter of
     the least finite number), ``finfo.min``. ``key_bias``: whether keys have a bias. A softmax takes no notice of it: its
     gradient is exactly 0, and in floats nothing but rounding.
     """

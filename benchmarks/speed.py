@@ -1,4 +1,4 @@
-"""How fast gradients are: value and gradients of every leaf, beside other systems in the same run.
+"""Speed of gradients: value and gradients of every leaf, beside other systems in the same run.
 
     python -m benchmarks.speed [--only NAME ...] [--threads 1] [--rounds 9] [--quick] [--json FILE]
 
@@ -30,9 +30,9 @@ GOALS = {
     "scalar": 40.0, "elementwise_1e3": 4.0, "elementwise": 1.5, "mlp": 1.3, "layer_norm": 2.5, "gmm": 2.0, "lstm": 2.5,
     "matmul": 1.0, "conv": 1.0,
 }  # fmt: skip
-"""At least so many times as fast as torch eager, on one thread."""
+"""Goals: speed as a multiple of that of torch eager, on a single thread."""
 HAND = 1.15
-"""At most so many times the time of NumPy by hand."""
+"""Goal: time as a multiple of that of NumPy by hand, at most."""
 MEASURED = ("elementwise_1e6", "mlp_b512", "layer_norm_256x512", "gmm_d10_k25", "lstm_T20_h64_b16", "conv_16x28x28x8")
 
 
@@ -55,16 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _child(*options.child.split(":"))
         return
     console = Console()
-    found = {"speed": _speed(console, options)}
+    results = {"speed": _speed(console, options)}
     if not options.quick:
-        found |= {"cold": _cold(console, options), "growth": _growth(console), "bytes": _bytes(console)}
+        results |= {"cold": _cold(console, options), "growth": _growth(console), "bytes": _bytes(console)}
     if options.json:
         with open(options.json, "w") as file:
-            json.dump(found, file, indent=1)
+            json.dump(results, file, indent=1)
 
 
 def limited(threads: int) -> dict[str, str]:
-    """The environment in which every library uses so many threads: they read it when they are loaded."""
+    """The environment in which every library uses ``threads`` threads; libraries read it when they are loaded."""
     count = str(threads)
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "GRADPROOF_THREADS", LIMITED)
     flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" if count == "1" else ""
@@ -78,7 +78,7 @@ def _speed(console: Console, options: argparse.Namespace) -> dict[str, Any]:
     table = Table(title=f"value and gradients, {options.threads} thread(s): microseconds, and their ratio to ours")
     for column in ("workload", *(system.name for system in SYSTEMS), "goals"):
         table.add_column(column, justify="left" if column == "workload" else "right")
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     absent: dict[str, str] = {}
     for name, make in WORKLOADS.items():
         if options.only and not name.startswith(tuple(options.only)):
@@ -86,13 +86,13 @@ def _speed(console: Console, options: argparse.Namespace) -> dict[str, Any]:
         times = _times(make(), name, 3 if options.quick else options.rounds, options.threads, absent)
         ours = times["gradproof"]
         row = {system: (median(t), median(a / b for a, b in zip(t, ours, strict=True))) for system, t in times.items()}
-        found[name] = {system: {"us": us, "ratio": ratio} for system, (us, ratio) in row.items()}
+        results[name] = {system: {"us": us, "ratio": ratio} for system, (us, ratio) in row.items()}
         cells = [_cell(system.name, row.get(system.name)) for system in SYSTEMS]
         table.add_row(name, *cells, _goals(name, row) if options.threads == 1 else "")
     console.print(table)
     for system, reason in absent.items():
         console.print(f"{system}: {reason}")
-    return found
+    return results
 
 
 def _cell(system: str, value: tuple[float, float] | None) -> str:
@@ -114,7 +114,7 @@ def _goals(name: str, row: dict[str, tuple[float, float]]) -> str:
 
 
 def _times(workload: Any, name: str, rounds: int, threads: int, absent: dict[str, str]) -> dict[str, list[float]]:
-    """Microseconds a run, of each round, by system. Raises SystemExit where two systems differ."""
+    """Microseconds per run in each round, by system. Raises SystemExit where two systems differ."""
     from benchmarks.systems import SYSTEMS, Absent
 
     runners: dict[str, Any] = {}
@@ -132,11 +132,11 @@ def _times(workload: Any, name: str, rounds: int, threads: int, absent: dict[str
         first = first or result
         _agree(name, system.name, first, result)
         runners[system.name] = run
-    times: dict[str, list[float]] = {one: [] for one in runners}
-    counts = {one: _count(run) for one, run in runners.items()}
+    times: dict[str, list[float]] = {system_name: [] for system_name in runners}
+    counts = {system_name: _count(run) for system_name, run in runners.items()}
     for _ in range(rounds):
-        for one, run in runners.items():
-            times[one].append(_timed(run, counts[one]))
+        for system_name, run in runners.items():
+            times[system_name].append(_timed(run, counts[system_name]))
     return times
 
 
@@ -153,14 +153,14 @@ def _timed(run: Any, count: int) -> float:
     return (time.perf_counter() - started) / count * 1e6
 
 
-def _agree(name: str, system: str, first: Any, other: Any) -> None:
+def _agree(name: str, system: str, first: Any, answer: Any) -> None:
     import numpy as np
 
-    value = abs(first[0] - other[0]) / max(1.0, abs(first[0]))
+    value = abs(first[0] - answer[0]) / max(1.0, abs(first[0]))
     worst = max(
         [
             value,
-            *(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-300)) for a, b in zip(first[1], other[1], strict=True)),
+            *(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-300)) for a, b in zip(first[1], answer[1], strict=True)),
         ]
     )
     if not worst <= AGREEMENT:
@@ -168,14 +168,14 @@ def _agree(name: str, system: str, first: Any, other: Any) -> None:
 
 
 def _cold(console: Console, options: argparse.Namespace) -> dict[str, Any]:
-    """Each system and workload in a process of its own: milliseconds to build and run for the first time, the libraries
-    being loaded, and the megabytes by which ten more runs raise the peak of the process above that before the build."""
+    """Cold starts, each system and workload in its own process: milliseconds to build and run for the first time after the
+    libraries are loaded, and the megabytes by which ten more runs raise the peak of the process above its peak before."""
     from benchmarks.systems import SYSTEMS
 
     table = Table(title="cold: milliseconds to the first result; megabytes of memory above the state before")
     for column in ("workload", *(system.name for system in SYSTEMS)):
         table.add_column(column, justify="left" if column == "workload" else "right")
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for name in MEASURED:
         if options.only and not name.startswith(tuple(options.only)):
             continue
@@ -197,11 +197,11 @@ def _cold(console: Console, options: argparse.Namespace) -> dict[str, Any]:
             if done.returncode:
                 sys.exit(f"{name}: {system.name}: {done.stderr}")
             milliseconds, megabytes = map(float, done.stdout.split())
-            found.setdefault(name, {})[system.name] = {"ms": milliseconds, "MB": megabytes}
+            results.setdefault(name, {})[system.name] = {"ms": milliseconds, "MB": megabytes}
             cells.append(f"{milliseconds:.0f} ms, {megabytes:.0f} MB")
         table.add_row(name, *cells)
     console.print(table)
-    return found
+    return results
 
 
 def _child(name: str, position: str) -> None:
@@ -229,13 +229,13 @@ def _child(name: str, position: str) -> None:
 
 
 def _peak() -> float:
-    """Megabytes of memory that this process has had at most."""
+    """Peak memory of this process in megabytes."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def _growth(console: Console) -> dict[str, Any]:
-    """Chains of single numbers of growing length, in microseconds a node: to plan, to compile, and to run either way."""
+    """Microseconds per node of chains of growing length: to plan, to compile, and to run interpreted and compiled."""
     from benchmarks.systems import ENGINE
     from benchmarks.workloads import scalar_chain
     from gradproof.engine.compiled.compiled import Compiled, Variant
@@ -245,7 +245,7 @@ def _growth(console: Console) -> dict[str, Any]:
     table = Table(title="growth: microseconds a node of a chain of single numbers")
     for column in ("nodes", "plan", "compile", "run interpreted", "run compiled"):
         table.add_column(column, justify="right")
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for count in (10, 100, 1000, 10_000, 100_000):
         workload = scalar_chain(count)
         graph = workload.graph
@@ -263,30 +263,30 @@ def _growth(console: Console) -> dict[str, Any]:
         repeats = max(1, 20_000 // count)
         row.append(_timed(lambda: list(ENGINE.gradients(prepared)), repeats) / count)  # noqa: B023
         row.append(_timed(lambda: compiled.all(workload.values), repeats) / count if compiled else None)  # noqa: B023
-        found[str(count)] = row
-        table.add_row(f"{count:,}", *("–" if one is None else f"{one:.2f}" for one in row))
+        results[str(count)] = row
+        table.add_row(f"{count:,}", *("–" if cell is None else f"{cell:.2f}" for cell in row))
     console.print(table)
-    return found
+    return results
 
 
 def _bytes(console: Console) -> dict[str, Any]:
-    """Bytes an element of the elementwise workload: of all its values, of the planned memory, and moved by all calls."""
+    """Bytes per element of the elementwise workload: of all values, of the planned memory, and moved by all calls."""
     from benchmarks.systems import ENGINE
     from benchmarks.workloads import elementwise
 
     table = Table(title="bytes an element of the elementwise workload (a float64 has 8)")
     for column in ("elements", "all values", "planned memory", "read and written"):
         table.add_column(column, justify="right")
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for count in (100_000, 1_000_000):
         compiled = ENGINE.function(elementwise(count).graph)._compiled
         calls = [call for recipe in compiled._recipes for call in recipe.calls]
-        moved = sum(one.spec.nbytes for call in calls for one in (*call.inputs, call.out))
+        moved = sum(buffer.spec.nbytes for call in calls for buffer in (*call.inputs, call.out))
         row = [size / count for size in (compiled.plan.cost.nbytes, compiled._layout.nbytes, moved)]
-        found[str(count)] = row
-        table.add_row(f"{count:,}", *(f"{one:.0f}" for one in row))
+        results[str(count)] = row
+        table.add_row(f"{count:,}", *(f"{cell:.0f}" for cell in row))
     console.print(table)
-    return found
+    return results
 
 
 if __name__ == "__main__":

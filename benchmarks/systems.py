@@ -1,6 +1,6 @@
-"""The systems that are measured: each turns a workload into a function that computes its value and its gradients.
+"""Systems to measure: each turns a workload into a function that computes its value and its gradients.
 
-One generator writes a graph as a straight-line function over the functions of a system, so that none of them pays for an
+A generator writes a graph as a straight-line function over the functions of a system, so that no system pays for an
 interpreter of graphs. What is not installed is left out.
 """
 
@@ -44,7 +44,7 @@ REDUCTIONS = ("sum", "mean", "max")
 
 
 class System:
-    """How a system writes the ops of a graph."""
+    """Source code of the ops of a graph, as a system writes them."""
 
     name = ""
     sigmoid = "1 / (1 + xp.exp(-{0}))"
@@ -82,8 +82,8 @@ class System:
         return widths
 
     def function(self, workload: Workload, names: dict[str, Any]) -> Callable[..., Any]:
-        """The workload as a function of the leaves that require grad. ``names`` holds ``xp`` and the other leaves; those
-        that are single numbers are written into the source."""
+        """Compile the workload as a function of the leaves that require grad. ``names`` has ``xp`` and all further leaves;
+        single numbers are written into the source."""
         graph = workload.graph
         specs = ENGINE.infer(graph).specs()
         moving = [leaf.name for leaf in graph.leaves if leaf.requires_grad]
@@ -98,18 +98,18 @@ class System:
             lines.append(f"    {node.outputs[0]} = {self.expression(node, specs, terms)}")
         lines.append(f"    return {graph.outputs[0]}")
         exec(compile("\n".join(lines), f"<{self.name}>", "exec"), names)
-        made: Callable[..., Any] = names["f"]
-        return made
+        function: Callable[..., Any] = names["f"]
+        return function
 
     def split(self, workload: Workload, wrap: Callable[[Array], Any]) -> tuple[list[Any], dict[str, Any]]:
-        """The moving leaves, and the others by name, in the system's own arrays."""
+        """The leaves that require grad, and all further leaves by name, in the system's own arrays."""
         pairs = [(leaf, wrap(value)) for leaf, value in zip(workload.graph.leaves, workload.values, strict=True)]
         return [value for leaf, value in pairs if leaf.requires_grad], {
             leaf.name: value for leaf, value in pairs if not leaf.requires_grad
         }
 
     def runner(self, workload: Workload, threads: int) -> tuple[Runner, Callable[[Any], Answer]]:
-        """What is timed, and what makes numbers of its result. Raises Absent."""
+        """The function to time, and the conversion of its result to numbers. Raises Absent."""
         raise NotImplementedError
 
 
@@ -141,8 +141,8 @@ class TorchEager(System):
         torch = _module("torch")
         torch.set_num_threads(threads)
         moving, fixed = self.split(workload, torch.tensor)
-        for one in moving:
-            one.requires_grad_()
+        for tensor in moving:
+            tensor.requires_grad_()
         f = self.function(workload, {**fixed, "xp": torch})
 
         def run() -> Any:
@@ -183,17 +183,17 @@ class Autograd(System):
 
 
 class ByHand(System):
-    """Forward and gradient written by hand in NumPy, with all memory made beforehand; for some workloads."""
+    """Forward and gradient written by hand in NumPy, with all memory allocated beforehand; for some workloads."""
 
     name = "NumPy by hand"
 
     def runner(self, workload: Workload, threads: int) -> tuple[Runner, Callable[[Any], Answer]]:
         from benchmarks.by_hand import written
 
-        found = written(workload)
-        if found is None:
+        run = written(workload)
+        if run is None:
             raise Absent("not written")
-        return found, lambda result: (float(result[0]), tuple(map(np.asarray, result[1])))
+        return run, lambda result: (float(result[0]), tuple(map(np.asarray, result[1])))
 
 
 SYSTEMS: tuple[System, ...] = (Gradproof(), TorchEager(), ByHand(), Autograd(), JaxJit())

@@ -1,5 +1,5 @@
-"""Programs of tensors at the size of real data, as people write them with the Python client; the same losses and numbers as
-those of `benchmarks.real_data`."""
+"""Programs of tensors at the size of real data, as users write them with the Python client; losses and numbers are those of
+`benchmarks.real_data`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.real_data import classified, digits
 
 
 class Training(NamedTuple):
-    """A loss that was recorded, and the parameters whose gradients are wanted."""
+    """A recorded loss, and the parameters to differentiate it by."""
 
     loss: gp.Tensor
     parameters: tuple[gp.Tensor, ...]

@@ -1,4 +1,4 @@
-"""What verdicts cost: ratios within one run, on one thread. ``python -m benchmarks.verdicts [--real [--only NAME]]``.
+"""Cost of verdicts: ratios within a run, on a single thread. ``python -m benchmarks.verdicts [--real [--only NAME]]``.
 
 ``--real``: only at the size of real data; ``--only``: workloads with this in their name.
 """
@@ -24,8 +24,8 @@ from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import spec_of
-from gradproof.engine.verify.graphs.wholegraph import check_graph
-from gradproof.engine.verify.processes.workers import Workers
+from gradproof.engine.verify.graphs import check_graph
+from gradproof.engine.verify.processes import Workers
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache import ProofKey
 from gradproof.engine.verify.verdict import GradientVerdict, RuleVerdict
@@ -36,7 +36,7 @@ ROUNDS = 7
 
 
 class Proved:
-    """Proofs made once, in this process, and known from then on."""
+    """Proofs made once in this process, then remembered."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -54,13 +54,13 @@ class Proved:
 
 def job_of(leaves: dict[str, Any], nodes: Sequence[tuple[str, str, str]], output: str) -> Job:
     """A job from rows ``(op, inputs, output)``; the output is seeded with ones."""
-    made = tuple(Leaf(name, spec_of(array), True) for name, array in leaves.items())
-    graph = Graph(made, tuple(Node(op, tuple(inputs.split()), (out,)) for op, inputs, out in nodes), (output,))
+    graph_leaves = tuple(Leaf(name, spec_of(array), True) for name, array in leaves.items())
+    graph = Graph(graph_leaves, tuple(Node(op, tuple(inputs.split()), (out,)) for op, inputs, out in nodes), (output,))
     return Job(graph, tuple(leaves.items()))
 
 
 def seconds(function: Callable[[], Any]) -> float:
-    """The median of some rounds, after one that is not counted."""
+    """Median of some rounds, after a warm-up."""
     function()
     taken = []
     for _ in range(ROUNDS):
@@ -87,7 +87,7 @@ def elementwise(op: str, size: int, count: int) -> Job:
 
 
 def report(name: str, gradient: float, checking: float, verdicts: Sequence[GradientVerdict] = ()) -> None:
-    words = ", ".join(sorted({str(one.summary) for one in verdicts}))
+    words = ", ".join(sorted({str(verdict.summary) for verdict in verdicts}))
     print(f"{name:34} gradient {gradient * 1e3:9.3f} ms   verdicts {checking * 1e3:9.3f} ms   "
           f"{checking / gradient:6.1f} x   {words}")  # fmt: skip
 
@@ -96,14 +96,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--real", action="store_true")
     parser.add_argument("--only", default="")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     if os.environ.get(LIMITED) != "1":
         command = [sys.executable, "-m", "benchmarks.verdicts", *(sys.argv[1:] if arguments is None else arguments)]
         sys.exit(subprocess.call(command, env=limited(1)))
-    if not given.real:
+    if not options.real:
         small()
     print("At the size of real data:")
-    at_size.report(Proved, given.only)
+    at_size.report(Proved, options.only)
 
 
 def small() -> None:
@@ -130,13 +130,13 @@ def small() -> None:
     print("The graph word alone:")
     for length in (1000, 10_000):
         run = run_of(engine, chain(length))
-        found = check_graph(run, 60.0)
+        words = check_graph(run, 60.0)
         gradient = seconds(lambda: run_of(engine, chain(length)))  # noqa: B023 - called at once
-        report(f"{length} nodes, 0-d: {found['a'].word}", gradient, seconds(lambda: check_graph(run, 60.0)))  # noqa: B023
+        report(f"{length} nodes, 0-d: {words['a'].word}", gradient, seconds(lambda: check_graph(run, 60.0)))  # noqa: B023
 
 
 def overhead(registry: Registry, engine: Engine) -> None:
-    """What it costs that checks run in another process, request by request in turn with the same checks in this one."""
+    """Cost of checks in worker processes, in alternation with the same checks in this process."""
     workers = Workers([plugin.source for plugin in registry.plugins])
     proofs = Proved(registry)
     here, there = Verifier(registry, proofs), Verifier(registry, proofs, workers)
@@ -150,10 +150,10 @@ def overhead(registry: Registry, engine: Engine) -> None:
                     started = time.perf_counter()
                     list(verifier.check(run, budget=60.0))
                     times.append(time.perf_counter() - started)
-            mine, theirs = map(statistics.median, taken)
+            here_median, there_median = map(statistics.median, taken)
             best = min(taken[1]) - min(taken[0])
-            print(f"{length:4} nodes: here {mine * 1e3:8.3f} ms   workers {theirs * 1e3:8.3f} ms   "
-                  f"more {(theirs - mine) * 1e3:6.3f} ms, at best {best * 1e3:6.3f} ms")  # fmt: skip
+            print(f"{length:4} nodes: here {here_median * 1e3:8.3f} ms   workers {there_median * 1e3:8.3f} ms   "
+                  f"more {(there_median - here_median) * 1e3:6.3f} ms, at best {best * 1e3:6.3f} ms")  # fmt: skip
     finally:
         workers.close()
 

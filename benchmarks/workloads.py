@@ -1,8 +1,8 @@
 """Public workloads, each written once, as a graph of ops with seeded values.
 
-They are those that other systems are measured with: chains and a DAG of single numbers, elementwise vectors, a multilayer
+Other systems are measured with them too: chains and a DAG of single numbers, elementwise vectors, a multilayer
 perceptron, layer norm, Gaussian mixtures and bundle adjustment after ADBench, an unrolled LSTM, a chain of matrix products,
-a convolution as slices. In float64, or in another dtype where one is given; `benchmarks.real_data` has those at the size of
+a convolution as slices. In float64, or in the given dtype; `benchmarks.real_data` has those at the size of
 real data.
 """
 
@@ -24,7 +24,7 @@ FLOAT64: DType = np.dtype(np.float64)
 
 @dataclass(frozen=True)
 class Workload:
-    """A graph with one scalar output, and the values of its leaves in their order."""
+    """A graph with a scalar output, and the values of its leaves in their order."""
 
     graph: Graph
     values: tuple[Array, ...]
@@ -64,7 +64,7 @@ class Sketch:
 
 
 def scalar_chain(count: int) -> Workload:
-    """``count`` ops one behind the other on a single number."""
+    """A chain of ``count`` ops on a single number."""
     s = Sketch()
     x, w = s.leaf(0.5), s.leaf(0.9)
     steps = (s.sin, s.tanh, s.exp, partial(s.multiply, w), s.cos, s.square, partial(s.add, w), s.sqrt)
@@ -85,8 +85,8 @@ def scalar_dag(count: int = 1000) -> Workload:
         known.append(getattr(s, op)(*inputs))
         idle = {name: None for name in (*idle, known[-1]) if name not in inputs}
     total, *others = idle
-    for other in others:
-        total = s.add(total, other)
+    for name in others:
+        total = s.add(total, name)
     return s.done(total)
 
 
@@ -152,7 +152,7 @@ def bundle_adjustment(cameras: int = 49, points: int = 2000, seen: int = 8000) -
     """Half the sum of squared reprojection errors after ADBench: Rodrigues' rotation, radial distortion."""
     random, s = np.random.default_rng(4), Sketch()
     which, what = (s.constant(random.integers(0, n, seen)) for n in (cameras, points))
-    half, one = s.constant(0.5), s.constant(1.0)
+    half, unity = s.constant(0.5), s.constant(1.0)
 
     def of_camera(columns: int, scale: float, middle: float = 0.0) -> str:
         return s.take(s.leaf(middle + scale * random.normal(size=(cameras, columns))), which, axis=0)
@@ -175,11 +175,11 @@ def bundle_adjustment(cameras: int = 49, points: int = 2000, seen: int = 8000) -
     along = s.sum(s.multiply(axis, x), axis=1, keepdims=True)
     cosine = s.cos(angle)
     rotated = s.add(s.multiply(x, cosine), s.multiply(cross(axis, x), s.sin(angle)))
-    rotated = s.add(rotated, s.multiply(axis, s.multiply(along, s.subtract(one, cosine))))
+    rotated = s.add(rotated, s.multiply(axis, s.multiply(along, s.subtract(unity, cosine))))
     flat = s.divide(column(rotated, 0, 2), column(rotated, 2, 3))
     r2 = s.sum(s.square(flat), axis=1, keepdims=True)
     bent = s.add(s.multiply(column(kappa, 0, 1), r2), s.multiply(column(kappa, 1, 2), s.square(r2)))
-    projected = s.add(s.multiply(s.multiply(flat, s.add(one, bent)), focal), origin)
+    projected = s.add(s.multiply(s.multiply(flat, s.add(unity, bent)), focal), origin)
     error = s.multiply(s.subtract(projected, s.constant(random.normal(size=(seen, 2)))), weight)
     return s.done(s.multiply(half, s.sum(s.square(error))))
 
@@ -203,13 +203,13 @@ def matmul_chain(n: int = 512, count: int = 4) -> Workload:
     """A product of ``count`` + 1 square matrices, summed."""
     random, s = np.random.default_rng(6), Sketch()
     first, *others = (s.leaf(random.normal(size=(n, n)) / np.sqrt(n)) for _ in range(count + 1))
-    for other in others:
-        first = s.matmul(first, other)
+    for matrix in others:
+        first = s.matmul(first, matrix)
     return s.done(s.sum(first))
 
 
 def convolution(batch: int = 16, n: int = 28, channels: int = 8) -> Workload:
-    """A 3x3 convolution as nine slices, one concatenation and one product; the sum of squares."""
+    """A 3x3 convolution as nine slices, a concatenation and a product; the sum of squares."""
     random, s = np.random.default_rng(8), Sketch()
     x = s.pad(s.leaf(random.normal(size=(batch, n, n, channels))), widths=((0, 0), (1, 1), (1, 1), (0, 0)))
     w = s.leaf(random.normal(size=(9 * channels, channels)) / 8)

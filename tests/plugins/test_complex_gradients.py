@@ -27,8 +27,8 @@ from gradproof.engine.job import Job
 from gradproof.engine.lru import LRUCache
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.numbers.accumulation import check_sum
 from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.runs import check_sum
 from gradproof.engine.verify.verdict import AccumulationWord, GraphWord, RuleWord, SummaryWord, ValueWord
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.plugins import BUILTIN

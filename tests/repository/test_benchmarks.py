@@ -44,8 +44,8 @@ def test_gradients_are_slopes(name: str) -> None:
             return (ends[0] - ends[1]) / (2 * h)
 
         expected = (4 * slope(5e-4) - slope(1e-3)) / 3
-        found = sum(float(np.sum(g * d)) for g, d in zip(gradients, (d for d in along if d is not None), strict=True))
-        np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-8)
+        derivative = sum(float(np.sum(g * d)) for g, d in zip(gradients, (d for d in along if d is not None), strict=True))
+        np.testing.assert_allclose(derivative, expected, rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -58,8 +58,8 @@ def test_the_systems_that_are_installed_agree(name: str) -> None:
         except Absent:
             continue
         answers.append((system.name, answer(run())))
-    for system_name, found in answers:
-        speed._agree(name, system_name, answers[0][1], found)
+    for system_name, result in answers:
+        speed._agree(name, system_name, answers[0][1], result)
 
 
 def test_what_is_written_by_hand() -> None:
@@ -86,10 +86,10 @@ def test_the_command_prints_and_writes(
     speed.main(["--quick", "--only", "mlp", "--json", str(tmp_path / "out.json")])
     shown = capsys.readouterr().out
     assert "mlp_small" in shown.replace("\n", "") or "mlp_s" in shown
-    found = json.loads((tmp_path / "out.json").read_text())["speed"]
-    assert set(found) == {"mlp_small"}
-    assert found["mlp_small"]["gradproof"]["ratio"] == 1.0
-    assert found["mlp_small"]["NumPy by hand"]["us"] > 0
+    numbers = json.loads((tmp_path / "out.json").read_text())["speed"]
+    assert set(numbers) == {"mlp_small"}
+    assert numbers["mlp_small"]["gradproof"]["ratio"] == 1.0
+    assert numbers["mlp_small"]["NumPy by hand"]["us"] > 0
 
 
 @pytest.mark.slow

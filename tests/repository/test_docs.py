@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from google.protobuf import json_format, message_factory
 
 import gradproof.client
 from gradproof.client import Client, connect
@@ -29,14 +30,15 @@ from gradproof.v1 import autodiff_service_pb2, op_service_pb2, operations_servic
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+SOURCES = ("engine", "server", "proto/gradproof/wire")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: Path) -> Iterator[tuple[int, str, str]]:
     """Line, language and text of each fenced block."""
     text = page.read_text(encoding="utf-8")
-    for found in FENCE.finditer(text):
-        yield text.count("\n", 0, found.start()) + 2, found[1], found[2]
+    for match in FENCE.finditer(text):
+        yield text.count("\n", 0, match.start()) + 2, match[1], match[2]
 
 
 def page_id(page: Path) -> str:
@@ -88,9 +90,9 @@ def run_snippets(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             continue
         if ">>>" in text:
             test = parser.get_doctest(text, module.__dict__, page.name, str(page), line - 1)
-            said: list[str] = []
-            outcome = runner.run(test, out=said.append, clear_globs=False)
-            assert outcome.failed == 0, "".join(said)
+            output: list[str] = []
+            outcome = runner.run(test, out=output.append, clear_globs=False)
+            assert outcome.failed == 0, "".join(output)
             module.__dict__.update(test.globs)
         else:
             exec(compile("\n" * (line - 1) + text, str(page), "exec"), module.__dict__)
@@ -100,6 +102,34 @@ def run_snippets(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_block_says_its_language(page: Path) -> None:
     languages = {language for _, language, _ in blocks(page)}
     assert languages <= {"python", "text", "sh", "json", "toml", "yaml", "mermaid"}
+
+
+def test_the_index_has_a_row_for_each_page() -> None:
+    rows = re.findall(
+        r"^\| \[([\w-]+\.md)\]\(\1\) \|", (ROOT / "docs" / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert sorted([*rows, "README.md"]) == [page.name for page in sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_requests_by_hand_are_messages_of_their_call() -> None:
+    files = (autodiff_service_pb2.DESCRIPTOR, op_service_pb2.DESCRIPTOR)
+    services = {name: service for file in files for name, service in file.services_by_name.items()}
+    calls = re.findall(r"grpcurl -plaintext -d '([^']*)'[^']*?gradproof\.v1\.(\w+)/(\w+)", TEXT)
+    assert len(calls) > 1
+    for body, service, name in calls:
+        method = services[service].methods_by_name[name]
+        json_format.Parse(body, message_factory.GetMessageClass(method.input_type)())
+
+
+def test_words_of_the_glossary_are_in_use() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| \*\*([^*]+)\*\* \|", page, re.MULTILINE)
+    assert len(words) == len(set(words)) > 30
+    use = "\n".join(
+        [path.read_text(encoding="utf-8") for folder in SOURCES for path in (ROOT / folder).rglob("*.py")]
+        + [path.read_text(encoding="utf-8") for path in PAGES if path.name != "glossary.md"]
+    ).lower()
+    assert [word for word in words if not re.search(rf"\b{'[ _-]?'.join(word.split())}", use)] == []
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=page_id)
@@ -141,7 +171,7 @@ def test_every_call_is_named() -> None:
 
 
 def test_every_word_of_a_verdict_is_named() -> None:
-    spoken = [
+    engine = [
         str(word)
         for kind in (words.RuleWord, words.ValueWord, words.AccumulationWord, words.GraphWord, words.SummaryWord)
         for word in kind
@@ -157,39 +187,40 @@ def test_every_word_of_a_verdict_is_named() -> None:
         for name in (value.name for value in enum.DESCRIPTOR.values)
         if not name.endswith("UNSPECIFIED")
     ]
-    assert missing([*spoken, *contract]) == []
+    assert missing([*engine, *contract]) == []
 
 
 REASON = re.compile(r"[A-Z][A-Z_]{3,}")
-SOURCES = ("engine", "server", "proto/gradproof/wire")
 
 
 def reasons() -> set[str]:
     """Every UPPER_SNAKE word that the code gives as the reason of a fault, an exception or a session's fault."""
-    found: set[str] = set()
+    names: set[str] = set()
     for file in (file for folder in SOURCES for file in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            given: list[ast.expr] = []
+            arguments: list[ast.expr] = []
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 if name in ("Violation", "WireError", "fault"):
-                    given = node.args
-                given = [*given, *(keyword.value for keyword in node.keywords if keyword.arg == "reason")]
+                    arguments = node.args
+                arguments = [*arguments, *(keyword.value for keyword in node.keywords if keyword.arg == "reason")]
             elif isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "reason" for t in node.targets):
-                given = [node.value]
-            found |= {
-                one.value
-                for one in given
-                if isinstance(one, ast.Constant) and isinstance(one.value, str) and REASON.fullmatch(one.value)
+                arguments = [node.value]
+            names |= {
+                argument.value
+                for argument in arguments
+                if isinstance(argument, ast.Constant)
+                and isinstance(argument.value, str)
+                and REASON.fullmatch(argument.value)
             }
-    return found
+    return names
 
 
 @pytest.mark.slow
 def test_every_reason_is_named() -> None:
-    found = reasons()
-    assert {"CYCLE", "INFERENCE", "TENSOR_LENGTH", "RULE_FAULT", "CANCELLED", "FRAME_EMPTY", "SEED_DTYPE"} <= found
-    assert missing(sorted(found)) == []
+    names = reasons()
+    assert {"CYCLE", "INFERENCE", "TENSOR_LENGTH", "RULE_FAULT", "CANCELLED", "FRAME_EMPTY", "SEED_DTYPE"} <= names
+    assert missing(sorted(names)) == []
 
 
 def test_every_status_code_has_its_row() -> None:

@@ -13,8 +13,8 @@ def graph(nodes: int) -> Graph:
 
 
 def known(cache: GraphCache, digests: str) -> str:
-    """Those of the digests that are known, without using them."""
-    return "".join(one for one in digests if one in cache._graphs)
+    """The digests that are known, without using them."""
+    return "".join(digest for digest in digests if digest in cache.digests())
 
 
 def test_a_graph_is_found_until_the_cache_is_cleared() -> None:
@@ -50,4 +50,3 @@ def test_large_graphs_leave_sooner() -> None:
     assert known(cache, "abcdefg") == "g"  # the last one stays, however large
     cache.put("h", graph(2))
     assert known(cache, "gh") == "h"
-    assert cache._items == 4

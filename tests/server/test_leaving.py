@@ -28,7 +28,8 @@ from gradproof.engine.errors import Cancelled
 from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.job import Job
 from gradproof.engine.spec import spec_of
-from gradproof.engine.verify.runs.evidence import layout_of, pack_plan
+from gradproof.engine.verify.runs import layout_of
+from gradproof.engine.verify.runs.evidence import pack_plan
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.server.limits import Limits
 from gradproof.server.requests import encode

@@ -489,10 +489,10 @@ def spans(served: Served) -> Iterator[InMemorySpanExporter]:
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing = Tracing(provider)
     served.host.calls.watchers.append(tracing)
-    served.host.workers.heard.append(tracing.heard)
+    served.host.workers.timing_listeners.append(tracing.heard)
     yield exporter
     served.host.calls.watchers.remove(tracing)
-    served.host.workers.heard.clear()
+    served.host.workers.timing_listeners.clear()
     provider.shutdown()
 
 
@@ -582,7 +582,7 @@ def test_without_processes_verify_is_down_and_nothing_else(served: Served, monke
     process = served.host.workers._spawner._process
     assert process is not None
     with monkeypatch.context() as broken:
-        broken.setattr(template, "started", lambda number: ["false"])
+        broken.setattr(template, "command", lambda number: ["false"])
         process.kill()
         assert next(watch).status == NOT_SERVING
         assert stub.Check(health_pb2.HealthCheckRequest()).status == SERVING

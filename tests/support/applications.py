@@ -15,10 +15,9 @@ from gradproof.engine.registry import Registry
 from gradproof.engine.spec import DType
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.nodes import check_node
-from gradproof.engine.verify.numbers.applications import application_of
-from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.numbers.value import Checked
-from gradproof.engine.verify.runs.known_rules import KnownRules
+from gradproof.engine.verify.numbers import Application, Checked
+from gradproof.engine.verify.runs import KnownRules
+from gradproof.engine.verify.runs.applications import application_of
 from gradproof.engine.verify.verdict import ValueVerdict
 
 

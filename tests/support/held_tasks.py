@@ -15,9 +15,9 @@ class HeldOnce:
 
     path: Path
 
-    def run(self, desk: Any) -> None:
+    def run(self, context: Any) -> None:
         if self.path.exists():
-            desk.answer(os.getpid())
+            context.answer(os.getpid())
             return
         self.path.write_text(str(os.getpid()))
         time.sleep(600)
@@ -29,7 +29,7 @@ class Deadly:
 
     path: Path
 
-    def run(self, desk: Any) -> None:
+    def run(self, context: Any) -> None:
         with self.path.open("a") as file:
             file.write("x")
         os._exit(3)

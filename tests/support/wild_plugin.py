@@ -161,8 +161,8 @@ def conditions() -> dict[str, Any]:
 class Look:
     """A task for a worker: says how it is."""
 
-    def run(self, desk: Any) -> None:
-        desk.answer(conditions())
+    def run(self, context: Any) -> None:
+        context.answer(conditions())
 
 
 def patient(x: Any, *, n: int = 3) -> Any:

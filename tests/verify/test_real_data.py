@@ -153,7 +153,7 @@ def test_a_graph_is_the_same_for_a_client() -> None:
     workload = REAL_SMALL["attention, -inf"](FLOAT32)
     message = builder_of(workload).to_proto()
     assert [node.op for node in message.nodes] == [node.op for node in workload.graph.nodes]
-    assert [leaf.name for leaf in message.leaves if leaf.requires_grad] == list(job_of(workload).wanted())
+    assert [leaf.name for leaf in message.leaves if leaf.requires_grad] == list(job_of(workload).requested())
 
 
 def nothing(dtype: DType) -> Workload:

@@ -293,7 +293,7 @@ class Engine:
         Raises ForwardFault or HookFault, naming the node or value.
         """
         job = prepared.job
-        targets, sent, hooked = set(job.wanted()), set(), set()
+        targets, sent, hooked = set(job.requested()), set(), set()
         grad_fn = prepared.plan.grad_fn
         stream = self._stream(prepared, job.fetch)
         answer: Array | None = None
@@ -313,7 +313,7 @@ class Engine:
             if name in targets:
                 sent.add(name)
                 yield event
-        for name in job.wanted():
+        for name in job.requested():
             if name not in sent:
                 yield GradientEvent(name, None, None, (), grad_fn.get(name, ""))
         return Run(job, prepared.plan, values, frozenset(hooked))

@@ -31,14 +31,14 @@ class Job:
     fetch: Sequence[str] = ()
     known: Sequence[tuple[str, Array]] = ()
 
-    def wanted(self) -> tuple[str, ...]:
+    def requested(self) -> tuple[str, ...]:
         """Names of all values whose gradients leave the run."""
         base = self.gradients or [leaf.name for leaf in self.graph.leaves if leaf.requires_grad]
         return tuple(dict.fromkeys([*base, *self.retain]))
 
     def cuts(self) -> tuple[str, ...]:
         """Names of all values where the run stops: those whose gradients leave, and those with hooks."""
-        return tuple(dict.fromkeys([*self.wanted(), *(hook.value for hook in self.hooks)]))
+        return tuple(dict.fromkeys([*self.requested(), *(hook.value for hook in self.hooks)]))
 
 
 def check_job(

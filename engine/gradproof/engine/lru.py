@@ -25,7 +25,7 @@ class LRUCache(Generic[K, V]):
 
     def __init__(self, most: int, *bounds: Bound[V]) -> None:
         self.bounds = bounds
-        self._entries: cachetools.LRUCache[K, V] = cachetools.LRUCache(most)
+        self._entries: cachetools.LRUCache[K, V] = cachetools.LRUCache(max(1, most))
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -60,13 +60,18 @@ class LRUCache(Generic[K, V]):
         self.trim()
         return entry
 
+    def clear(self) -> None:
+        """Drop all entries."""
+        with self._lock:
+            self._entries.clear()
+
     def trim(self) -> None:
         """Drop entries until all bounds hold, or a single entry is left."""
+        if not self.bounds:
+            return
         with self._lock:
             entries = self._peek()
             sizes = [sum(map(bound.size, entries)) for bound in self.bounds]
-            while len(self._entries) > 1 and any(
-                size > bound.most for size, bound in zip(sizes, self.bounds, strict=True)
-            ):
+            while len(self._entries) > 1 and any(size > bound.most for size, bound in zip(sizes, self.bounds, strict=True)):
                 _, dropped = self._entries.popitem()
                 sizes = [size - bound.size(dropped) for size, bound in zip(sizes, self.bounds, strict=True)]

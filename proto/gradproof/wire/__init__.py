@@ -1,4 +1,4 @@
-"""Between NumPy and the messages of gradproof.v1: what client and server must agree on to the bit."""
+"""Codec between NumPy arrays and the messages of gradproof.v1, shared by client and server."""
 
 from gradproof.wire.attributes import decode_attributes, encode_attributes
 from gradproof.wire.chunks import CHUNK_BYTES, Assembler, chunks

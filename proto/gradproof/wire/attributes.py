@@ -1,24 +1,27 @@
-"""Attributes as messages: None, bool, int, float, text, and (nested) tuples of them."""
+"""Codec of attributes: None, bool, int, float, text, and (nested) tuples of these."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from gradproof.v1 import graph_pb2 as pb
 from gradproof.v1 import tensor_pb2
 from gradproof.wire.tensors import WireError
 
+AttributeValue: TypeAlias = "bool | int | float | str | tuple[AttributeValue, ...] | None"
 MAX_DEPTH = 8
+"""Bound on lists inside lists."""
 
 
 def encode_attributes(attributes: Mapping[str, Any]) -> dict[str, pb.Attribute]:
-    """Raises WireError for a value of another type."""
+    """Encode attributes by name. Raises WireError for a value of another type than the codec has."""
     return {name: _encode(name, value) for name, value in attributes.items()}
 
 
-def decode_attributes(attributes: Mapping[str, pb.Attribute]) -> dict[str, Any]:
-    """Plain Python values; lists become tuples. Raises WireError if lists are nested too deeply."""
+def decode_attributes(attributes: Mapping[str, pb.Attribute]) -> dict[str, AttributeValue]:
+    """Decode attributes to plain Python values; lists become tuples. Raises WireError if lists are nested deeper than
+    ``MAX_DEPTH``."""
     return {name: _decode(name, value, MAX_DEPTH) for name, value in attributes.items()}
 
 
@@ -45,7 +48,7 @@ def _encode(name: str, value: Any) -> pb.Attribute:
         ) from None
 
 
-def _decode(name: str, value: pb.Attribute, depth: int) -> Any:
+def _decode(name: str, value: pb.Attribute, depth: int) -> AttributeValue:
     kind = value.WhichOneof("kind")
     if kind is None or kind == "none":
         return None
@@ -55,4 +58,5 @@ def _decode(name: str, value: pb.Attribute, depth: int) -> Any:
         if not depth:
             raise WireError(f"attributes[{name!r}]", f"lists are nested more than {MAX_DEPTH} deep", "ATTRIBUTE")
         return tuple(_decode(name, item, depth - 1) for item in value.list.values)
-    return getattr(value, kind)
+    plain: AttributeValue = getattr(value, kind)
+    return plain

@@ -1,4 +1,4 @@
-"""Tensors in chunks: a header, then parts in order. The receiver allocates once and copies each part to its place."""
+"""Tensors in chunks: a header, then parts in order, which the receiver copies into an array that it allocated once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gradproof.v1 import tensor_pb2 as pb
 from gradproof.wire.tensors import WireError, decode_spec, encode_spec
 
 CHUNK_BYTES = 1 << 20
-"""Size of a part. A larger tensor does not travel inside another message."""
+"""Size of a part in bytes. A larger tensor does not travel inside another message."""
 
 
 def chunks(array: NDArray[Any], tensor_id: int) -> Iterator[pb.TensorHeader | pb.TensorChunk]:
-    """Header and parts of ``array``, which messages may name by ``tensor_id`` afterwards."""
+    """Header and parts of ``array``, in the order to send. Later messages may name the tensor by ``tensor_id``."""
     whole = np.ascontiguousarray(array)
     if whole.dtype.byteorder == ">":
         whole = whole.astype(whole.dtype.newbyteorder("<"))
@@ -29,9 +29,9 @@ def chunks(array: NDArray[Any], tensor_id: int) -> Iterator[pb.TensorHeader | pb
 
 
 class Assembler:
-    """Puts tensors together. Before anything is allocated, ``max_bytes`` bounds all tensors held at once, ``max_held``
-    their number, and ``max_open`` the number of incomplete tensors. Each header and chunk takes the same time, however many
-    tensors are held."""
+    """Assembles tensors from chunks. Before memory is allocated, ``max_bytes`` bounds all tensors held at once,
+    ``max_held`` their number, and ``max_open`` the number of incomplete tensors. The time per header and
+    chunk does not grow with the number of tensors held."""
 
     def __init__(self, max_bytes: int = 1 << 62, max_held: int = 1 << 62, max_open: int = 1 << 62) -> None:
         self.max_bytes, self.max_held, self.max_open = max_bytes, max_held, max_open
@@ -41,13 +41,13 @@ class Assembler:
         self._open: dict[int, tuple[NDArray[Any], NDArray[np.uint8], int]] = {}
 
     def take(self, tensor_id: int) -> NDArray[Any] | None:
-        """A complete tensor, which is not held any more; None if no tensor has this id."""
+        """Remove and return a complete tensor, read-only; None if no complete tensor has this id."""
         array = self.complete.pop(tensor_id, None)
         self.held_bytes -= array.nbytes if array is not None else 0
         return array
 
     def passed(self, header: pb.TensorHeader) -> tuple[tuple[int, int], ...]:
-        """Bytes, tensors, and open tensors that would be held after ``header``, each with its bound."""
+        """Bytes, tensors, and incomplete tensors that would be held after ``header``, each with its bound."""
         opened = len(self._open) + 1
         return (
             (self.held_bytes + header.total_bytes, self.max_bytes),

@@ -1,4 +1,4 @@
-"""Tensors as messages: dtype, shape, and elements as little-endian bytes or as numbers, exact to the bit."""
+"""Codec of tensors: dtype, shape, and the elements as little-endian bytes or as numbers. Values keep every bit."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ NumberList: TypeAlias = pb.DoubleList | pb.IntList | pb.UintList | pb.BoolList
 
 
 class WireError(ValueError):
-    """A message that is not a tensor. ``path`` is the field at fault, below the tensor (``spec.shape``, ``data``)."""
+    """Raised for a message that is not a valid tensor. ``path`` is the field at fault, below the tensor (``spec.shape``,
+    ``data``); ``reason`` is the stable word for it."""
 
     def __init__(self, path: str, message: str, reason: str = "TENSOR_INVALID") -> None:
         self.path, self.message, self.reason = path, message, reason
@@ -56,7 +57,7 @@ class WireError(ValueError):
 
 
 def encode_spec(shape: Sequence[int], dtype: np.dtype[Any]) -> pb.TensorSpec:
-    """Raises WireError for a dtype that has no place on the wire (object, text, dates)."""
+    """Encode shape and dtype. Raises WireError for a dtype that the contract does not have (object, text, dates)."""
     number = _NAMES.get(dtype.name)
     if number is None:
         raise WireError("spec.dtype", f"dtype {dtype} cannot be sent; the wire has {', '.join(_NAMES)}", "DTYPE")
@@ -64,7 +65,8 @@ def encode_spec(shape: Sequence[int], dtype: np.dtype[Any]) -> pb.TensorSpec:
 
 
 def decode_spec(spec: pb.TensorSpec) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype. Raises WireError for an unknown dtype, a negative size, or a product that overflows."""
+    """Decode shape and dtype, in native byte order. Raises WireError for an unknown dtype, a rank above ``MAX_RANK``, a
+    negative size, or more than ``MAX_ELEMENTS`` elements."""
     dtype = _DTYPES.get(spec.dtype)
     if dtype is None:
         raise WireError("spec.dtype", f"{spec.dtype} is not a dtype; there are {DTYPE_NAMES}", "DTYPE")
@@ -79,7 +81,8 @@ def decode_spec(spec: pb.TensorSpec) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 
 def encode_tensor(value: Any, tensor_format: pb.TensorFormat.ValueType = pb.TENSOR_FORMAT_BYTES) -> pb.Tensor:
-    """A message for a NumPy array, or for a Python number, which stays weakly typed. Raises WireError for other dtypes."""
+    """Encode a NumPy array, or a Python number, which stays weakly typed. Raises WireError for a dtype that the contract
+    does not have."""
     weak = isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic)
     array = np.asarray(value)
     tensor = pb.Tensor(spec=encode_spec(array.shape, array.dtype), weak=weak)
@@ -93,8 +96,8 @@ def encode_tensor(value: Any, tensor_format: pb.TensorFormat.ValueType = pb.TENS
 
 
 def decode_tensor(tensor: pb.Tensor, chunked: Mapping[int, NDArray[Any]] | None = None) -> NDArray[Any]:
-    """The array of a message: read-only, of exactly the stated shape and dtype. ``chunked``: tensors that came in
-    chunks, by id. Raises WireError; nothing is allocated before the length is known to be right."""
+    """Decode a message to a read-only array of exactly the stated shape and dtype. ``chunked`` has the tensors that came in
+    chunks, by id. Raises WireError; the length is checked before memory is allocated."""
     shape, dtype = decode_spec(tensor.spec)
     count = math.prod(shape)
     body = tensor.WhichOneof("body")
@@ -117,7 +120,7 @@ def decode_tensor(tensor: pb.Tensor, chunked: Mapping[int, NDArray[Any]] | None 
 
 
 def _numbers(array: NDArray[Any]) -> list[Any]:
-    """The elements as Python numbers, in C order; a complex element as two."""
+    """Elements as Python numbers, in C order; a complex element as two numbers."""
     flat = np.ascontiguousarray(array).reshape(-1)
     if array.dtype.kind == "c":
         flat = flat.view(flat.real.dtype)

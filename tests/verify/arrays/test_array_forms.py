@@ -17,7 +17,7 @@ from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.verify.arrays import UNIT, Arrays, BallArray, Dual, NoArrays, entered, exact, read_op, read_program
-from gradproof.engine.verify.numbers.truth import Application, true_contributions, true_outputs
+from gradproof.engine.verify.numbers import Application, true_contributions, true_outputs
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache.fingerprint import fingerprint
 from gradproof.engine.verify.verdict import RuleWord

@@ -19,8 +19,7 @@ from gradproof.engine.registry import build_registry
 from gradproof.engine.verify.arrays import UNIT, Arrays, BallArray, Dual, calibration, exact, points
 from gradproof.engine.verify.arrays.calibration import Calibration, Measured, measure
 from gradproof.engine.verify.arrays.functions import ROWS, TABLE, ArrayFunction
-from gradproof.engine.verify.processes import worker
-from gradproof.engine.verify.processes.workers import Workers
+from gradproof.engine.verify.processes import Workers, loading
 from gradproof.engine.verify.proof_pool import ProofPool
 
 NAMES = [row.name for row in ROWS]
@@ -415,11 +414,11 @@ class Series:
 def test_workers_learn_where_measurements_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = build_registry(())
     workers = ProofPool(registry, tmp_path / "proofs", workers=Workers()).workers
-    assert workers._told()["folder"] == tmp_path / "proofs"
-    for name in ("_registry", "_memory"):
-        monkeypatch.setattr(worker, name, None)
+    assert workers._load_arguments()["folder"] == tmp_path / "proofs"
+    for name in ("_registry", "_extra_bytes"):
+        monkeypatch.setattr(loading, name, None)
     monkeypatch.setattr(calibration, "HERE", calibration.HERE)
-    worker.load_registry(**workers._told())
+    loading.load_registry(**workers._load_arguments())
     Arrays().exp(exact(np.array([1.0])))
     [file] = (tmp_path / "proofs").iterdir()
     assert file.suffix == ".calibration"

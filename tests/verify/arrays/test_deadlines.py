@@ -14,9 +14,8 @@ from gradproof.engine import cancellation
 from gradproof.engine.cancellation import Cancellation, Deadline, look
 from gradproof.engine.errors import Cancelled
 from gradproof.engine.verify.arrays import BallArray
-from gradproof.engine.verify.runs.evidence import AT_ONCE, layout_of, write_values
-from gradproof.engine.verify.runs.examination import Brief, Examination
-from gradproof.engine.verify.runs.known_rules import KnownRules
+from gradproof.engine.verify.runs import Brief, Examination, KnownRules, layout_of, write_values
+from gradproof.engine.verify.runs.evidence import AT_ONCE
 from gradproof.engine.verify.verdict import ValueWord
 
 

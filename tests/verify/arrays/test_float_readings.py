@@ -30,7 +30,7 @@ from gradproof.engine.verify.arrays import (
 )
 from gradproof.engine.verify.arrays.inner_products import BLOCK
 from gradproof.engine.verify.arrays.programs import read_op as read_arrays
-from gradproof.engine.verify.graphs.series_bridge import bridged
+from gradproof.engine.verify.graphs.series_bridge import read_in_series
 from gradproof.engine.verify.readings import Series, concrete, read_op
 from gradproof.engine.verify.readings.attributes import in_balls
 
@@ -163,7 +163,7 @@ def test_a_bridge_encloses_what_series_say() -> None:
     a, b, t = normal(4, 4) + 4 * np.eye(4), normal(4, 2), normal(4, 4, seed=9)
     specs = [Spec((4, 4), np.dtype(float)), Spec((4, 2), np.dtype(float))]
     wide = Dual(BallArray(a, np.full((4, 4), 1e-9)), {3: BallArray(t, np.full((4, 4), 1e-9))})
-    results, tied = bridged(op, [wide, BallArray(b)], specs, {}, specs[1:], [3])
+    results, tied = read_in_series(op, [wide, BallArray(b)], specs, {}, specs[1:], [3])
     assert not tied
     inner = a + normal(4, 4, seed=5).clip(-1, 1) * 1e-9
     y = np.linalg.solve(inner, b)

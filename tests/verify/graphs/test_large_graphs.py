@@ -1,5 +1,8 @@
-"""L3 of large graphs, node by node in whole arrays. Faults of the engine that every local check passes must be
-INCONSISTENT, at any size and in any dtype; kinks, masks, hooks, chaos, rounding and poles must not."""
+"""L3 of large graphs, node by node in whole arrays.
+
+Faults of the engine that every local check passes must be INCONSISTENT, at any size and in any dtype; kinks, masks,
+hooks, chaos, rounding and poles must not.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,10 @@ from gradproof.engine.hooks import Hook
 from gradproof.engine.lru import LRUCache
 from gradproof.engine.registry import build_registry
 from gradproof.engine.verify.floats.ulps import largest
+from gradproof.engine.verify.graphs import check_graph
 from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
 from gradproof.engine.verify.graphs.large import direction
 from gradproof.engine.verify.graphs.sweep import Sweep
-from gradproof.engine.verify.graphs.wholegraph import check_graph
 from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
 from gradproof.plugins import BUILTIN
 
@@ -45,16 +48,16 @@ def graphs_of(
     return check_graph(run_of(bench, leaves, lines, outputs, **rest), SECONDS)
 
 
-def words(found: dict[str, GraphVerdict]) -> set[GraphWord]:
-    return {one.word for one in found.values()}
+def words(verdicts: dict[str, GraphVerdict]) -> set[GraphWord]:
+    return {verdict.word for verdict in verdicts.values()}
 
 
-def read_whole(found: dict[str, GraphVerdict]) -> None:
+def read_whole(verdicts: dict[str, GraphVerdict]) -> None:
     """Consistent, every node read, nothing left to other checks."""
-    for one in found.values():
-        assert one.word is GraphWord.CONSISTENT, one
-        assert one.nodes == one.total > 0, one
-        assert "left" not in one.reason, one
+    for verdict in verdicts.values():
+        assert verdict.word is GraphWord.CONSISTENT, verdict
+        assert verdict.nodes == verdict.total > 0, verdict
+        assert "left" not in verdict.reason, verdict
 
 
 def mlp(dtype: Any) -> tuple[dict[str, Any], list[Line], str]:
@@ -69,15 +72,15 @@ def mlp(dtype: Any) -> tuple[dict[str, Any], list[Line], str]:
     return leaves, lines, "s"
 
 
-# what is right
+# right graphs
 
 
 @every_dtype
 def test_a_right_graph_is_consistent_in_every_dtype(bench: Bench, dtype: Any) -> None:
-    found = graphs_of(bench, *mlp(dtype))
-    read_whole(found)
-    assert max(one.ratio for one in found.values()) < 64
-    assert {one.directions for one in found.values()} == {2 if dtype.itemsize == 2 else 1}
+    verdicts = graphs_of(bench, *mlp(dtype))
+    read_whole(verdicts)
+    assert max(verdict.ratio for verdict in verdicts.values()) < 64
+    assert {verdict.directions for verdict in verdicts.values()} == {2 if dtype.itemsize == 2 else 1}
 
 
 @every_dtype
@@ -103,36 +106,36 @@ def test_elements_at_a_kink_are_left_out_alone(bench: Bench, dtype: Any) -> None
     x[::2, ::3] = 0
     lines = ["r = relu(x)", "p = matmul(r, w)", "t = sin(p)", "s = sum(t)"]
     run = run_of(bench, {"x": x, "w": normal(50, 40, dtype=dtype, scale=0.1)}, lines, "s")
-    for one in check_graph(run, SECONDS).values():
-        assert (one.word, one.nodes, one.total) == (GraphWord.CONSISTENT, 4, 4)
-        assert f"1 left to their own checks, node 0 (relu) first: {50 * 17} elements: relu is at a kink" in one.reason
+    for verdict in check_graph(run, SECONDS).values():
+        assert (verdict.word, verdict.nodes, verdict.total) == (GraphWord.CONSISTENT, 4, 4)
+        assert f"1 left to their own checks, node 0 (relu) first: {50 * 17} elements: relu is at a kink" in verdict.reason
     assert check_graph(changed(run, "x", 1.5), SECONDS)["x"].word is GraphWord.INCONSISTENT
-    if dtype != DTYPES["bfloat16"]:  # in which a sum of 100 terms may lose all digits
+    if dtype != DTYPES["bfloat16"]:  # a sum of 100 terms in bfloat16 may lose all digits
         assert check_graph(changed(run, "w", -1.0), SECONDS)["w"].word is GraphWord.INCONSISTENT
 
 
-def test_a_kink_that_nothing_moves_over_is_none(bench: Bench) -> None:
+def test_a_kink_without_motion_is_ignored(bench: Bench) -> None:
     """Both sides of the maximum are the same value: it is nowhere at a kink."""
     read_whole(graphs_of(bench, {"x": normal(5000)}, ["m = maximum(x, x)", "s = sum(m)"], "s"))
-    found = graphs_of(
+    verdicts = graphs_of(
         bench, {"x": normal(5000), "k": np.zeros(5000)}, ["m = maximum(x, k)", "s = sum(m)"], "s", constants="x"
     )
-    read_whole(found)
+    read_whole(verdicts)
 
 
 def test_a_branch_that_was_not_taken_may_be_nan(bench: Bench) -> None:
     lines = ["c = greater(x, o)", "l = log(x)", "z = where(c, l, x)", "s = sum(z)"]
-    found = graphs_of(bench, {"x": normal(9000), "o": np.array(0.0)}, lines, "s", constants="o")
-    assert words(found) == {GraphWord.CONSISTENT}
-    assert found["x"].nodes == found["x"].total
+    verdicts = graphs_of(bench, {"x": normal(9000), "o": np.array(0.0)}, lines, "s", constants="o")
+    assert words(verdicts) == {GraphWord.CONSISTENT}
+    assert verdicts["x"].nodes == verdicts["x"].total
 
 
 @every_dtype
 def test_sums_that_drift_are_no_contradiction(bench: Bench, dtype: Any) -> None:
-    """Rows that are added one after the other: of equal numbers each addition rounds to the same side."""
+    """Rows are added in order: each addition of equal numbers rounds to the same side."""
     leaves = {"b": np.full((1, 4), 0.1, dtype), "x": np.full((60_000, 4), 1.1 / 1024, dtype)}
-    found = graphs_of(bench, leaves, ["y = multiply(x, b)", "z = sin(y)", "s = mean(z)"], "s", constants="x")
-    assert words(found) <= {GraphWord.CONSISTENT, GraphWord.ILL_CONDITIONED}
+    verdicts = graphs_of(bench, leaves, ["y = multiply(x, b)", "z = sin(y)", "s = mean(z)"], "s", constants="x")
+    assert words(verdicts) <= {GraphWord.CONSISTENT, GraphWord.ILL_CONDITIONED}
 
 
 @every_dtype
@@ -145,15 +148,15 @@ def test_a_deep_chain_is_consistent(bench: Bench, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_chaos_is_ill_conditioned_and_nobodys_fault(bench: Bench, dtype: str) -> None:
+def test_chaos_is_ill_conditioned_and_no_fault(bench: Bench, dtype: str) -> None:
     lines: list[Line] = []
     for k in range(60):
         lines += [f"c{k} = subtract(one, v{k})", f"p{k} = multiply(v{k}, c{k})", f"v{k + 1} = multiply(four, p{k})"]
     v = np.random.default_rng(0).random(9000).astype(dtype)
     leaves = {"v0": v, "one": np.ones(9000, dtype), "four": np.full(9000, 4, dtype)}
-    found = graphs_of(bench, leaves, [*lines, "s = sum(v60)"], "s", constants="one four")["v0"]
-    assert found.word is GraphWord.ILL_CONDITIONED
-    assert "rounding on the way leaves about" in found.reason
+    verdict = graphs_of(bench, leaves, [*lines, "s = sum(v60)"], "s", constants="one four")["v0"]
+    assert verdict.word is GraphWord.ILL_CONDITIONED
+    assert "rounding on the way leaves about" in verdict.reason
 
 
 def test_underflow_on_the_way_back_is_no_contradiction(bench: Bench) -> None:
@@ -186,7 +189,7 @@ def test_complex_numbers_are_read_in_their_parts(bench: Bench) -> None:
     assert check_graph(changed(run, "z", 1j), SECONDS)["z"].word is GraphWord.INCONSISTENT
 
 
-# what cannot be read
+# unreadable nodes
 
 
 class Odd:
@@ -210,30 +213,30 @@ def test_a_node_that_cannot_be_read_is_left_out(op: str) -> None:
     run = run_of(
         bench, {"x": normal(30_000)}, ["a = sin(x)", f"y = {op}(a)", "z = sin(y)", "w = exp(z)", "s = sum(w)"], "s"
     )
-    found = check_graph(run, SECONDS)["x"]
-    assert (found.word, found.nodes, found.total) == (GraphWord.CONSISTENT, 4, 5)
-    assert f"node 1 ({op}) first" in found.reason
+    verdict = check_graph(run, SECONDS)["x"]
+    assert (verdict.word, verdict.nodes, verdict.total) == (GraphWord.CONSISTENT, 4, 5)
+    assert f"node 1 ({op}) first" in verdict.reason
     assert check_graph(changed(run, "x", 1.01), SECONDS)["x"].word is GraphWord.INCONSISTENT
 
 
 def test_most_of_a_graph_must_be_readable() -> None:
     bench = Bench(Engine(build_registry(BUILTIN, others=[Odd()])))
     lines = ["a = odd.twice(x)", "y = odd.twice(a)", "z = odd.twice(y)", "v = odd.twice(z)", "s = sum(v)"]
-    found = graphs_of(bench, {"x": normal(30_000)}, lines, "s")["x"]
-    assert found.word is GraphWord.SKIPPED
-    assert found.reason.startswith("most of the graph cannot be read")
+    verdict = graphs_of(bench, {"x": normal(30_000)}, lines, "s")["x"]
+    assert verdict.word is GraphWord.SKIPPED
+    assert verdict.reason.startswith("most of the graph cannot be read")
 
 
 def test_a_gradient_that_is_not_finite_is_skipped(bench: Bench) -> None:
     x = normal(5000)
     x[7] = 0
-    found = graphs_of(bench, {"x": x}, ["a = abs(x)", "y = sqrt(a)", "z = sin(y)", "s = sum(z)"], "s")["x"]
-    assert (found.word, "not finite" in found.reason) == (GraphWord.SKIPPED, True)
+    verdict = graphs_of(bench, {"x": x}, ["a = abs(x)", "y = sqrt(a)", "z = sin(y)", "s = sum(z)"], "s")["x"]
+    assert (verdict.word, "not finite" in verdict.reason) == (GraphWord.SKIPPED, True)
 
 
 @pytest.mark.parametrize("op", ["max", "min"])
 def test_a_largest_of_equal_numbers_is_left_to_its_own_checks(bench: Bench, op: str) -> None:
-    """And one that is alone is not, however many lines there are."""
+    """A single largest element is read, however many lines there are."""
     x = normal(80, 60)
     lines: list[Line] = [
         (f"y = {op}(x)", {"axis": 1}),
@@ -243,46 +246,46 @@ def test_a_largest_of_equal_numbers_is_left_to_its_own_checks(bench: Bench, op: 
         "b = sum(w)",
         "s = add(a, b)",
     ]
-    found = graphs_of(bench, {"x": x}, lines, "s")["x"]
-    assert found.word is GraphWord.CONSISTENT
-    assert "left to their own" not in found.reason
+    verdict = graphs_of(bench, {"x": x}, lines, "s")["x"]
+    assert verdict.word is GraphWord.CONSISTENT
+    assert "left to their own" not in verdict.reason
     x[7, 3] = x[7, 4] = 9 if op == "max" else -9
-    found = graphs_of(bench, {"x": x}, lines, "s")["x"]
-    assert f"node 0 ({op}) first: {op} is at a kink" in found.reason
+    verdict = graphs_of(bench, {"x": x}, lines, "s")["x"]
+    assert f"node 0 ({op}) first: {op} is at a kink" in verdict.reason
 
 
 def test_too_little_time_says_how_much_would_do(bench: Bench) -> None:
     run = run_of(bench, *mlp(np.float64))
-    found = check_graph(run, -1.0)["w"]
-    assert found.word is GraphWord.SKIPPED
-    assert found.reason.startswith("budget: the time for the whole graph was over")
+    verdict = check_graph(run, -1.0)["w"]
+    assert verdict.word is GraphWord.SKIPPED
+    assert verdict.reason.startswith("budget: the time for the whole graph was over")
     half = ForwardHalf(run)
-    sweep = Sweep(half, [direction(half, ["w"], 0)], SECONDS + time.monotonic(), beside=True)
+    sweep = Sweep(half, [direction(half, ["w"], 0)], SECONDS + time.monotonic(), nearby=True)
     sweep.share, sweep.started = 0.25, time.monotonic() - 2
     sweep.deadline = sweep.started + 1
     with pytest.raises(Skipped, match=r"about 8(\.\d)? s would do; give more time \(budget\)"):
-        sweep._look()
+        sweep._check_time()
 
 
-def test_where_time_is_short_the_run_beside_is_given_up_and_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gradproof.engine.verify.graphs.sweep.BESIDE_SHARE", 0.0)
+def test_the_nearby_run_is_given_up_if_time_is_short_and_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradproof.engine.verify.graphs.sweep.NEARBY_SHARE", 0.0)
     late = check_graph(run_of(bench, *mlp(np.float64)), SECONDS)["w"]
     assert "budget" not in late.reason
-    monkeypatch.setattr("gradproof.engine.verify.graphs.sweep.BESIDE_SHARE", 1e-9)
-    found = check_graph(run_of(bench, *mlp(np.float64)), SECONDS)["w"]
-    assert found.word is GraphWord.CONSISTENT
-    assert "budget: how far rounding on the way moves it was not looked at" in found.reason
+    monkeypatch.setattr("gradproof.engine.verify.graphs.sweep.NEARBY_SHARE", 1e-9)
+    verdict = check_graph(run_of(bench, *mlp(np.float64)), SECONDS)["w"]
+    assert verdict.word is GraphWord.CONSISTENT
+    assert "budget: how far rounding on the way moves it was not looked at" in verdict.reason
 
 
 def test_many_operations_of_few_elements_are_read_in_arrays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gradproof.engine.verify.graphs.wholegraph.MAX_OPERATIONS", 500)
-    found = graphs_of(
+    verdicts = graphs_of(
         bench, {"x": normal(30, 30)}, [("y = softmax(x)", {"axis": 1}), "z = multiply(y, y)", "s = sum(z)"], "s"
     )
-    read_whole(found)
+    read_whole(verdicts)
 
 
-# what is wrong
+# faults
 
 LINES: list[Line] = ["a = sin(x)", "b = multiply(a, w)", "c = multiply(b, a)", "d = add(c, x)", "s = sum(d)"]
 MATRICES: list[Line] = ["a = matmul(x, w)", "b = matmul(a, x)", "c = matmul(b, a)", "d = matmul(c, w)", "s = mean(d)"]
@@ -300,9 +303,7 @@ ENGINE: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 @pytest.mark.parametrize(
     ("size", "dtype"), [(10**4, "float64"), (10**4, "bfloat16"), (10**5, "float16"), (10**6, "float32")], ids=str
 )
-def test_an_engine_with_a_screw_loose_contradicts(
-    name: str, size: int, dtype: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_faulty_engine_contradicts(name: str, size: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(REGISTRY, "traced", LRUCache(1000))
     monkeypatch.setattr(Compilations, "default", Plans.NEVER)
     ENGINE[name](monkeypatch)
@@ -316,9 +317,7 @@ def test_an_engine_with_a_screw_loose_contradicts(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINE)
 @pytest.mark.parametrize(("size", "dtype"), [(60, "float64"), (60, "float16"), (300, "float32")], ids=str)
-def test_an_engine_with_a_screw_loose_contradicts_in_matrices(
-    name: str, size: int, dtype: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_faulty_engine_contradicts_in_matrices(name: str, size: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(REGISTRY, "traced", LRUCache(1000))
     monkeypatch.setattr(Compilations, "default", Plans.NEVER)
     kind = DTYPES[dtype]
@@ -334,27 +333,27 @@ def test_an_engine_with_a_screw_loose_contradicts_in_matrices(
 def test_a_wrong_gradient_contradicts_and_is_singled_out(bench: Bench, factor: float) -> None:
     run = run_of(bench, *mlp(np.float64), retain=["h"])
     for wrong in ("w", "h"):
-        found = check_graph(changed(run, wrong, factor), SECONDS)
-        assert {name for name, one in found.items() if one.word is GraphWord.INCONSISTENT} == {wrong}
-        assert {one.word for name, one in found.items() if name != wrong} == {GraphWord.CONSISTENT}
+        verdicts = check_graph(changed(run, wrong, factor), SECONDS)
+        assert {name for name, verdict in verdicts.items() if verdict.word is GraphWord.INCONSISTENT} == {wrong}
+        assert {verdict.word for name, verdict in verdicts.items() if name != wrong} == {GraphWord.CONSISTENT}
 
 
 @pytest.mark.parametrize(("dtype", "error"), [("float64", 1e-9), ("float32", 1e-3)])
 def test_one_wrong_element_of_many_contradicts_and_is_named(bench: Bench, dtype: str, error: float) -> None:
-    """Of one node, behind which all is right for what it gives."""
+    """The rule of a single node is wrong; all others are right for the values that they receive."""
     run = run_of(bench, {"x": normal(300, 400, dtype=dtype)}, ["y = tanh(x)", "z = multiply(y, y)", "s = sum(z)"], "s")
     values = list(run.values)
     number = run.plan.backward.raw[run.plan.lowered.values["x"]]
     wrong = np.array(values[number])
     wrong[17, 39] *= 1 + error
     values[number] = wrong
-    found = check_graph(replace(run, values=values), SECONDS)["x"]
-    assert found.word is GraphWord.INCONSISTENT
-    assert found.reason.startswith("node 0 (tanh), element [17, 39]: the forward pass has the derivative")
+    verdict = check_graph(replace(run, values=values), SECONDS)["x"]
+    assert verdict.word is GraphWord.INCONSISTENT
+    assert verdict.reason.startswith("node 0 (tanh), element [17, 39]: the forward pass has the derivative")
 
 
 def test_nodes_visited_out_of_order_contradict(bench: Bench) -> None:
-    """The node of b is pulled when only half of its gradient has come, and all before it goes on from there."""
+    """The node of b is visited when only half of its gradient has arrived, and all earlier nodes continue from there."""
     x = normal(40_000)
     lines = ["b = sin(a)", "c = multiply(b, b)", "d = cos(b)", "e = add(c, d)", "s = sum(e)"]
     run = run_of(bench, {"a": x}, lines, "s", retain=["a"])
@@ -365,12 +364,12 @@ def test_nodes_visited_out_of_order_contradict(bench: Bench) -> None:
     values[use.cotangents[0]] = half
     values[use.number] = half * np.cos(x)
     values[run.plan.backward.raw[a]] = values[use.number]
-    found = check_graph(replace(run, values=values), SECONDS)["a"]
-    assert found.word is GraphWord.INCONSISTENT
-    assert found.reason.startswith("the gradient of 'b', element [0]: its uses add up to")
+    verdict = check_graph(replace(run, values=values), SECONDS)["a"]
+    assert verdict.word is GraphWord.INCONSISTENT
+    assert verdict.reason.startswith("the gradient of 'b', element [0]: its uses add up to")
 
 
-def test_another_seed_than_the_one_that_was_pulled_contradicts(bench: Bench) -> None:
+def test_a_changed_seed_contradicts(bench: Bench) -> None:
     run = run_of(bench, {"x": normal(5000)}, ["y = sin(x)"], "y", seeds={"y": np.ones(5000)})
     values = list(run.values)
     values[run.plan.backward.seeds["y"]] = 2 * np.asarray(values[run.plan.backward.seeds["y"]])
@@ -388,6 +387,6 @@ def test_a_hook_is_an_exact_cut(bench: Bench) -> None:
 
 def test_a_wrong_rule_contradicts_with_its_node() -> None:
     bench = Bench(Engine(with_rules(tanh=lambda g, y, x: g * (1 - y))))
-    found = graphs_of(bench, {"x": normal(50, 80)}, ["w = sin(x)", "y = planted.tanh(w)", "z = sum(y)"], "z")["x"]
-    assert found.word is GraphWord.INCONSISTENT
-    assert found.reason.startswith("node 1 (planted.tanh), element")
+    verdict = graphs_of(bench, {"x": normal(50, 80)}, ["w = sin(x)", "y = planted.tanh(w)", "z = sum(y)"], "z")["x"]
+    assert verdict.word is GraphWord.INCONSISTENT
+    assert verdict.reason.startswith("node 1 (planted.tanh), element")

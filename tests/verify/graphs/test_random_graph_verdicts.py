@@ -1,4 +1,4 @@
-"""Random graphs of thousands of elements in four dtypes: nothing right may be called a contradiction."""
+"""Random graphs of thousands of elements in four dtypes: no right gradient may be a contradiction."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LINEWISE: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-def drawn(seed: int) -> tuple[dict[str, Any], list[Line]]:
-    """A random graph: three leaves and a matrix, and up to a dozen nodes, each of what came before."""
+def sample_graph(seed: int) -> tuple[dict[str, Any], list[Line]]:
+    """A random graph: three leaves and a matrix, and up to a dozen nodes, each of earlier values."""
     random = np.random.default_rng(seed)
     dtype = list(DTYPES.values())[seed % 4]
     rows, columns = (int(2 ** random.uniform(4, 8)) for _ in range(2))
@@ -32,17 +32,17 @@ def drawn(seed: int) -> tuple[dict[str, Any], list[Line]]:
     leaves["w"] = random.normal(size=(columns, columns)) / columns**0.5
     names, lines = ["x0", "x1", "x2"], list[Line]()
     for k in range(int(random.integers(3, 13))):
-        one, other = (names[int(random.integers(len(names)))] for _ in range(2))
+        first, second = (names[int(random.integers(len(names)))] for _ in range(2))
         match int(random.integers(9)):
             case 0 | 1 | 2 | 3:
-                lines.append(f"n{k} = {UNARY[int(random.integers(len(UNARY)))]}({one})")
+                lines.append(f"n{k} = {UNARY[int(random.integers(len(UNARY)))]}({first})")
             case 4 | 5 | 6:
-                lines.append(f"n{k} = {BINARY[int(random.integers(len(BINARY)))]}({one}, {other})")
+                lines.append(f"n{k} = {BINARY[int(random.integers(len(BINARY)))]}({first}, {second})")
             case 7:
-                lines.append(f"n{k} = matmul({one}, w)")
+                lines.append(f"n{k} = matmul({first}, w)")
             case _:
                 op, attributes = LINEWISE[int(random.integers(len(LINEWISE)))]
-                lines.append((f"n{k} = {op}({one})", attributes))
+                lines.append((f"n{k} = {op}({first})", attributes))
         names.append(f"n{k}")
     return {n: leaf.astype(dtype) for n, leaf in leaves.items()}, [*lines, f"s = {('sum', 'mean')[seed % 2]}({names[-1]})"]
 
@@ -52,7 +52,7 @@ def drawn(seed: int) -> tuple[dict[str, Any], list[Line]]:
 @pytest.mark.parametrize("first", range(0, 80, 20))
 def test_random_graphs_raise_no_alarm(bench: Bench, first: int) -> None:
     for seed in range(first, first + 20):
-        leaves, lines = drawn(seed)
-        for one in graphs_of(bench, leaves, lines, "s").values():
-            assert one.word is not GraphWord.INCONSISTENT, (seed, one)
-            assert one.word is not GraphWord.SKIPPED or "not finite" in one.reason, (seed, one)
+        leaves, lines = sample_graph(seed)
+        for verdict in graphs_of(bench, leaves, lines, "s").values():
+            assert verdict.word is not GraphWord.INCONSISTENT, (seed, verdict)
+            assert verdict.word is not GraphWord.SKIPPED or "not finite" in verdict.reason, (seed, verdict)

@@ -1,5 +1,7 @@
-"""L3: the whole graph, without any rule. Faults of the engine that every local check passes must be INCONSISTENT; chaos,
-kinks, hooks and underflow must not."""
+"""L3: the whole graph, without any rule.
+
+Faults of the engine that every local check passes must be INCONSISTENT; chaos, kinks, hooks and underflow must not.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from gradproof.engine.engine import Engine, Run
 from gradproof.engine.extend import Op, hookimpl
 from gradproof.engine.hooks import Hook
 from gradproof.engine.registry import Registry, build_registry
-from gradproof.engine.verify.graphs.wholegraph import check_graph
+from gradproof.engine.verify.graphs import check_graph
 from gradproof.engine.verify.verdict import GraphVerdict, GraphWord, SummaryWord
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.plugins import BUILTIN
@@ -51,10 +53,10 @@ def chain(length: int, step: Callable[[int], str]) -> list[Line]:
 
 
 def test_a_right_graph_is_consistent_to_a_few_units(bench: Bench) -> None:
-    for found in graph_of(bench, *MLP, "loss").values():
-        assert found.word is GraphWord.CONSISTENT
-        assert 0 <= found.ratio < 16
-        assert (found.directions, found.nodes) == (2, found.total)
+    for verdict in graph_of(bench, *MLP, "loss").values():
+        assert verdict.word is GraphWord.CONSISTENT
+        assert 0 <= verdict.ratio < 16
+        assert (verdict.directions, verdict.nodes) == (2, verdict.total)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16"])
@@ -68,26 +70,26 @@ def test_narrow_dtypes_are_judged_in_their_own_units(bench: Bench, dtype: str) -
 
 def test_a_long_chain_is_read_in_one_go(bench: Bench) -> None:
     lines = chain(2000, lambda k: (f"sin(v{k})", f"multiply(v{k}, a)", f"add(v{k}, b)")[k % 3])
-    found = graph_of(bench, {"v0": np.array(0.7), "a": np.array(1.01), "b": np.array(0.3)}, lines, "v2000")
-    assert {one.word for one in found.values()} == {GraphWord.CONSISTENT}
-    assert found["a"].total == 2000
+    verdicts = graph_of(bench, {"v0": np.array(0.7), "a": np.array(1.01), "b": np.array(0.3)}, lines, "v2000")
+    assert {verdict.word for verdict in verdicts.values()} == {GraphWord.CONSISTENT}
+    assert verdicts["a"].total == 2000
 
 
-def test_chaos_is_ill_conditioned_and_nobodys_fault(bench: Bench) -> None:
+def test_chaos_is_ill_conditioned_and_no_fault(bench: Bench) -> None:
     """x -> 4 x (1 - x) doubles every rounding error: after 60 steps no digit of the derivative is left."""
     lines: list[Line] = []
     for k in range(60):
         lines += [f"c{k} = subtract(one, v{k})", f"p{k} = multiply(v{k}, c{k})", f"v{k + 1} = multiply(four, p{k})"]
     leaves = {"v0": np.array(0.3), "one": np.array(1.0), "four": np.array(4.0)}
-    found = graph_of(bench, leaves, lines, "v60", constants="one four")["v0"]
-    assert found.word is GraphWord.ILL_CONDITIONED
-    assert found.bits_lost > 26
+    verdict = graph_of(bench, leaves, lines, "v60", constants="one four")["v0"]
+    assert verdict.word is GraphWord.ILL_CONDITIONED
+    assert verdict.bits_lost > 26
 
 
 def test_a_kink_is_left_to_its_own_checks_and_the_rest_is_read(bench: Bench) -> None:
-    found = graph_of(bench, {"x": np.array([-1.0, 0.0, 2.0])}, ["y = sin(x)", "r = relu(y)", "s = sum(r)"], "s")["x"]
-    assert (found.word, found.nodes, found.total) == (GraphWord.CONSISTENT, 2, 3)
-    assert "kink" in found.reason
+    verdict = graph_of(bench, {"x": np.array([-1.0, 0.0, 2.0])}, ["y = sin(x)", "r = relu(y)", "s = sum(r)"], "s")["x"]
+    assert (verdict.word, verdict.nodes, verdict.total) == (GraphWord.CONSISTENT, 2, 3)
+    assert "kink" in verdict.reason
 
 
 def test_underflow_on_the_way_back_is_no_contradiction(bench: Bench) -> None:
@@ -96,9 +98,9 @@ def test_underflow_on_the_way_back_is_no_contradiction(bench: Bench) -> None:
     assert graph_of(bench, leaves, lines, "s", constants="a b")["x"].word is GraphWord.CONSISTENT
 
 
-def test_what_is_not_finite_or_late_is_skipped(bench: Bench) -> None:
-    found = graph_of(bench, {"x": np.array(0.0)}, ["y = sqrt(x)"], "y")["x"]
-    assert (found.word, "not finite" in found.reason) == (GraphWord.SKIPPED, True)
+def test_a_nonfinite_or_late_gradient_is_skipped(bench: Bench) -> None:
+    verdict = graph_of(bench, {"x": np.array(0.0)}, ["y = sqrt(x)"], "y")["x"]
+    assert (verdict.word, "not finite" in verdict.reason) == (GraphWord.SKIPPED, True)
     late = check_graph(run_of(bench, {"x": np.array(1.0)}, ["y = sin(x)"], "y"), -1.0)["x"]
     assert late.reason.startswith("budget: the time for the whole graph was over")
 
@@ -109,8 +111,8 @@ def test_values_that_no_gradient_reaches_must_not_matter(bench: Bench) -> None:
 
 
 def test_inner_gradients_are_checked_beside_the_leaves(bench: Bench) -> None:
-    found = graph_of(bench, *MLP, "loss", retain=["h", "l"])
-    assert {one.word for one in found.values()} == {GraphWord.CONSISTENT}
+    verdicts = graph_of(bench, *MLP, "loss", retain=["h", "l"])
+    assert {verdict.word for verdict in verdicts.values()} == {GraphWord.CONSISTENT}
 
 
 def changed(run: Run, name: str, factor: complex) -> Run:
@@ -124,21 +126,21 @@ def changed(run: Run, name: str, factor: complex) -> Run:
 @pytest.mark.parametrize("factor", [-1.0, 2.0, 0.0, 1.0005, 1 + 1e-9])
 def test_a_wrong_gradient_contradicts_and_is_singled_out(bench: Bench, factor: float) -> None:
     run = run_of(bench, *MLP, "loss")
-    found = check_graph(changed(run, "w", factor))
-    assert found["w"].word is GraphWord.INCONSISTENT
-    assert {found["x"].word, found["b"].word} == {GraphWord.CONSISTENT}
-    assert "the forward pass has the derivative" in found["w"].reason
+    verdicts = check_graph(changed(run, "w", factor))
+    assert verdicts["w"].word is GraphWord.INCONSISTENT
+    assert {verdicts["x"].word, verdicts["b"].word} == {GraphWord.CONSISTENT}
+    assert "the forward pass has the derivative" in verdicts["w"].reason
 
 
 def test_a_wrong_inner_gradient_contradicts_too(bench: Bench) -> None:
     run = run_of(bench, *MLP, "loss", retain=["h"])
-    found = check_graph(changed(run, "h", 1.01))
-    assert (found["h"].word, found["x"].word) == (GraphWord.INCONSISTENT, GraphWord.CONSISTENT)
+    verdicts = check_graph(changed(run, "h", 1.01))
+    assert (verdicts["h"].word, verdicts["x"].word) == (GraphWord.INCONSISTENT, GraphWord.CONSISTENT)
 
 
 def test_nodes_visited_out_of_order_pass_every_sum_and_contradict(registry: Registry) -> None:
-    """The node of b is pulled when only half of its gradient has come: every contribution is right for the cotangent it
-    received, and every sum is the sum of its parts, so only the whole can tell."""
+    """The node of b is visited when only half of its gradient has arrived: every contribution is right for the cotangent it
+    received, and every sum is the sum of its parts, so only the whole graph shows it."""
     bench = Bench(Engine(registry))
     lines = ["b = sin(a)", "c = multiply(b, b)", "d = cos(b)", "e = add(c, d)"]
     run = run_of(bench, {"a": np.array(0.5)}, lines, "e", retain=["a"])
@@ -156,9 +158,9 @@ def test_a_hook_is_an_exact_cut(bench: Bench, registry: Registry) -> None:
     leaves, lines = MLP
     job = bench.job(leaves, lines, "loss", hooks=[Hook("h", "scale", {"factor": 3.0})], retain=["h"])
     run = bench.events(job)[1]
-    found = check_graph(run)
-    assert {one.word for one in found.values()} == {GraphWord.CONSISTENT}
-    verdicts = {one.name: one for one in Verifier(registry, Here(registry)).check(run)}
+    graph_verdicts = check_graph(run)
+    assert {verdict.word for verdict in graph_verdicts.values()} == {GraphWord.CONSISTENT}
+    verdicts = {verdict.name: verdict for verdict in Verifier(registry, Here(registry)).check(run)}
     assert verdicts["h"].graph.word is GraphWord.CONSISTENT
     assert verdicts["w"].graph.word is GraphWord.CUT
     assert verdicts["w"].graph.reason.startswith("CONSISTENT between the hooks")
@@ -181,8 +183,8 @@ def test_a_contradiction_makes_the_summary_wrong(registry: Registry, monkeypatch
 def test_a_wrong_rule_contradicts_the_graph_as_well() -> None:
     registry = with_rules(tanh=lambda g, y, x: g * (1 - y))
     bench = Bench(Engine(registry))
-    found = graph_of(bench, {"x": np.array(0.3)}, ["y = planted.tanh(x)", "z = sin(y)"], "z")
-    assert found["x"].word is GraphWord.INCONSISTENT
+    verdicts = graph_of(bench, {"x": np.array(0.3)}, ["y = planted.tanh(x)", "z = sin(y)"], "z")
+    assert verdicts["x"].word is GraphWord.INCONSISTENT
 
 
 def test_an_op_without_definition_is_left_out() -> None:
@@ -195,9 +197,9 @@ def test_an_op_without_definition_is_left_out() -> None:
 
     bench = Bench(Engine(build_registry(BUILTIN, others=[Plain()])))
     lines = ["y = plain.twice(x)", "z = sin(y)", "w = exp(z)"]
-    found = graph_of(bench, {"x": np.array(0.3)}, lines, "w")["x"]
-    assert (found.word, found.nodes, found.total) == (GraphWord.CONSISTENT, 2, 3)
-    assert "plain.twice" in found.reason
+    verdict = graph_of(bench, {"x": np.array(0.3)}, lines, "w")["x"]
+    assert (verdict.word, verdict.nodes, verdict.total) == (GraphWord.CONSISTENT, 2, 3)
+    assert "plain.twice" in verdict.reason
 
 
 def test_second_uses_and_conversions(bench: Bench) -> None:

@@ -19,8 +19,7 @@ from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import linear_inputs
 from gradproof.engine.spec import DType, spec_of
 from gradproof.engine.verify.nodes import arb_reading, check_node
-from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.numbers.value import Checked, check_values
+from gradproof.engine.verify.numbers import Application, Checked, check_values
 from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 from gradproof.plugins import BUILTIN
 

@@ -16,8 +16,8 @@ from tests.verify.graphs.test_wholegraph import run_of
 from gradproof.engine.engine import Engine
 from gradproof.engine.extend import Op, hookimpl
 from gradproof.engine.registry import build_registry
-from gradproof.engine.verify.numbers.accumulation import check_sum
-from gradproof.engine.verify.numbers.ties import tied_values
+from gradproof.engine.verify.runs import check_sum
+from gradproof.engine.verify.runs.ties import tied_values
 from gradproof.engine.verify.verdict import AccumulationWord
 from gradproof.plugins import BUILTIN
 

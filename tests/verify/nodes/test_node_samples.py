@@ -20,7 +20,7 @@ from gradproof.engine.verify.nodes import check_node, samples
 from gradproof.engine.verify.nodes.distances import certainly_close, distances
 from gradproof.engine.verify.nodes.projections import _direction, _inner
 from gradproof.engine.verify.nodes.spots import UNREADABLE
-from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers import Application
 from gradproof.engine.verify.readings.attributes import in_balls
 from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 

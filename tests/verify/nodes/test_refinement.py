@@ -18,7 +18,7 @@ from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays import Arrays, BallArray, exact, finely
 from gradproof.engine.verify.arrays.products import product_of
 from gradproof.engine.verify.nodes.refinement import Refiner, around
-from gradproof.engine.verify.numbers.truth import Application, true_contributions, true_outputs
+from gradproof.engine.verify.numbers import Application, true_contributions, true_outputs
 from gradproof.engine.verify.verdict import ValueWord
 
 FLOAT64 = np.dtype(np.float64)

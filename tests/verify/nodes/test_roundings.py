@@ -16,8 +16,7 @@ from gradproof.engine.verify.nodes import arb_reading
 from gradproof.engine.verify.nodes.distances import Tally
 from gradproof.engine.verify.nodes.elements import Elements
 from gradproof.engine.verify.nodes.roundings import explained_by_rounding
-from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.numbers.value import check_values
+from gradproof.engine.verify.numbers import Application, check_values
 from gradproof.engine.verify.verdict import ValueWord
 
 ROOT = -0.7517915246935645

@@ -12,7 +12,7 @@ from tests.verify.numbers.test_value import Here, finish, graph_of
 from gradproof.engine.engine import Engine
 from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
-from gradproof.engine.verify.processes.workers import Workers
+from gradproof.engine.verify.processes import Workers
 from gradproof.engine.verify.proof_cache import ProofKey
 from gradproof.engine.verify.runs.examination import ANOTHER_RULE
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord, UseVerdict, ValueWord

@@ -17,7 +17,7 @@ from gradproof.engine.extend import Op, ops
 from gradproof.engine.spec import Array, spec_of
 from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.nodes.weighted_projections import check_equalities, check_without_rule
-from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers import Application
 from gradproof.engine.verify.verdict import GradientVerdict, RuleWord, SummaryWord, ValueWord
 
 RANDOM = np.random.default_rng(11)

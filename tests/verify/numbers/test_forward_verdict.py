@@ -16,7 +16,7 @@ from gradproof.engine.extend import Kink, Op, hookimpl, ops
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Spec
 from gradproof.engine.verify.nodes.spots import spot_forward
-from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers import Application
 from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 from gradproof.plugins import BUILTIN
 
@@ -60,9 +60,9 @@ def test_a_wrong_forward_is_off(name: str) -> None:
     count = len(registry.op(op).inputs)
     with np.errstate(all="ignore"):
         verdict = judge(registry, f"planted.{op}", *(np.array(x) for _ in range(count)))["x0"]
-    made = verdict.uses[0].forward
-    assert made.word is ValueWord.OFF
-    assert made.got != made.expected
+    value = verdict.uses[0].forward
+    assert value.word is ValueWord.OFF
+    assert value.got != value.expected
     assert verdict.summary is SummaryWord.WRONG
     assert "the node computed" in verdict.reason or numbers(verdict).word is ValueWord.OFF
 
@@ -71,8 +71,8 @@ def test_a_wrong_forward_is_off(name: str) -> None:
 def test_right_forwards_are_enclosed(registry: Registry, dtype: Any) -> None:
     x = np.array([0.25, 1.5, 3.0], dtype)
     for op in ("exp", "tanh", "softplus", "gelu", "log_softmax", "cumsum", "var", "logsumexp"):
-        found = judge(registry, op, x)["x0"].uses[0].forward
-        assert found.word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED), (op, found)
+        forward = judge(registry, op, x)["x0"].uses[0].forward
+        assert forward.word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED), (op, forward)
 
 
 def test_log_softmax_keeps_its_digits_near_certainty(registry: Registry) -> None:
@@ -93,21 +93,21 @@ def at_kink(op: str, fields: dict[str, Any], *arrays: list[float]) -> Any:
 
 def test_within_the_hull_but_not_the_convention_is_off() -> None:
     one_at_zero = {"rule": lambda g, y, x: ops.where(x < 0, 0, g)}
-    found = at_kink("relu", one_at_zero, [0.0])
-    assert found.word is ValueWord.OFF
-    assert "not the op's convention" in found.reason
+    verdict = at_kink("relu", one_at_zero, [0.0])
+    assert verdict.word is ValueWord.OFF
+    assert "not the op's convention" in verdict.reason
     greedy = {"rule": lambda g, y, a, b: (ops.where(a >= b, g, 0), ops.where(b > a, g, 0))}
     assert at_kink("maximum", greedy, [1.0], [1.0]).word is ValueWord.OFF
 
 
 def test_without_a_declared_convention_the_hull_is_enough() -> None:
     any_slope = {"rule": lambda g, y, x: ops.where(x < 0, 0, g), "kink": None}
-    found = at_kink("relu", any_slope, [0.0])
-    assert (found.word, "hull" in found.reason) == (ValueWord.TIE, True)
+    verdict = at_kink("relu", any_slope, [0.0])
+    assert (verdict.word, "hull" in verdict.reason) == (ValueWord.TIE, True)
 
 
 @pytest.mark.slow
-def test_each_convention_says_what_it_says() -> None:
+def test_each_convention_has_its_meaning() -> None:
     for kink, slope in ((Kink.SMALLEST, 0), (Kink.LARGEST, 1), (Kink.MEAN, 0.5)):
         rule = {"rule": lambda g, y, x, s=slope: ops.where(ops.equal(x, 0), g * s, ops.where(x > 0, g, 0)), "kink": kink}
         assert at_kink("relu", rule, [0.0, -1.0]).word is ValueWord.TIE
@@ -117,7 +117,7 @@ def test_each_convention_says_what_it_says() -> None:
 
 
 def test_a_kink_that_is_none_has_one_derivative() -> None:
-    """elu-like: both sides meet with the same slope, so 1 is the derivative, and 0 is wrong though a branch is tied."""
+    """As in elu, both sides meet with the same slope, so the derivative is 1, and 0 is wrong though a branch is tied."""
     define = {
         "define": lambda f, x: f.where(f.less(0, x), x, f.exp(x) - 1),
         "forward": lambda x: np.where(x > 0, x, np.expm1(x)),
@@ -129,7 +129,7 @@ def test_a_kink_that_is_none_has_one_derivative() -> None:
 
 
 def test_a_kink_of_an_expression_is_left_along_its_variables() -> None:
-    """max(1 - x, 0) is tied at x = 1 in something that is no variable."""
+    """max(1 - x, 0) is tied at x = 1 in an expression."""
     hinge = {
         "define": lambda f, x: f.where(f.less(0, 1 - x), 1 - x, 0 * x),
         "forward": lambda x: np.maximum(1 - x, 0),
@@ -147,7 +147,7 @@ def test_ties_among_several_are_shared_evenly(registry: Registry, count: int) ->
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_a_sum_that_is_made_one_after_the_other_may_be_rounded_each_time(dtype: Any) -> None:
+def test_a_sum_in_order_may_be_rounded_at_each_addition(dtype: Any) -> None:
     """Equal numbers are all rounded to one side: half a unit of the sum so far, n times. The truth is n x."""
     n = 4096
     x = np.full(n, 0.1, dtype)

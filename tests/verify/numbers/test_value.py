@@ -1,4 +1,4 @@
-"""L2, ties and accumulation: the checker of numbers, itself checked. Planted faults must be OFF, nothing right may be."""
+"""L2, ties and accumulation: planted faults must be OFF, and no right number may be."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.spec import Spec, is_differentiable, spec_of
 from gradproof.engine.verify.floats.ulps import distance
-from gradproof.engine.verify.numbers.accumulation import check_sum
-from gradproof.engine.verify.numbers.value import Application, check_values
+from gradproof.engine.verify.numbers import Application, check_values
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache import ProofKey, key_of
 from gradproof.engine.verify.proof_cache.shape_class import shrink
+from gradproof.engine.verify.runs import check_sum
 from gradproof.engine.verify.verdict import (
     AccumulationWord,
     GradientVerdict,
@@ -45,7 +45,7 @@ from gradproof.plugins import BUILTIN
 
 
 class Here:
-    """Proofs made on the spot, in this process."""
+    """Proofs in this process, made when they are requested."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -62,7 +62,7 @@ class Here:
 
 
 class Once(Here):
-    """As `Here`; what is proved of the built-in ops is known to all tests of this process. A key names the program of its
+    """As `Here`, with proofs of the built-in ops shared by all tests of this process. A key names the program of its
     rule, so that another rule is another proof."""
 
     together: ClassVar[dict[ProofKey, RuleVerdict]] = {}
@@ -100,9 +100,9 @@ def graph_of(op: str, *arrays: Any, **attributes: Any) -> tuple[Graph, list[tupl
 def verdicts_of(
     registry: Registry, job: Job, proofs: type[Here] = Once, budget: float = 60.0, **options: Any
 ) -> dict[str, GradientVerdict]:
-    """The verdicts on a run, by name, with time enough on a machine that is busy."""
+    """Verdicts on a run, by name, with time enough on a busy machine."""
     verifier = Verifier(registry, proofs(registry))
-    return {one.name: one for one in verifier.check(finish(Engine(registry), job), budget=budget, **options)}
+    return {verdict.name: verdict for verdict in verifier.check(finish(Engine(registry), job), budget=budget, **options)}
 
 
 def judge(
@@ -164,17 +164,17 @@ def test_a_right_gradient_is_enclosed_within_few_ulps(registry: Registry) -> Non
 )
 def test_a_wrong_number_is_off_and_named(op: str, rule: Callable[..., Any], x: list[float]) -> None:
     verdict = judge(with_rules(**{op: rule}), f"planted.{op}", np.array(x))["x0"]
-    found = numbers(verdict)
-    assert found.word is ValueWord.OFF
+    value = numbers(verdict)
+    assert value.word is ValueWord.OFF
     assert verdict.summary is SummaryWord.WRONG
     assert f"planted.{op}" in verdict.reason
     assert "input x, element [0]" in verdict.reason
-    assert found.got in verdict.reason
-    assert found.expected in verdict.reason
+    assert value.got in verdict.reason
+    assert value.expected in verdict.reason
 
 
 def test_a_forgotten_transpose_is_off_even_for_square_matrices() -> None:
-    # Shapes give such a rule away unless they are square, so this one only forgets it there.
+    # Shapes give such a rule away unless they are square, so this rule only forgets it there.
     right = build_registry(BUILTIN).op("matmul").rule
     assert right is not None
     registry = with_rules(
@@ -196,11 +196,11 @@ def test_one_wrong_element_of_many_is_found_and_located() -> None:
     right = 1 - np.tanh(x) ** 2
     wrong = right.copy()
     wrong[700] *= 1 + 1e-9
-    one = Application(registry.op("tanh"), {}, [x], [spec_of(x)], [np.tanh(x)], [np.ones_like(x)], [wrong])
-    found = check_values(one).contributions[0]
-    assert found is not None
-    assert found.word is ValueWord.OFF
-    assert found.element == "[700]"
+    application = Application(registry.op("tanh"), {}, [x], [spec_of(x)], [np.tanh(x)], [np.ones_like(x)], [wrong])
+    verdict = check_values(application).contributions[0]
+    assert verdict is not None
+    assert verdict.word is ValueWord.OFF
+    assert verdict.element == "[700]"
 
 
 def test_float32_is_judged_in_its_own_ulps(registry: Registry) -> None:
@@ -232,7 +232,7 @@ def hyperbola(x: float) -> Fraction:
 
 @pytest.mark.parametrize("x", [1e5, 1e8])
 def test_cancellation_within_the_op_is_not_explained_by_its_inputs(x: float) -> None:
-    """The true value moves by as many digits as x does. Balls, where x is used twice, do not see that."""
+    """The true value moves by as many digits as x does, which balls do not show where x is used twice."""
     small = Op(
         "planted.hyperbola",
         lambda x: np.sqrt(x * x + 1) - x,
@@ -240,10 +240,10 @@ def test_cancellation_within_the_op_is_not_explained_by_its_inputs(x: float) -> 
         lambda f, x: f.sqrt(x * x + 1) - x,
     )
     verdict = judge(registry_of(small), small.name, np.array([x]))["x0"]
-    made = verdict.uses[0].forward
-    assert made.word is ValueWord.OFF
-    assert made.got == repr(math.sqrt(x * x + 1) - x)
-    assert float(made.expected) == pytest.approx(float(hyperbola(x)), rel=1e-14)
+    forward = verdict.uses[0].forward
+    assert forward.word is ValueWord.OFF
+    assert forward.got == repr(math.sqrt(x * x + 1) - x)
+    assert float(forward.expected) == pytest.approx(float(hyperbola(x)), rel=1e-14)
     assert verdict.summary is SummaryWord.WRONG
     with_digits = replace(small, forward=lambda x: 1 / (np.sqrt(x * x + 1) + x))
     assert judge(registry_of(with_digits), small.name, np.array([x]))["x0"].summary is SummaryWord.VERIFIED
@@ -268,8 +268,8 @@ def test_ties_follow_the_convention_and_lie_in_the_hull(
     assert verdict.summary is SummaryWord.PLAUSIBLE
     graph, values = graph_of(op, *(np.array(a) for a in arrays))
     run = finish(Engine(registry), Job(graph, values, [("y", np.ones(1) if op != "max" else np.array(1.0))]))
-    found = np.asarray(run.values[run.plan.backward.final[run.plan.lowered.values["x0"]]])
-    assert found.flat[0] == gradient
+    computed = np.asarray(run.values[run.plan.backward.final[run.plan.lowered.values["x0"]]])
+    assert computed.flat[0] == gradient
 
 
 def test_a_value_outside_the_hull_at_a_tie_is_off() -> None:
@@ -280,7 +280,7 @@ def test_a_value_outside_the_hull_at_a_tie_is_off() -> None:
 
 
 def test_at_a_tie_an_overflow_is_one(registry: Registry) -> None:
-    """The quotient is 2**127, or one less from the other side; doubled, both are beyond float32."""
+    """The quotient is 2**127, or a unit less from the other side; doubled, both overflow float32."""
     at = np.array([4.0], np.float32), np.array([2.0**-125], np.float32)
     assert numbers(judge(registry, "remainder", *at, seed=[2.0])["x1"]).word is ValueWord.OVERFLOWED
     for wrong in (lambda g, y, a, b: (g, g * a / b), lambda g, y, a, b: (g, g / (b - b) * 0)):
@@ -289,7 +289,7 @@ def test_at_a_tie_an_overflow_is_one(registry: Registry) -> None:
 
 
 def test_ties_among_several_go_to_each_of_them_in_turn(registry: Registry) -> None:
-    """Three equal elements share evenly; a side of the kink gives all to one, and the middle one must have its turn."""
+    """Three equal elements share evenly; a side of the kink gives all to a single element, the middle element too."""
     assert numbers(judge(registry, "max", np.array([3.0, 3.0, 3.0, 1.0]))["x0"]).word is ValueWord.TIE
     assert numbers(judge(registry, "min", np.array([0.0, -0.0, 0.0]))["x0"]).word is ValueWord.TIE
     right = registry.op("max").rule
@@ -322,7 +322,7 @@ def test_extreme_inputs_raise_no_false_alarm(registry: Registry, op: str, arrays
         assert verdict.summary is not SummaryWord.WRONG, verdict
 
 
-def test_what_is_not_finite_is_said_not_passed(registry: Registry) -> None:
+def test_a_nonfinite_value_is_reported(registry: Registry) -> None:
     assert numbers(judge(registry, "sqrt", np.array([0.0]))["x0"]).word is ValueWord.NONFINITE
     assert numbers(judge(registry, "exp", np.array([np.nan]))["x0"]).word is ValueWord.NONFINITE
 
@@ -404,17 +404,20 @@ def test_a_thin_region_is_not_an_empty_one() -> None:
     registry = build_registry(BUILTIN)
     registry.ops[thin.name] = thin
     registry.owners[thin.name] = registry.plugin_of("sin")
-    for one in thin.proof_cases():
-        found = prove(registry, thin, one)
-        assert (found.word, found.got != found.expected) == (RuleWord.REFUTED, True)  # no random point ever falls in there
+    for case in thin.proof_cases():
+        verdict = prove(registry, thin, case)
+        assert (verdict.word, verdict.got != verdict.expected) == (
+            RuleWord.REFUTED,
+            True,
+        )  # no random point is in that region
 
 
 def test_a_rule_that_truncates_on_its_way_is_refuted() -> None:
     registry = with_rules(
         sin=lambda g, y, x: g * ops.astype(ops.astype(ops.cos(x), dtype="int32"), dtype=x.dtype.name),
     )
-    found = judge(registry, "planted.sin", np.array([0.5]))["x0"].uses[0].rule
-    assert (found.word, found.got, found.expected[:4]) == (RuleWord.REFUTED, "-0.0", "0.20")
+    verdict = judge(registry, "planted.sin", np.array([0.5]))["x0"].uses[0].rule
+    assert (verdict.word, verdict.got, verdict.expected[:4]) == (RuleWord.REFUTED, "-0.0", "0.20")
 
 
 def test_bfloat16_is_judged_in_its_own_ulps() -> None:
@@ -426,7 +429,7 @@ def test_bfloat16_is_judged_in_its_own_ulps() -> None:
     assert numbers(judge(wrong, "planted.sin", x)["x0"]).word is ValueWord.OFF
 
 
-def test_a_definition_that_raises_costs_nobody_a_gradient() -> None:
+def test_a_definition_that_raises_costs_no_gradient() -> None:
     def define(f: Any, x: Any) -> Any:
         raise KeyError("lost")
 
@@ -504,7 +507,7 @@ def test_a_gradient_overwritten_instead_of_added_is_caught(registry: Registry) -
     run.values[run.plan.backward.raw[number]] = run.values[part.number]
     verdicts = {v.name: v for v in Verifier(registry, Once(registry)).check(run)}
     assert verdicts["b"].accumulation.word is AccumulationWord.OFF
-    assert verdicts["a"].summary is SummaryWord.WRONG  # and what was pulled from it is no better
+    assert verdicts["a"].summary is SummaryWord.WRONG  # and so is the gradient that depends on it
     assert "through 'b'" in verdicts["a"].reason
 
 
@@ -564,11 +567,11 @@ def test_elementwise_nodes_of_all_shapes_are_one_class(registry: Registry) -> No
 
 
 def _rule(registry: Registry, op: Op, specs: list[Spec]) -> Any:
-    found = op.inference(specs, {})
-    return trace_rule(registry.ops, op, found.inputs or specs, found.outputs, found.attributes)
+    inference = op.inference(specs, {})
+    return trace_rule(registry.ops, op, inference.inputs or specs, inference.outputs, inference.attributes)
 
 
-def test_an_elementwise_op_with_a_rule_that_steers_by_shape_is_not_one_class() -> None:
+def test_an_elementwise_op_whose_rule_depends_on_the_shape_has_several_classes() -> None:
     registry = with_rules(sin=lambda g, y, x: g * ops.cos(x) if x.ndim < 2 else g * ops.sin(x))
     verdict = judge(registry, "planted.sin", np.array([[0.3, 0.4]]))["x0"]
     assert verdict.uses[0].rule.word is RuleWord.REFUTED
@@ -591,8 +594,8 @@ def test_distance_is_in_units_in_the_last_place(got: float, truth: int, ulps: fl
 
 
 @pytest.mark.parametrize("condition", [False, True])
-def test_a_condition_that_is_written_down_is_what_it_says(condition: bool) -> None:
+def test_a_constant_condition_selects_its_branch(condition: bool) -> None:
     """Of ``where(False, a, b)`` the rule and its readings take b."""
-    one, other = (1, 2) if condition else (2, 1)
-    registry = with_rules(sin=lambda g, y, x: ops.where(condition, one * g * ops.cos(x), other * g * ops.cos(x)))
+    first, second = (1, 2) if condition else (2, 1)
+    registry = with_rules(sin=lambda g, y, x: ops.where(condition, first * g * ops.cos(x), second * g * ops.cos(x)))
     assert judge(registry, "planted.sin", np.array([0.5, 1.0]))["x0"].summary is SummaryWord.VERIFIED

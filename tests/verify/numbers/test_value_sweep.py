@@ -28,7 +28,7 @@ from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord
 from gradproof.engine.verify.verifier import Verifier
 
 POINTS = int(os.environ.get("GRADPROOF_SWEEP", "400"))
-DTYPES = [np.dtype(one) for one in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)]
+DTYPES = [np.dtype(kind) for kind in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)]
 ENGINE = Engine(REGISTRY)
 VERIFIER = Verifier(REGISTRY, Here(REGISTRY))
 DIGITS = 400
@@ -97,22 +97,22 @@ def drawn(random: Random, dtype: Any, low: float = -math.inf, high: float = math
         value = random.choice((-1, 1)) * size * random.uniform(0.5, 1)
         if kind == 3:
             value = random.choice((low, high, 1.0, -1.0)) * (1 + random.choice((-1, 1)) * 2 ** random.uniform(-20, -1))
-        found = np.asarray(value).astype(dtype)
-        if low < float(found) < high and math.isfinite(float(found)) and float(found) != 0:
-            return found
+        array = np.asarray(value).astype(dtype)
+        if low < float(array) < high and math.isfinite(float(array)) and float(array) != 0:
+            return array
 
 
 def judged(point: Point) -> dict[str, tuple[float, GradientVerdict]]:
     run = finish(ENGINE, point.job())
-    found = {}
+    verdicts = {}
     for verdict in VERIFIER.check(run, budget=60.0):
         number = run.plan.backward.raw[run.plan.lowered.values[verdict.name]]
-        found[verdict.name] = float(np.asarray(run.values[number])), verdict
-    return found
+        verdicts[verdict.name] = float(np.asarray(run.values[number])), verdict
+    return verdicts
 
 
 def compared(got: float, truth: Any, dtype: Any) -> tuple[bool, bool]:
-    """Whether a number is close, in units in the last place, and whether it has the digits that are stated."""
+    """True if a number is close, in units in the last place; and true if it has the stated digits."""
     if not math.isfinite(got):
         beyond = abs(truth) > mpf(largest(dtype)) * (1 - mpf(2) ** -12) and math.isinf(got) and (got > 0) == (truth > 0)
         return beyond, False

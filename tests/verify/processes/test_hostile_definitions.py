@@ -1,4 +1,4 @@
-"""Strangers' definitions in workers: what they do to their process costs their own word, and nobody else's."""
+"""Hostile definitions in workers: what they do to their process costs only their own verdict."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.verify.processes.test_workers import check, started
 from gradproof.engine.engine import Engine
 from gradproof.engine.extend import Inferred, Op, hookimpl
 from gradproof.engine.registry import Registry, build_registry
-from gradproof.engine.verify.processes.workers import Workers
+from gradproof.engine.verify.processes import Workers
 from gradproof.engine.verify.verdict import (
     AccumulationVerdict,
     AccumulationWord,
@@ -45,9 +45,9 @@ from gradproof.wire import decode_tensor
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
-    made = build_registry(BUILTIN, others=[wild_plugin, Odd])
-    assert not made.refused
-    return made
+    registry_with_plugins = build_registry(BUILTIN, others=[wild_plugin, Odd])
+    assert not registry_with_plugins.refused
+    return registry_with_plugins
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def bench(registry: Registry) -> Bench:
 
 
 class Odd:
-    """A plugin whose attributes do not travel."""
+    """A plugin whose attributes cannot be pickled."""
 
     GRADPROOF_API = 1
 
@@ -77,7 +77,7 @@ class Odd:
 
 
 def clean(bench: Bench, registry: Registry, workers: Workers) -> None:
-    """What comes after is checked as ever."""
+    """Later checks are not affected."""
     run = finish(bench.engine, bench.job({"x": np.array(0.5)}, ["y = square(x)"], "y"))
     for _ in range(2):
         assert check(registry, workers, run, 20.0)["x"].summary is SummaryWord.VERIFIED
@@ -85,36 +85,38 @@ def clean(bench: Bench, registry: Registry, workers: Workers) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("deed", LEAVING)
-def test_what_a_definition_leaves_is_nobody_elses(bench: Bench, registry: Registry, workers: Workers, deed: str) -> None:
-    with workers.worker(20) as one:
-        fresh = one.answer(Look(), 20)
+def test_side_effects_of_a_definition_stay_in_its_process(
+    bench: Bench, registry: Registry, workers: Workers, deed: str
+) -> None:
+    with workers.worker(20) as worker:
+        fresh = worker.answer(Look(), 20)
     run = finish(bench.engine, bench.job({"x": np.array(0.5)}, [f"y = wild.{deed}(x)"], "y"))
     check(registry, workers, run, 20.0)
     idle = [workers.take(20) for _ in range(len(workers._idle))]
     try:
-        assert [one.answer(Look(), 20) for one in idle] == [fresh] * len(idle)
+        assert [worker.answer(Look(), 20) for worker in idle] == [fresh] * len(idle)
     finally:
-        for one in idle:
-            workers.give_back(one)
+        for worker in idle:
+            workers.give_back(worker)
     clean(bench, registry, workers)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("deed", ENDING)
-def test_how_a_definition_ends_costs_its_own_word(bench: Bench, registry: Registry, workers: Workers, deed: str) -> None:
+def test_the_end_of_a_definition_costs_its_own_word(bench: Bench, registry: Registry, workers: Workers, deed: str) -> None:
     budget, started = 1.0 if deed in ("stop", "mask") else 30.0, time.monotonic()
     lines = ["a = sin(x)", f"b = wild.{deed}(a)", "c = exp(y)", "d = add(b, c)"]
     run = finish(bench.engine, bench.job({"x": np.array(0.5), "y": np.array(0.25)}, lines, "d"))
-    found = check(registry, workers, run, budget)
+    verdicts = check(registry, workers, run, budget)
     assert time.monotonic() - started < 1.2 * budget + 0.5  # the machine may be busy
-    assert found["y"].uses[0].value.word is ValueWord.ENCLOSED
-    assert found["x"].summary in (SummaryWord.PLAUSIBLE, SummaryWord.UNCHECKED) or deed in ("fork", "stop_parent")
-    assert len(found["x"].reason) < LONG / 1000
+    assert verdicts["y"].uses[0].value.word is ValueWord.ENCLOSED
+    assert verdicts["x"].summary in (SummaryWord.PLAUSIBLE, SummaryWord.UNCHECKED) or deed in ("fork", "stop_parent")
+    assert len(verdicts["x"].reason) < LONG / 1000
     assert not workers._busy
     clean(bench, registry, workers)
 
 
-def test_a_run_that_does_not_travel_costs_words_and_nothing_else(
+def test_a_run_that_cannot_be_pickled_costs_words_and_nothing_else(
     bench: Bench, registry: Registry, workers: Workers
 ) -> None:
     x = np.linspace(0.1, 1.0, 20_000)
@@ -122,11 +124,11 @@ def test_a_run_that_does_not_travel_costs_words_and_nothing_else(
     run = finish(bench.engine, replace(bench.job({"x": x, "c": x}, lines, "z"), gradients=("x",)))
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
-        found = check(registry, workers, run, 20.0)["x"]
-        assert "cannot be sent to a process that checks it" in found.uses[0].value.reason
-        assert found.summary is SummaryWord.PLAUSIBLE
+        verdict = check(registry, workers, run, 20.0)["x"]
+        assert "cannot be sent to a process that checks it" in verdict.uses[0].value.reason
+        assert verdict.summary is SummaryWord.PLAUSIBLE
         assert not workers._busy
-    assert len(os.listdir("/proc/self/fd")) <= before + 4  # workers that are idle since
+    assert len(os.listdir("/proc/self/fd")) <= before + 4  # of workers that have become idle
     clean(bench, registry, workers)
 
 
@@ -138,19 +140,19 @@ def test_a_run_that_there_is_no_room_for_costs_words_and_nothing_else(
     run = finish(bench.engine, bench.job({"x": x}, ["y = tanh(x)", "z = sum(y)"], "z"))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     held: list[int] = []
-    workers.memory.trim(0)  # a region that another run has left needs no file
+    workers.memory.trim(0)  # an idle region of another run would need no file
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
     try:
         with suppress(OSError):
             while True:
                 held.append(os.dup(0))
-        found = check(registry, workers, run, 20.0)["x"]
+        verdict = check(registry, workers, run, 20.0)["x"]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for number in held:
             os.close(number)
-    assert found.summary is SummaryWord.PLAUSIBLE
-    assert "there is no room to send the run" in found.uses[0].value.reason
+    assert verdict.summary is SummaryWord.PLAUSIBLE
+    assert "there is no room to send the run" in verdict.uses[0].value.reason
     clean(bench, registry, workers)
 
 
@@ -168,9 +170,11 @@ def test_batches_of_verdicts_are_bounded_in_bytes() -> None:
     small = [GradientVerdict(f"x{k}", SummaryWord.VERIFIED, "r" * 1000, (use(k),), exact) for k in range(3000)]
     large = GradientVerdict("x", SummaryWord.VERIFIED, "r" * LONG, tuple(map(use, range(40_000))), exact)
     batches = list(encode.verdict_batches([*small, large, *small]))
-    assert [one.value for batch in batches for one in batch.verdicts] == [one.name for one in (*small, large, *small)]
+    assert [verdict.value for batch in batches for verdict in batch.verdicts] == [
+        verdict.name for verdict in (*small, large, *small)
+    ]
     assert max(batch.ByteSize() for batch in batches) < 1.1 * encode.BATCH_BYTES
-    [shortened] = [one for batch in batches for one in batch.verdicts if one.value == "x"]
+    [shortened] = [verdict for batch in batches for verdict in batch.verdicts if verdict.value == "x"]
     assert shortened.reason.endswith(f"; {len(shortened.uses)} of 40000 uses are listed")
 
 
@@ -186,7 +190,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [10, 300])
 def test_verdicts_make_no_unary_answer_too_long(running: Served, count: int) -> None:
-    """One value with many uses; its uses are left out."""
+    """A value with many uses, which are left out."""
     nodes = [node("sin", "x", "s0"), *(node("multiply", f"x s{k}", f"s{k + 1}") for k in range(count))]
     message = request([leaf("x", np.array(0.9))], nodes, f"s{count}", verify=pb.VerifyOptions(budget_seconds=20.0))
     response = running.autodiff.Differentiate(message)
@@ -198,10 +202,10 @@ def test_verdicts_make_no_unary_answer_too_long(running: Served, count: int) -> 
     assert verdict.reason
 
 
-# calls that are left
+# abandoned calls
 
 
-def test_many_who_wait_for_proofs_take_nothing_from_the_checks(running: Served) -> None:
+def test_many_calls_that_wait_for_proofs_take_nothing_from_the_checks(running: Served) -> None:
     asked = op_service_pb2.VerifyOpRequest(name="stuck.hang_symbols", budget_seconds=600.0)
     message = request([leaf("x", np.array(0.5))], [node("square", "x", "y")], "y", verify=pb.VerifyOptions())
     calls = [running.ops.VerifyOp(asked) for _ in range(2 * running.host.settings.limits.runs_in_flight)]
@@ -225,9 +229,9 @@ def test_formulas_that_nobody_waits_for_free_their_worker(running: Served) -> No
 
 
 @pytest.mark.slow
-def test_attributes_are_drawn_where_a_forward_can_be_stopped(running: Served) -> None:
+def test_attributes_are_sampled_where_a_forward_can_be_stopped(running: Served) -> None:
     asked = op_service_pb2.VerifyOpRequest(name="wild.patient", budget_seconds=2.0)
     started = time.monotonic()
-    found = list(running.ops.VerifyOp(asked))
-    assert found[-1].cases_done == found[-1].cases_total
+    events = list(running.ops.VerifyOp(asked))
+    assert events[-1].cases_done == events[-1].cases_total
     assert time.monotonic() - started < 5 * 2.0

@@ -1,4 +1,4 @@
-"""Lost processes: whatever ends a worker, or the process they are forked from, it is replaced, and nobody notices."""
+"""Lost processes: a worker or template is replaced, whatever ended it, and callers do not notice."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.support.waiting import until
 from tests.verify.processes.test_workers import SOURCES, ended
 
 from gradproof.engine.cases import case
-from gradproof.engine.verify.processes.worker import Ping
-from gradproof.engine.verify.processes.workers import Ended, NoWorker, Workers
+from gradproof.engine.verify.processes import Ended, NoWorker, Workers
+from gradproof.engine.verify.processes.tasks import Ping
 from gradproof.engine.verify.proof_cache import ProofKey
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.engine.verify.verdict import RuleWord
@@ -28,15 +28,15 @@ SIGNALS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGUSR1]
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
-    made = Workers(SOURCES)
-    made.start()
-    yield made
-    made.close()
+    pool = Workers(SOURCES)
+    pool.start()
+    yield pool
+    pool.close()
 
 
 def rested(workers: Workers) -> bool:
-    """Whether one is idle, all others have ended, and none is on its way."""
-    return workers.ready and workers.idle > 0 and not workers.busy and not workers._coming
+    """True if a single worker is idle, all others have ended, and none is starting."""
+    return workers.ready and workers.idle > 0 and not workers.busy and not workers._starting
 
 
 def template_of(workers: Workers) -> int:
@@ -46,19 +46,21 @@ def template_of(workers: Workers) -> int:
 
 
 def children(pid: int) -> list[str]:
-    """The states of the children of a process."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] for number in children]
+    """States of the children of a process."""
+    numbers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] for number in numbers]
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_an_idle_worker_that_dies_is_replaced_at_once(workers: Workers, number: signal.Signals) -> None:
     until(lambda: rested(workers))
-    before, pids = workers.counts.lost, [one.pid for one in workers._idle]
+    before, pids = workers.counts.lost, [worker.pid for worker in workers._idle]
     files = len(os.listdir("/proc/self/fd")) - 2 * len(pids)
     for pid in pids:
         os.kill(pid, number)
-    until(lambda: rested(workers) and not {one.pid for one in workers._idle} & set(pids))  # though nobody asks for anything
+    until(
+        lambda: rested(workers) and not {worker.pid for worker in workers._idle} & set(pids)
+    )  # though nobody asks for anything
     assert workers.counts.lost == before + len(pids)
     assert ended(pids)
     until(lambda: "Z" not in children(template_of(workers)))
@@ -69,8 +71,8 @@ def test_an_idle_worker_that_dies_is_replaced_at_once(workers: Workers, number: 
 def test_a_dead_worker_is_not_handed_out(workers: Workers) -> None:
     for _ in range(10):
         until(lambda: rested(workers))
-        for one in list(workers._idle):
-            os.kill(one.pid, signal.SIGKILL)
+        for worker in list(workers._idle):
+            os.kill(worker.pid, signal.SIGKILL)
         assert workers.ask(Ping(), 30, wait=30) is True
 
 
@@ -94,7 +96,7 @@ def test_a_question_that_ends_each_worker_is_asked_twice(workers: Workers, tmp_p
     assert workers.counts.lost == before + 2
 
 
-def test_one_that_takes_too_long_is_killed_and_not_asked_again(workers: Workers, tmp_path: Path) -> None:
+def test_a_task_that_takes_too_long_is_killed_and_not_repeated(workers: Workers, tmp_path: Path) -> None:
     before = workers.counts.killed
     with pytest.raises(TimeoutError):
         workers.ask(HeldOnce(tmp_path / "held"), 0.5, wait=30)
@@ -104,12 +106,12 @@ def test_one_that_takes_too_long_is_killed_and_not_asked_again(workers: Workers,
 def test_a_template_that_is_killed_is_replaced_at_once_with_its_workers(workers: Workers) -> None:
     until(lambda: rested(workers))
     said: list[bool] = []
-    workers.changed.append(said.append)
+    workers.readiness_listeners.append(said.append)
     files = len(os.listdir("/proc/self/fd")) - 2 * workers.idle
-    template, pids = template_of(workers), [one.pid for one in workers._idle]
+    template, pids = template_of(workers), [worker.pid for worker in workers._idle]
     os.kill(template, signal.SIGKILL)
     until(lambda: said == [False, True])  # though nobody asks for anything
-    workers.changed.remove(said.append)
+    workers.readiness_listeners.remove(said.append)
     until(lambda: rested(workers))
     assert template_of(workers) != template
     assert ended([template, *pids])
@@ -120,7 +122,7 @@ def test_a_template_that_is_killed_is_replaced_at_once_with_its_workers(workers:
     assert len(os.listdir("/proc/self/fd")) - 2 * workers.idle <= files
 
 
-def test_what_is_asked_while_there_is_no_template_waits_for_the_next(workers: Workers) -> None:
+def test_a_task_without_a_template_waits_for_the_next_template(workers: Workers) -> None:
     for _ in range(2):
         until(lambda: rested(workers) and workers._spawner._process is not None)
         os.kill(template_of(workers), signal.SIGKILL)
@@ -134,12 +136,12 @@ def test_a_proof_outlives_its_process() -> None:
         key = ProofKey("softmax", case((3,), axis=0))
         pool.request(key)
         until(lambda: pool.workers.busy > 0)
-        for one in list(pool.workers._busy):
-            os.kill(one.pid, signal.SIGKILL)
+        for worker in list(pool.workers._busy):
+            os.kill(worker.pid, signal.SIGKILL)
         pool.wait([key], 60)
-        found = pool.lookup(key)
-        assert found is not None
-        assert found.word is RuleWord.PROVED
+        verdict = pool.lookup(key)
+        assert verdict is not None
+        assert verdict.word is RuleWord.PROVED
         assert (pool.queued, pool.running) == (0, 0)
         assert pool.done[RuleWord.PROVED] >= 1
     finally:
@@ -147,15 +149,15 @@ def test_a_proof_outlives_its_process() -> None:
 
 
 def test_a_pool_says_why_it_is_not_ready() -> None:
-    made, said = Workers(["tests.no_such_plugin"]), list[bool]()
-    made.changed.append(said.append)
+    pool, readiness = Workers(["tests.no_such_plugin"]), list[bool]()
+    pool.readiness_listeners.append(readiness.append)
     try:
-        assert not made.ready
+        assert not pool.ready
         with pytest.raises(NoWorker):
-            made.start()
-        assert not made.ready
-        assert "its standard error says why" in made.fault
-        assert said == []  # it never was
+            pool.start()
+        assert not pool.ready
+        assert "its standard error says why" in pool.fault
+        assert readiness == []  # it never was
     finally:
-        made.close()
-    assert made.fault == "the server is stopping"
+        pool.close()
+    assert pool.fault == "the server is stopping"

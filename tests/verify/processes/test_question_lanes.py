@@ -1,4 +1,4 @@
-"""The numbers of a large run, shared out between workers: each question once, none of them long behind the others."""
+"""Questions about a large run, divided between workers: each asked once, in parts of about equal cost."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from tests.verify.graphs.test_wholegraph import run_of
 from tests.verify.processes.test_workers import SOURCES, Proved, untimed
 
 from gradproof.engine.engine import Run
-from gradproof.engine.verify.findings import MAX_LANES, SHARED_OUT_BYTES, Remote
-from gradproof.engine.verify.processes.workers import Workers
-from gradproof.engine.verify.runs.evidence import layout_of
-from gradproof.engine.verify.runs.examination import Brief, Kind, Question, questions_of
+from gradproof.engine.verify.findings import MAX_LANES, SHARED_OUT_BYTES, RemoteFindings
+from gradproof.engine.verify.processes import Workers
+from gradproof.engine.verify.runs import Brief, Kind, Question, layout_of, questions_of
 from gradproof.engine.verify.verifier import Verifier
 
 
 class Crew(Workers):
-    """Workers of which so many more could be at work."""
+    """Workers with a fixed number of spare workers."""
 
     extra = 3
 
@@ -29,8 +28,8 @@ class Crew(Workers):
         return self.extra
 
 
-class Laid(Remote):
-    """Findings that nobody is asked for: how the questions were shared out."""
+class Laid(RemoteFindings):
+    """Findings without workers, which only divide the questions."""
 
     def __init__(self, workers: Workers, run: Run, questions: list[Question]) -> None:
         self.workers, self.run, self.questions = workers, run, questions
@@ -38,10 +37,10 @@ class Laid(Remote):
 
 
 def mixed(bench: Bench, rows: int) -> Run:
-    """Dear products, cheap functions and small nodes."""
+    """Expensive products, cheap functions and small nodes."""
     random = np.random.default_rng(0)
     leaves = {"x": random.normal(size=(rows, 60)), "w": random.normal(size=(60, 60)) / 8}
-    lines = [f"v{k} = {'matmul' if k % 3 == 0 else 'multiply' if k % 3 == 1 else 'tanh'}({one})" for k, one in _steps(9)]
+    lines = [f"v{k} = {'matmul' if k % 3 == 0 else 'multiply' if k % 3 == 1 else 'tanh'}({op})" for k, op in _steps(9)]
     return run_of(bench, leaves, [*lines, "m = mean(v8)", "s = exp(m)"], "s")
 
 
@@ -55,26 +54,26 @@ def laid(run: Run, extra: int) -> tuple[list[list[int]], list[Question], Laid]:
     workers = Crew()
     workers.extra = extra
     questions = questions_of(range(run.plan.forward_length), [])
-    one = Laid(workers, run, questions)
-    return one._parts(), questions, one
+    findings = Laid(workers, run, questions)
+    return findings._parts(), questions, findings
 
 
 @pytest.mark.parametrize("extra", [2, 3, 16])
-def test_numbers_are_shared_out_evenly(bench: Bench, extra: int) -> None:
-    parts, questions, one = laid(mixed(bench, 2000), extra)
+def test_numbers_are_divided_evenly(bench: Bench, extra: int) -> None:
+    parts, questions, findings = laid(mixed(bench, 2000), extra)
     assert len(parts) == 1 + min(extra, MAX_LANES)
     assert sorted(k for part in parts for k in part) == list(range(len(questions)))
     assert [questions[k].kind for k in parts[0]] == [Kind.GRAPHS]
     assert all(part == sorted(part) for part in parts)
-    costs = [sum(map(one._cost, part)) for part in parts[1:]]
-    assert max(costs) - min(costs) <= max(map(one._cost, range(len(questions))))
+    costs = [sum(map(findings._cost, part)) for part in parts[1:]]
+    assert max(costs) - min(costs) <= max(map(findings._cost, range(len(questions))))
 
 
 @pytest.mark.parametrize(("rows", "extra"), [(2000, 1), (2000, 0), (2000, -3), (20, 3)])
 def test_one_worker_reads_all_numbers_where_no_other_is_idle_or_they_are_few(bench: Bench, rows: int, extra: int) -> None:
     run = mixed(bench, rows)
-    parts, questions, one = laid(run, extra)
-    assert (one.layout.size > SHARED_OUT_BYTES) == (rows == 2000)
+    parts, questions, findings = laid(run, extra)
+    assert (findings.layout.size > SHARED_OUT_BYTES) == (rows == 2000)
     assert parts == [[0], list(range(1, len(questions)))]
 
 
@@ -85,8 +84,8 @@ def test_several_workers_say_what_this_process_says(bench: Bench) -> None:
     workers.start()
     try:
         proofs = Proved(REGISTRY)
-        here = [untimed(one) for one in Verifier(REGISTRY, proofs).check(run, budget=60.0)]
-        there = [untimed(one) for one in Verifier(REGISTRY, proofs, workers).check(run, budget=60.0)]
+        here = [untimed(verdict) for verdict in Verifier(REGISTRY, proofs).check(run, budget=60.0)]
+        there = [untimed(verdict) for verdict in Verifier(REGISTRY, proofs, workers).check(run, budget=60.0)]
         assert there == here
         assert workers.counts.started >= 4
         assert not workers.busy
@@ -95,7 +94,7 @@ def test_several_workers_say_what_this_process_says(bench: Bench) -> None:
 
 
 @pytest.mark.slow
-def test_a_pool_that_is_at_work_has_none_to_spare() -> None:
+def test_a_busy_pool_has_no_spare_workers() -> None:
     workers = Workers(SOURCES, most=3)
     workers.start()
     try:
@@ -110,25 +109,25 @@ def test_a_pool_that_is_at_work_has_none_to_spare() -> None:
 
 @pytest.mark.slow
 def test_the_brief_of_all_parts_is_the_same(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tasks of a run differ in their questions alone."""
+    """Tasks of a run differ only in their questions."""
     run, sent = mixed(bench, 2000), []
     workers = Crew(SOURCES)
     workers.start()
-    task = Remote.task
+    task = RemoteFindings.task
 
-    def noted(self: Remote, worker: Any, indices: Any) -> Any:
+    def noted(self: RemoteFindings, worker: Any, indices: Any) -> Any:
         sent.append(task(self, worker, indices))
         return sent[-1]
 
-    monkeypatch.setattr(Remote, "task", noted)
+    monkeypatch.setattr(RemoteFindings, "task", noted)
     try:
         questions = questions_of(range(run.plan.forward_length), [])
-        found = Remote(workers, run, Brief(), questions, 60.0)
-        found.settle()
-        found.close()
+        findings = RemoteFindings(workers, run, Brief(), questions, 60.0)
+        findings.wait_for_all()
+        findings.close()
     finally:
         workers.close()
     assert len(sent) == 4
-    assert {one.number for one in sent} == {sent[0].number}
-    assert all(one.layout == sent[0].layout and one.brief == sent[0].brief for one in sent)
-    assert len(found.answers) == len(questions)
+    assert {examine.number for examine in sent} == {sent[0].number}
+    assert all(examine.layout == sent[0].layout and examine.brief == sent[0].brief for examine in sent)
+    assert len(findings.answers) == len(questions)

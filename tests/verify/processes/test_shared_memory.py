@@ -1,4 +1,4 @@
-"""Memory shared with workers: used again, bounded, given back; and what a worker reads in it is the run at hand."""
+"""Shared memory: reused, bounded, returned; and a worker reads the current run in it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.verify.numbers.test_value import Here, finish, graph_of
 from gradproof.engine.engine import Engine
 from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry
+from gradproof.engine.verify.processes import Workers
+from gradproof.engine.verify.processes.context import KEPT_REGIONS
 from gradproof.engine.verify.processes.shared_memory import SharedMemory, rounded_up
-from gradproof.engine.verify.processes.worker import KEPT_REGIONS
-from gradproof.engine.verify.processes.workers import Workers
 from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord, ValueWord
 from gradproof.engine.verify.verifier import Verifier
 
@@ -24,16 +24,16 @@ PAGE = mmap.PAGESIZE
 
 @pytest.fixture
 def memory() -> Iterator[SharedMemory]:
-    made = SharedMemory(most_idle_bytes=64 * PAGE)
-    yield made
-    made.close()
+    shared_memory = SharedMemory(most_idle_bytes=64 * PAGE)
+    yield shared_memory
+    shared_memory.close()
 
 
 @pytest.mark.parametrize("size", [1, PAGE, PAGE + 1, 100_000, 2**20, 2**20 + 1, 123_456_789])
 def test_sizes_are_pages_and_waste_a_quarter_at_most(size: int) -> None:
-    found = rounded_up(size)
-    assert found % PAGE == 0
-    assert size <= found <= max(PAGE, 1.25 * size + PAGE)
+    rounded = rounded_up(size)
+    assert rounded % PAGE == 0
+    assert size <= rounded <= max(PAGE, 1.25 * size + PAGE)
 
 
 def test_a_region_is_used_again(memory: SharedMemory) -> None:
@@ -83,8 +83,8 @@ def test_closed_memory_keeps_nothing(memory: SharedMemory) -> None:
 
 
 @pytest.mark.slow
-def test_runs_one_after_the_other_are_told_apart(registry: Registry) -> None:
-    """Each is judged by its own numbers, in regions that come again in any order, more of them than a worker keeps."""
+def test_consecutive_runs_are_not_confused(registry: Registry) -> None:
+    """Each run is checked by its own numbers, in regions that are reused in any order, more of them than a worker keeps."""
     workers = Workers([plugin.source for plugin in registry.plugins])
     verifier, engine = Verifier(registry, Here(registry), workers), Engine(registry)
     random = np.random.default_rng(1)
@@ -101,9 +101,9 @@ def test_runs_one_after_the_other_are_told_apart(registry: Registry) -> None:
         workers.start()
         sizes = [9_000 * (1 + k % (KEPT_REGIONS + 3)) for k in range(2 * (KEPT_REGIONS + 3))]
         for k, size in enumerate(sizes):
-            found = verdict(size, spoil=k % 3 == 1)
-            assert (found.summary is SummaryWord.WRONG) == (k % 3 == 1), (k, found.reason)
-            assert (found.uses[0].value.word is ValueWord.OFF) == (k % 3 == 1)
+            word = verdict(size, spoil=k % 3 == 1)
+            assert (word.summary is SummaryWord.WRONG) == (k % 3 == 1), (k, word.reason)
+            assert (word.uses[0].value.word is ValueWord.OFF) == (k % 3 == 1)
         workers.memory.trim(0)
         assert verdict(sizes[0], spoil=False).summary is not SummaryWord.WRONG
         assert workers.memory.idle_bytes > 0

@@ -1,4 +1,4 @@
-"""Workers: the same words as in this process, whatever definitions do; nothing hangs, nothing is lost, nothing is left."""
+"""Workers: verdicts equal those of this process, whatever definitions do; no call hangs, and no process or file is left."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ from tests.verify.numbers.test_value import Here, finish
 from gradproof.engine.engine import Engine, Run
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Spec
-from gradproof.engine.verify.processes.worker import Ping
-from gradproof.engine.verify.processes.workers import Ended, NoWorker, Workers
-from gradproof.engine.verify.runs.evidence import layout_of, pack_plan, read_values, unpack_plan, write_values
+from gradproof.engine.verify.processes import Ended, NoWorker, Workers
+from gradproof.engine.verify.processes.tasks import Ping
+from gradproof.engine.verify.runs import layout_of, read_values, unpack_plan, write_values
+from gradproof.engine.verify.runs.evidence import pack_plan
 from gradproof.engine.verify.verdict import GradientVerdict, GraphWord, RuleVerdict, RuleWord, SummaryWord, ValueWord
 from gradproof.engine.verify.verifier import LATE, Verifier
 from gradproof.plugins import BUILTIN
@@ -38,7 +39,7 @@ SOURCES = [plugin.source for plugin in REGISTRY.plugins]
 
 
 class Proved(Here):
-    """Every rule counts as proved: numbers are what is looked at."""
+    """Every rule counts as proved, so that only numbers are checked."""
 
     def request(self, key: Any) -> None:
         self.known[key] = RuleVerdict(RuleWord.PROVED, key.op)
@@ -46,17 +47,17 @@ class Proved(Here):
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
-    made = build_registry(BUILTIN, others=[stuck_plugin])
-    assert not made.refused
-    return made
+    registry_with_plugins = build_registry(BUILTIN, others=[stuck_plugin])
+    assert not registry_with_plugins.refused
+    return registry_with_plugins
 
 
 def started(plugin: str) -> Iterator[Workers]:
-    """Workers for the built-in plugins and one more, until their user is done."""
-    made = Workers([*SOURCES, plugin], extra_bytes=512 << 20)
-    made.start()
-    yield made
-    made.close()
+    """Workers for the built-in plugins and ``plugin``, until their user is done."""
+    pool = Workers([*SOURCES, plugin], extra_bytes=512 << 20)
+    pool.start()
+    yield pool
+    pool.close()
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def bench(registry: Registry) -> Bench:
 
 def check(registry: Registry, workers: Workers, run: Run, budget: float, **options: Any) -> dict[str, GradientVerdict]:
     verifier = Verifier(registry, Proved(registry), workers)
-    return {one.name: one for one in verifier.check(run, budget=budget, **options)}
+    return {verdict.name: verdict for verdict in verifier.check(run, budget=budget, **options)}
 
 
 def untimed(verdict: GradientVerdict) -> str:
@@ -79,22 +80,22 @@ def untimed(verdict: GradientVerdict) -> str:
 
 
 def ended(pids: Sequence[int]) -> bool:
-    """Whether these processes end within some seconds."""
+    """True if these processes end within some seconds."""
     until = time.monotonic() + 10
     while any(map(running, pids)) and time.monotonic() < until:
         time.sleep(0.02)
     return not any(map(running, pids))
 
 
-# the same words
+# equal verdicts
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_workers_say_what_this_process_says(workers: Workers, seed: int) -> None:
-    """Programs at random: views, stretched values, reductions, hooks, several dtypes; some shared as memory."""
+    """Random programs: views, broadcast values, reductions, hooks, several dtypes; some in shared memory."""
     run = finish(Engine(REGISTRY), random_job(Bench(Engine(REGISTRY)), seed))
-    here = {one.name: one for one in Verifier(REGISTRY, Proved(REGISTRY)).check(run, budget=60.0)}
+    here = {verdict.name: verdict for verdict in Verifier(REGISTRY, Proved(REGISTRY)).check(run, budget=60.0)}
     there = check(REGISTRY, workers, run, 60.0)
     assert list(map(untimed, there.values())) == list(map(untimed, here.values()))
 
@@ -140,7 +141,7 @@ def test_values_come_back_with_all_bits(data: st.DataObject) -> None:
             assert back.tobytes() == np.asarray(value, spec.dtype).tobytes()
 
 
-def test_what_is_stretched_travels_short() -> None:
+def test_broadcast_values_are_sent_without_repetition() -> None:
     wide = np.broadcast_to(np.float64(2.0), (1 << 27,))
     layout = layout_of([wide], [Spec(wide.shape, wide.dtype)])
     assert layout.size == 8
@@ -162,44 +163,44 @@ def test_a_definition_that_does_not_end_costs_its_own_word(
     bench: Bench, registry: Registry, workers: Workers, deed: str
 ) -> None:
     budget, started = 2.0, time.monotonic()
-    found = check(registry, workers, stuck(bench, f"stuck.{deed}_numbers"), budget)
+    verdicts = check(registry, workers, stuck(bench, f"stuck.{deed}_numbers"), budget)
     assert time.monotonic() - started < 1.2 * budget + 0.5  # the machine may be busy
-    assert found["y"].uses[0].value.word is ValueWord.ENCLOSED
-    [use] = found["x"].uses
+    assert verdicts["y"].uses[0].value.word is ValueWord.ENCLOSED
+    [use] = verdicts["x"].uses
     assert use.value.word is ValueWord.ENCLOSED  # sin, with the cotangent that it had
-    assert found["x"].summary is not SummaryWord.VERIFIED
-    assert ("budget" if deed != "eat" else "memory") in found["x"].reason.lower()
+    assert verdicts["x"].summary is not SummaryWord.VERIFIED
+    assert ("budget" if deed != "eat" else "memory") in verdicts["x"].reason.lower()
 
 
 @pytest.mark.parametrize("deed", ["die", "refuse"])
 def test_a_definition_that_ends_badly_costs_its_own_word(
     bench: Bench, registry: Registry, workers: Workers, deed: str
 ) -> None:
-    found = check(registry, workers, stuck(bench, f"stuck.{deed}_numbers"), 20.0)
-    assert found["y"].summary is SummaryWord.VERIFIED
-    assert found["x"].summary is SummaryWord.PLAUSIBLE
-    assert ("process that checked it ended" if deed == "die" else "no such luck") in found["x"].reason
+    verdicts = check(registry, workers, stuck(bench, f"stuck.{deed}_numbers"), 20.0)
+    assert verdicts["y"].summary is SummaryWord.VERIFIED
+    assert verdicts["x"].summary is SummaryWord.PLAUSIBLE
+    assert ("process that checked it ended" if deed == "die" else "no such luck") in verdicts["x"].reason
 
 
 def test_a_graph_reading_that_hangs_leaves_the_numbers_their_words(
     bench: Bench, registry: Registry, workers: Workers
 ) -> None:
     budget, started = 1.0, time.monotonic()
-    found = check(registry, workers, stuck(bench, "stuck.hang_series"), budget)
+    verdicts = check(registry, workers, stuck(bench, "stuck.hang_series"), budget)
     assert time.monotonic() - started < 1.2 * budget + 0.5
-    assert {one.graph.word for one in found.values()} == {GraphWord.SKIPPED}
-    assert "budget" in found["x"].graph.reason
-    assert all(use.value.word is ValueWord.ENCLOSED for one in found.values() for use in one.uses)
+    assert {verdict.graph.word for verdict in verdicts.values()} == {GraphWord.SKIPPED}
+    assert "budget" in verdicts["x"].graph.reason
+    assert all(use.value.word is ValueWord.ENCLOSED for verdict in verdicts.values() for use in verdict.uses)
 
 
 def test_a_large_array_is_read_without_symbols(bench: Bench, registry: Registry, workers: Workers) -> None:
-    """A definition that hangs in SymPy is enclosed over whole arrays all the same."""
+    """A definition that hangs in SymPy is still enclosed over whole arrays."""
     x = np.linspace(0.1, 1.0, 5000)
     run = finish(bench.engine, bench.job({"x": x}, ["y = stuck.hang_symbols(x)", "z = sum(y)"], "z"))
     started = time.monotonic()
-    found = check(registry, workers, run, 3.0)
+    verdicts = check(registry, workers, run, 3.0)
     assert time.monotonic() - started < 4.0
-    value = found["x"].uses[0].value
+    value = verdicts["x"].uses[0].value
     assert (value.word, value.checked, value.total) == (ValueWord.ENCLOSED, 5000, 5000)
 
 
@@ -207,12 +208,12 @@ def test_what_a_definition_starts_ends_with_its_worker(bench: Bench, registry: R
     check(registry, workers, stuck(bench, "stuck.start_numbers"), 1.5)
 
     def started() -> list[int]:
-        found = []
+        numbers = []
         for entry in Path("/proc").iterdir():
             with suppress(OSError):
                 if entry.name.isdigit() and stuck_plugin.MARK.encode() in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-        return found
+                    numbers.append(int(entry.name))
+        return numbers
 
     assert ended(started())
 
@@ -220,8 +221,8 @@ def test_what_a_definition_starts_ends_with_its_worker(bench: Bench, registry: R
 def test_an_op_that_hung_is_not_asked_again_in_the_same_run(bench: Bench, registry: Registry, workers: Workers) -> None:
     lines = [f"v{k + 1} = stuck.hang_numbers(v{k})" for k in range(12)] + ["w = exp(v0)", "z = add(v12, w)"]
     run = finish(bench.engine, bench.job({"v0": np.array(0.5)}, lines, "z"))
-    found = check(registry, workers, run, 1.0)
-    values = {use.op: use.value for use in found["v0"].uses}
+    verdicts = check(registry, workers, run, 1.0)
+    values = {use.op: use.value for use in verdicts["v0"].uses}
     assert values["exp"].word is ValueWord.ENCLOSED
     assert "budget" in values["stuck.hang_numbers"].reason
 
@@ -233,9 +234,9 @@ def test_verdicts_nobody_waits_for_end_at_once(bench: Bench, registry: Registry,
     )
     threading.Timer(0.3, gone.set).start()
     started = time.monotonic()
-    found = list(verdicts)
+    rest = list(verdicts)
     assert time.monotonic() - started < 10
-    assert {one.name for one in found} == {"x", "y"}
+    assert {verdict.name for verdict in rest} == {"x", "y"}
     assert not workers._busy
 
 
@@ -246,28 +247,28 @@ def test_small_budgets_are_kept(bench: Bench, registry: Registry, workers: Worke
     run = finish(bench.engine, bench.job({"v0": np.array(0.5)}, lines, "v2000"))
     check(registry, workers, run, 60.0)  # the plan is packed, the rules are known
     started = time.monotonic()
-    found = check(registry, workers, run, budget)
+    verdicts_by_name = check(registry, workers, run, budget)
     assert time.monotonic() - started < budget * (1 + LATE) + 2.0  # the machine may be busy; a soak measures
-    assert found["v0"].summary is not SummaryWord.WRONG
-    assert found["v0"].reason
+    assert verdicts_by_name["v0"].summary is not SummaryWord.WRONG
+    assert verdicts_by_name["v0"].reason
 
 
 def test_checks_that_end_cost_no_worker(bench: Bench, registry: Registry, workers: Workers) -> None:
-    """Small and large ones; those in which the whole graph is read beside the numbers."""
+    """Small and large checks, and checks in which another worker reads the whole graph."""
     for length in (1, 5, 400):
         lines = [f"v{k + 1} = {('sin', 'tanh', 'exp', 'negative')[k % 4]}(v{k})" for k in range(length)]
         run = finish(bench.engine, bench.job({"v0": np.array(0.5)}, lines, f"v{length}"))
         check(registry, workers, run, 60.0)
-        before = {one.pid for one in workers._idle}
+        before = {worker.pid for worker in workers._idle}
         check(registry, workers, run, 60.0)
-        assert {one.pid for one in workers._idle} == before
+        assert {worker.pid for worker in workers._idle} == before
 
 
 def test_values_that_are_shared_are_let_go(bench: Bench, registry: Registry, workers: Workers) -> None:
     x = np.linspace(0.1, 1.0, 100_000)
     run = finish(bench.engine, bench.job({"x": x}, ["y = tanh(x)", "z = sum(y)"], "z"))
-    found = check(registry, workers, run, 60.0)
-    assert found["x"].uses[0].value.word is ValueWord.ENCLOSED
+    verdicts_by_name = check(registry, workers, run, 60.0)
+    assert verdicts_by_name["x"].uses[0].value.word is ValueWord.ENCLOSED
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
         check(registry, workers, run, 60.0)
@@ -278,94 +279,94 @@ def test_values_that_are_shared_are_let_go(bench: Bench, registry: Registry, wor
 
 
 def test_a_worker_that_is_killed_is_replaced(workers: Workers) -> None:
-    with workers.worker(30) as one:
-        one.kill()
+    with workers.worker(30) as worker:
+        worker.kill()
     with workers.worker(30) as other:
-        assert other.pid != one.pid
+        assert other.pid != worker.pid
         assert other.answer(Ping(), 30) is True
-    assert ended([one.pid])
+    assert ended([worker.pid])
 
 
 def test_a_worker_that_is_killed_from_outside_is_replaced(workers: Workers) -> None:
-    one = workers.take(30)
-    os.kill(one.pid, signal.SIGKILL)
+    worker = workers.take(30)
+    os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises(Ended):
-        one.answer(Ping(), 30)
-    workers.give_back(one)
+        worker.answer(Ping(), 30)
+    workers.give_back(worker)
     with workers.worker(30) as other:
         assert other.answer(Ping(), 30) is True
 
 
 @pytest.mark.slow
 def test_a_template_that_dies_is_started_again() -> None:
-    made = Workers(SOURCES)
+    pool = Workers(SOURCES)
     try:
-        made.start()
-        assert made._spawner._process is not None
-        os.kill(made._spawner._process.pid, signal.SIGKILL)
-        found = 0
+        pool.start()
+        assert pool._spawner._process is not None
+        os.kill(pool._spawner._process.pid, signal.SIGKILL)
+        answers = 0
         for _ in range(4):  # those that were forked before went with it
             try:
-                with made.worker(60) as one:
-                    found += one.answer(Ping(), 60)
+                with pool.worker(60) as worker:
+                    answers += worker.answer(Ping(), 60)
             except (Ended, NoWorker):
                 continue
-        assert found
+        assert answers
     finally:
-        made.close()
+        pool.close()
 
 
 @pytest.mark.slow
 def test_a_pool_that_is_full_says_so() -> None:
-    made = Workers(SOURCES, most=1)
+    pool = Workers(SOURCES, most=1)
     try:
-        with made.worker(60), pytest.raises(NoWorker, match="all processes for checks are at work"), made.worker(0.1):
+        with pool.worker(60), pytest.raises(NoWorker, match="all processes for checks are at work"), pool.worker(0.1):
             pass
-        with made.worker(60) as one:
-            assert one.answer(Ping(), 60) is True
+        with pool.worker(60) as worker:
+            assert worker.answer(Ping(), 60) is True
     finally:
-        made.close()
+        pool.close()
 
 
 @pytest.mark.slow
 def test_a_pool_that_is_closed_ends_every_conversation(registry: Registry, bench: Bench) -> None:
-    made = Workers([*SOURCES, "tests.support.stuck_plugin"])
-    made.start()
-    found: list[GradientVerdict] = []
+    pool = Workers([*SOURCES, "tests.support.stuck_plugin"])
+    pool.start()
+    received: list[GradientVerdict] = []
     run = stuck(bench, "stuck.hang_numbers")
-    verdicts = Verifier(registry, Proved(registry), made).check(run, budget=600.0)
-    waiting = threading.Thread(target=lambda: found.extend(verdicts))
+    verdicts = Verifier(registry, Proved(registry), pool).check(run, budget=600.0)
+    waiting = threading.Thread(target=lambda: received.extend(verdicts))
     waiting.start()
-    while not made._busy:
+    while not pool._busy:
         time.sleep(0.01)
-    pids = [one.pid for one in made._busy]
-    made.close()
+    pids = [worker.pid for worker in pool._busy]
+    pool.close()
     waiting.join(30)
-    assert {one.name for one in found} == {"x", "y"}
+    assert {worker.name for worker in received} == {"x", "y"}
     assert ended(pids)
-    with pytest.raises(NoWorker, match="stopping"), made.worker(1):
+    with pytest.raises(NoWorker, match="stopping"), pool.worker(1):
         pass
 
 
 @pytest.mark.slow
 def test_a_plugin_that_cannot_be_loaded_again_is_named() -> None:
-    made = Workers(["tests.no_such_plugin"])
+    pool = Workers(["tests.no_such_plugin"])
     try:
         with pytest.raises(NoWorker, match="ended; its standard error says why"):
-            made.start()
+            pool.start()
     finally:
-        made.close()
+        pool.close()
 
 
 OWNER = """
 import os, sys, time
 sys.path.insert(0, {here!r})
-from gradproof.engine.verify.processes.workers import Workers
+from gradproof.engine.verify.processes import Workers
 from gradproof.plugins import BUILTIN
-made = Workers({sources!r})
-made.start()
-one = made.take(30)
-print(made._spawner._process.pid, one.pid, flush=True)
+pool = Workers({sources!r})
+pool.start()
+worker = pool.take(30)
+print(pool._spawner._process.pid, worker.pid, flush=True)
 {end}
 """
 

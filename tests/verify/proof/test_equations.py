@@ -22,7 +22,7 @@ from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.graphs.wholegraph import check_graph
+from gradproof.engine.verify.graphs import check_graph
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache import ProofKey
 from gradproof.engine.verify.proof_cache.digest import digest_of

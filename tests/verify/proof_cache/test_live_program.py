@@ -19,7 +19,7 @@ from gradproof.engine.extend import Exact, Inferred, Op, Spec, case, full_like, 
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.spec import BFLOAT16
-from gradproof.engine.verify.processes.worker import ANOTHER
+from gradproof.engine.verify.processes.tasks import OTHER_PROGRAM
 from gradproof.engine.verify.proof import proof, prove
 from gradproof.engine.verify.proof_cache import ProofKey, key_of, keys_of
 from gradproof.engine.verify.proof_cache.checker import checker_modules, imported_modules
@@ -316,7 +316,7 @@ def proved(pool: ProofPool, name: str) -> RuleVerdict:
 @pytest.mark.parametrize("name", ["number_of_process", "main", "process", "thread", "exact"])
 def test_a_rule_that_is_another_in_the_proof_process_is_not_proved_there(pool: ProofPool, name: str) -> None:
     verdict = proved(pool, f"elsewhere.{name}")
-    assert (verdict.word, verdict.reason) == (RuleWord.UNDECIDED, ANOTHER)
+    assert (verdict.word, verdict.reason) == (RuleWord.UNDECIDED, OTHER_PROGRAM)
 
 
 def test_what_changes_in_the_server_is_another_program(pool: ProofPool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,7 +326,7 @@ def test_what_changes_in_the_server_is_another_program(pool: ProofPool, monkeypa
     monkeypatch.setitem(elsewhere_plugin.NUMBERS, "two", 3)
     for name in ("elsewhere.environment", "elsewhere.number"):
         verdict = proved(pool, name)
-        assert (verdict.word, verdict.reason) == (RuleWord.UNDECIDED, ANOTHER)
+        assert (verdict.word, verdict.reason) == (RuleWord.UNDECIDED, OTHER_PROGRAM)
 
 
 def test_the_same_rule_is_proved_there(pool: ProofPool) -> None:

@@ -350,7 +350,7 @@ def test_what_cannot_be_read_is_proved_once_a_process(pool: ProofPool) -> None:
 
 def test_a_process_whose_server_is_gone_ends_by_itself() -> None:
     """A server that is killed cannot stop its processes, and a proof that hangs would run forever."""
-    code = "from gradproof.engine.verify.processes import worker\nworker.limit(0.1)\nwhile True: pass"
+    code = "from gradproof.engine.verify.processes import context\ncontext.limit(0.1)\nwhile True: pass"
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True)
     assert done.returncode == -signal.SIGXCPU
 

@@ -1,1 +1,4 @@
-"""What is known about a gradient: the rule proved, the number enclosed, the sum exact."""
+"""The checker: evidence for each gradient, from proofs of rules to enclosures of values. Its face is `verifier`.
+
+This module imports nothing: it is a part of every import of the checker, and proofs depend on its source.
+"""

@@ -1,7 +1,7 @@
-"""What workers find out about a run: questions go to processes that can be killed, answers come back as they are made.
+"""Findings of workers about a run: questions go to processes that can be killed, and answers are kept as they come.
 
-A question that takes most of the time that is left is given up: its process is killed, another one goes on with the next
-question, and the answers that were there before stay. So a definition that never ends costs its own word, and no other.
+A question that takes most of the time left is given up: its process is killed, and another process continues with the
+next question. So a definition that never ends loses its own answer only.
 """
 
 from __future__ import annotations
@@ -17,27 +17,47 @@ from gradproof.engine.engine import Run
 from gradproof.engine.errors import Cancelled
 from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.trace import Instruction
-from gradproof.engine.verify.numbers.value import Checked
-from gradproof.engine.verify.processes.process import TICK, Ended, Worker
-from gradproof.engine.verify.processes.shared_memory import Region
-from gradproof.engine.verify.processes.worker import NOTHING, Batch, Examine, Failed, SharedBy
-from gradproof.engine.verify.processes.workers import NoWorker, Workers
-from gradproof.engine.verify.runs.evidence import layout_of, packed_plan, request_of, write_values
-from gradproof.engine.verify.runs.examination import Brief, Examination, Kind, Question, late, unexamined, untied
+from gradproof.engine.verify.numbers import Checked
+from gradproof.engine.verify.processes import (
+    NOTHING,
+    TICK,
+    Batch,
+    Ended,
+    Examine,
+    Failed,
+    NoWorker,
+    Region,
+    SharedBy,
+    Worker,
+    Workers,
+)
+from gradproof.engine.verify.runs import (
+    Brief,
+    Examination,
+    Kind,
+    Question,
+    budget_is_over,
+    layout_of,
+    packed_plan,
+    request_of,
+    ties_unchecked,
+    unexamined,
+    write_values,
+)
 from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, MEMORY, TIME
 
-INLINE_BYTES = 1 << 16  # of values: more are shared as memory
-ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own
-SHARED_OUT_BYTES = 1 << 20  # of values: the numbers of more are shared out between workers
-MAX_LANES = 4  # workers that share the numbers of one run
-NODE, PRODUCTS = 10_000, 64  # a node costs as much as so many elements, and these products of a matrix product as one
-SHARE = 0.75  # of the time that is left: more is not for one question while others wait
-GRACE, GRACE_SHARE = 0.03, 0.1  # seconds, and of the time, that a worker has to say that its time was over
+INLINE_BYTES = 1 << 16  # of values; more are sent in shared memory
+ALONE_BYTES = 1 << 13  # of values; with more, a process of its own reads the whole graph
+SHARED_OUT_BYTES = 1 << 20  # of values; with more, several workers share the questions about numbers
+MAX_LANES = 4  # workers that share the numbers of a run
+NODE, PRODUCTS = 10_000, 64  # cost of a node in elements, and products of a matrix product that cost as much as an element
+SHARE = 0.75  # of the time left, for a question while others wait
+GRACE, GRACE_SHARE = 0.03, 0.1  # seconds, and share of the time, for a worker to answer that its time is over
 
 
-class Remote:
-    """The findings of workers about one run (implements `Findings`), within ``seconds``."""
+class RemoteFindings:
+    """Findings of workers about a run (implements `Findings`), within ``seconds``."""
 
     def __init__(
         self,
@@ -63,17 +83,16 @@ class Remote:
             Deadline(self.deadline).within(self._write)
         except Cancelled:
             look()
-            self.answers = dict.fromkeys(range(len(questions)), Failed("", late(seconds)))
+            self.answers = dict.fromkeys(range(len(questions)), Failed("", budget_is_over(seconds)))
             return
-        except (MemoryError, OSError) as error:  # of this process: it goes on without checks
+        except (MemoryError, OSError) as error:  # this process has no room, and continues without checks
             reason = f"there is no room to send the run to a process that checks it: {describe(error)}; {MEMORY}"
             self.answers = dict.fromkeys(range(len(questions)), Failed("", reason))
             return
         self._lanes = [_Lane(self, part) for part in self._parts() if part]
 
     def _parts(self) -> list[list[int]]:
-        """The questions for each of the workers that go to work on them. There are more of these where processors are idle,
-        and then no part takes much longer than another."""
+        """Questions for each worker, of about equal cost; more than one part only if processors are idle."""
         everything = range(len(self.questions))
         alone = [k for k in everything if self.questions[k].kind is Kind.GRAPHS and self.layout.size > ALONE_BYTES]
         rest = [k for k in everything if k not in alone]
@@ -87,7 +106,7 @@ class Remote:
         return [alone, *map(sorted, parts)]
 
     def _cost(self, index: int) -> float:
-        """How long an answer takes beside others, in elements."""
+        """Estimated cost of an answer, in elements."""
         if self.questions[index].kind is not Kind.NUMBERS:
             return NODE
         _, size = self._size(index)
@@ -97,7 +116,7 @@ class Remote:
         return NODE + size
 
     def _write(self) -> None:
-        """The values, once for all workers."""
+        """Write the values to a buffer for all workers."""
         specs = self.run.plan.program.specs
         self.layout = layout_of(self.run.values, specs)
         if self.layout.size > INLINE_BYTES:
@@ -110,7 +129,7 @@ class Remote:
 
     @cached_property
     def _here(self) -> Examination:
-        """The same run in this process, for what is said of it without a definition."""
+        """The run in this process, for answers that need no definition."""
         return Examination(self.run, self.brief, 0.0)
 
     @property
@@ -121,18 +140,21 @@ class Remote:
     # answers
 
     def graphs(self) -> dict[str, GraphVerdict]:
+        """Graph verdicts of a worker; SKIPPED if it gave none."""
         answer = self._answer(Question(Kind.GRAPHS))
         if isinstance(answer, Failed):
-            return dict.fromkeys(self.run.job.wanted(), GraphVerdict(GraphWord.SKIPPED, answer.text))
+            return dict.fromkeys(self.run.job.requested(), GraphVerdict(GraphWord.SKIPPED, answer.text))
         return dict(answer)
 
     def tied(self) -> dict[str, str]:
+        """Sentences of a worker about tied comparisons."""
         answer = self._answer(Question(Kind.TIED))
         if isinstance(answer, Failed):
-            return dict.fromkeys(self.run.job.wanted(), untied(answer.text))
+            return dict.fromkeys(self.run.job.requested(), ties_unchecked(answer.text))
         return dict(answer)
 
     def numbers(self, position: int) -> Checked:
+        """Value verdicts of a worker; UNCHECKED if it gave none."""
         answer = self._answer(Question(Kind.NUMBERS, position))
         if isinstance(answer, Failed):
             return unexamined(self._here.application(position), answer.text)
@@ -140,21 +162,22 @@ class Remote:
         return answer
 
     def derivative(self, name: str) -> tuple[str, str] | None:
+        """The derivative that a worker computed, if any."""
         answer = self._answer(Question(Kind.DERIVATIVE, name))
         return None if isinstance(answer, Failed) else answer
 
     def nodes_read(self) -> tuple[int, int]:
-        """The number of nodes whose numbers have an answer, and of all that were asked for. May be called by any thread."""
+        """Number of nodes whose numbers have an answer, and of all nodes that were asked about. Thread-safe."""
         nodes = [k for k, question in enumerate(self.questions) if question.kind is Kind.NUMBERS]
         return sum(k in self.answers for k in nodes), len(nodes)
 
-    def settle(self) -> None:
-        """Wait until there is an answer to every question."""
+    def wait_for_all(self) -> None:
+        """Wait until every question has an answer."""
         while any(lane.worker is not None for lane in self._lanes):
-            self._pump()
+            self._receive_next()
 
     def close(self) -> None:
-        """Stop what is still being found out."""
+        """Kill the workers that are still busy, and give the memory back."""
         for lane in self._lanes:
             lane.stop()
         if self.region is not None:
@@ -166,13 +189,13 @@ class Remote:
         if index is None:
             return Failed("", "it was not asked for")
         while index not in self.answers and any(lane.worker is not None for lane in self._lanes):
-            self._pump()
-        return self.answers.get(index) or self.answers.setdefault(index, Failed("", late(self.seconds)))
+            self._receive_next()
+        return self.answers.get(index) or self.answers.setdefault(index, Failed("", budget_is_over(self.seconds)))
 
-    # conversation
+    # workers
 
-    def _pump(self) -> None:
-        """Take what has come, or find that nothing comes."""
+    def _receive_next(self) -> None:
+        """Receive the next answers, and give up questions that take too long."""
         active = {lane.worker.connection: lane for lane in self._lanes if lane.worker is not None}
         ready = wait(list(active), max(0.0, min(TICK, self.last - time.monotonic())))
         over = self.gone()
@@ -185,7 +208,7 @@ class Remote:
                 lane.watch()
 
     def task(self, worker: Worker, indices: Sequence[int]) -> Examine:
-        """The questions ``indices`` as a task for this worker."""
+        """The questions ``indices`` as a task for ``worker``."""
         plan = packed_plan(self.run.plan)
         data = None if worker.has_plan(plan.number) else plan.data
         questions = [(k, self.questions[k]) for k in indices]
@@ -199,17 +222,18 @@ class Remote:
         return SharedBy(self.region.number, not worker.has_region(self.region.number))
 
     def give_up(self, index: int, reason: str) -> None:
-        """Answer a question by why there is no answer; one that is like it, and as large, is not asked either."""
+        """Answer a question by the reason why there is no answer. Questions about the same op at that size or larger are
+        not asked."""
         self.answers[index] = Failed("", reason)
         if self.questions[index].kind is Kind.NUMBERS:
             self._stalled.append(self._size(index))
 
-    def open(self, indices: Sequence[int]) -> list[int]:
-        """The questions that are still to be asked."""
+    def unanswered(self, indices: Sequence[int]) -> list[int]:
+        """Those of ``indices`` that have no answer yet."""
         for k in indices:
             if k not in self.answers and self._stalled and self.questions[k].kind is Kind.NUMBERS:
                 op, size = self._size(k)
-                if any(op == other and size >= least for other, least in self._stalled):
+                if any(op == stalled_op and size >= least for stalled_op, least in self._stalled):
                     self.answers[k] = Failed("", f"budget: a check of {op} that is no larger took too long; {TIME}")
         return [k for k in indices if k not in self.answers]
 
@@ -224,17 +248,17 @@ class Remote:
 
 
 class _Lane:
-    """Questions that one worker answers in order, and another after it where it has to be killed."""
+    """Questions that a worker answers in order; a killed worker is replaced."""
 
-    def __init__(self, findings: Remote, indices: Sequence[int]) -> None:
+    def __init__(self, findings: RemoteFindings, indices: Sequence[int]) -> None:
         self.findings, self.indices = findings, indices
         self.worker: Worker | None = None
         self.begin()
 
     def begin(self) -> None:
-        """Have a worker, and ask it all that is open."""
+        """Take a worker, and send it all unanswered questions."""
         findings = self.findings
-        indices = findings.open(self.indices)
+        indices = findings.unanswered(self.indices)
         if not indices or findings.left <= 0:
             return
         try:
@@ -248,22 +272,22 @@ class _Lane:
             new = isinstance(task.buffer, SharedBy) and task.buffer.new
             self.worker.send(task, findings.region.handle if new and findings.region else None)
         except Ended as error:
-            self._lost(str(error), ended=True)
-        except BaseException as error:  # attributes are what a plugin made of them, and may not travel
+            self._replace_worker(str(error), ended=True)
+        except BaseException as error:  # attributes are made by plugins, and may not be picklable
             reason = f"the run cannot be sent to a process that checks it: {describe(reraise_own(error))}; {AUTHOR}"
             findings.answers.update((k, Failed("", reason)) for k in indices)
             self.stop()
 
     def receive(self) -> None:
-        """Take a batch of answers."""
+        """Receive a batch of answers."""
         assert self.worker is not None
         try:
             batch = self.worker.receive()
         except Ended as error:
-            self._lost(str(error), ended=True)
+            self._replace_worker(str(error), ended=True)
             return
         if isinstance(batch, Failed):  # before the first question
-            batch = Batch([(k, batch) for k in self.findings.open(self.indices)], True)
+            batch = Batch([(k, batch) for k in self.findings.unanswered(self.indices)], True)
         self.findings.answers.update(batch.answers)
         if batch.last:
             self._give_back()
@@ -276,23 +300,25 @@ class _Lane:
         if at != self.at:
             self.at, self.since, self.allowed = at, now, self._share(at) * findings.left
         if now > findings.last:
-            self._lost(late(findings.seconds))
+            self._replace_worker(budget_is_over(findings.seconds))
         elif now - self.since > self.allowed:
-            self._lost(f"budget: it took more than {self.allowed:.2g} s, most of the time that was left; {TIME}")
+            self._replace_worker(f"budget: it took more than {self.allowed:.2g} s, most of the time that was left; {TIME}")
 
     def _share(self, at: int) -> float:
-        """How much of the time that is left one question may take."""
+        """Share of the time left that a question may take."""
         return 1.0 if at == self.indices[-1] else SHARE
 
-    def _lost(self, reason: str, *, ended: bool = False) -> None:
-        """The worker is gone, or has to go: what it was at has no answer, and another one goes on behind it. Where it
-        ``ended`` by itself, that may be another's deed: it is asked once more. A worker that had ended before counts as
-        none."""
+    def _replace_worker(self, reason: str, *, ended: bool = False) -> None:
+        """Replace a worker that ended or takes too long; its current question has no answer.
+
+        If it ``ended`` by itself, another process may have caused that, so the question is asked once more. A worker that
+        ended before it received the task does not count.
+        """
         assert self.worker is not None
         at, begun = self.worker.at, self.worker.begun
         self.worker.kill()
         self._give_back()
-        open_ = self.findings.open(self.indices)
+        open_ = self.findings.unanswered(self.indices)
         if open_:
             index = at if at in open_ else open_[0]
             if ended and (not begun or index not in self.findings.ended):
@@ -302,7 +328,7 @@ class _Lane:
         self.begin()
 
     def stop(self) -> None:
-        """Let go of the worker, which has answered all, or is killed."""
+        """Give the worker back, or kill it if it is busy."""
         if self.worker is not None:
             self.worker.kill()
             self._give_back()

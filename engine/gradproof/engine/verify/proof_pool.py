@@ -17,8 +17,7 @@ from gradproof.engine.graph import Graph
 from gradproof.engine.plugin_errors import describe
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.processes.worker import Draw, Explain, Failed, Prove
-from gradproof.engine.verify.processes.workers import Ended, NoWorker, Workers
+from gradproof.engine.verify.processes import Ended, Explain, Failed, NoWorker, Prove, SampleCases, Workers
 from gradproof.engine.verify.proof_cache import ProofKey, ProofMemory
 from gradproof.engine.verify.readings.formulas import Explained, NoFormula
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
@@ -213,7 +212,7 @@ class ProofPool:
         if not self.registry.plugin_of(op).source:
             return []
         try:
-            answer = self.workers.ask(Draw(op, seconds), PATIENCE * seconds, wait=WAIT_SECONDS, gone=gone)
+            answer = self.workers.ask(SampleCases(op, seconds), PATIENCE * seconds, wait=WAIT_SECONDS, gone=gone)
         except (NoWorker, TimeoutError, Ended):
             return []
         return [ProofKey(op, case).traced(self.registry) for case in answer] if isinstance(answer, list) else []

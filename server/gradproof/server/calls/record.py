@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import NamedTuple, Protocol
 
-from gradproof.engine.verify.processes.envelope import ORIGIN
+from gradproof.engine.verify.processes import ORIGIN
 from gradproof.server.calls.calls import CURRENT, MAX_REQUEST_ID, Call
 
 PHASES = ("queue", "decode", "run", "checks", "encode")

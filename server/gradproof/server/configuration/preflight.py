@@ -14,7 +14,7 @@ from stat import S_ISSOCK
 
 from gradproof.engine.hints import did_you_mean
 from gradproof.engine.registry import installed, plugin_name
-from gradproof.engine.verify.processes.worker import load
+from gradproof.engine.verify.processes import load_plugin
 from gradproof.engine.verify.trusted_folder import distrust
 from gradproof.plugins import BUILTIN
 from gradproof.server.access.access import Access
@@ -105,7 +105,7 @@ def _plugins(settings: Settings) -> Iterator[Problem]:
     available = installed() if settings.entry_points and (settings.block or settings.allow_plugin) else []
     for source in settings.plugin:
         try:
-            known.append(plugin_name(load(source)))
+            known.append(plugin_name(load_plugin(source)))
         except BaseException as error:  # a plugin may raise anything, SystemExit too
             if isinstance(error, KeyboardInterrupt):
                 raise

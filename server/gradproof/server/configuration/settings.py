@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, CliSuppress, NoDecode, PydanticBaseS
 
 from gradproof.engine.compiled.store import Plans
 from gradproof.engine.registry import Registry, build_registry
-from gradproof.engine.verify.processes.worker import load
+from gradproof.engine.verify.processes import load_plugin
 from gradproof.plugins import BUILTIN
 from gradproof.server.limits import Limits
 from gradproof.server.supervision.supervisor import GRACE_SECONDS
@@ -119,7 +119,7 @@ class Settings(BaseSettings):
 
     def registry(self) -> Registry:
         """Build the registry of built-in, installed and named plugins."""
-        others = [load(source) for source in self.plugin]
+        others = [load_plugin(source) for source in self.plugin]
         allowed = self.allow_plugin or None
         return build_registry(BUILTIN, others=others, entry_points=self.entry_points, blocked=self.block, allowed=allowed)
 

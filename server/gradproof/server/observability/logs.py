@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import structlog
 
-from gradproof.engine.verify.processes.envelope import MARK, MAX_LINE
+from gradproof.engine.verify.processes import MARK, MAX_LINE
 from gradproof.server.calls.calls import CURRENT, MAX_REQUEST_ID, Call
 from gradproof.server.calls.record import PHASES, Record
 

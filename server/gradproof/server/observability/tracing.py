@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from gradproof.engine.verify.processes.envelope import Timing
+from gradproof.engine.verify.processes import Timing
 from gradproof.server.calls.record import CURRENT_RECORD, Record, Watcher
 
 if TYPE_CHECKING:

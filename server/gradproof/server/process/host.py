@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2_grpc
 from gradproof.engine.compiled.blocks import use_threads
 from gradproof.engine.compiled.store import Compilations
 from gradproof.engine.engine import Engine
-from gradproof.engine.verify.processes.workers import MAX_WORKERS, Workers
+from gradproof.engine.verify.processes import MAX_WORKERS, Workers
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.server.access.access import Access
 from gradproof.server.calls.accounting import AccountingInterceptor
@@ -103,7 +103,9 @@ class Host:
         self.calls = CallRegistry()
         self.metrics = Metrics(self)
         self.calls.watchers += [self.metrics, CallLog(), *tracing.watchers()]
-        self.workers.heard += [watcher.heard for watcher in self.calls.watchers if isinstance(watcher, tracing.Tracing)]
+        self.workers.timing_listeners += [
+            watcher.heard for watcher in self.calls.watchers if isinstance(watcher, tracing.Tracing)
+        ]
         self.web: HttpServer | None = None
         self.port = self.metrics_port = 0
         self._beaten = time.monotonic()
@@ -158,7 +160,7 @@ class Host:
         for name in ("", *self.names):
             self.health.set(name, True)
         loop = asyncio.get_running_loop()
-        self.workers.changed.append(lambda ready: self._verify_changed(loop, ready))
+        self.workers.readiness_listeners.append(lambda ready: self._verify_changed(loop, ready))
         self.health.set(VERIFY, self.workers.ready)
         self._beating = asyncio.create_task(self._beat())
 
@@ -287,7 +289,7 @@ class Host:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.server.stop(grace), grace + CLOSE_SECONDS)
         self._beating.cancel()
-        self.workers.changed.clear()
+        self.workers.readiness_listeners.clear()
         self.handler.close()
         self.access.close()
         self.proofs.close()

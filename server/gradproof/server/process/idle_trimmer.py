@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gradproof.engine.verify.processes.heap import glibc
+from gradproof.engine.verify.processes import glibc
 from gradproof.server.runs.admission import Admission
 
 IDLE_BEATS = 2

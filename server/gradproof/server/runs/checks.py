@@ -16,7 +16,7 @@ from gradproof.engine.engine import Run
 from gradproof.engine.plugin_errors import shielded
 from gradproof.engine.registry import Registry
 from gradproof.engine.verify.proof_pool import ProofPool
-from gradproof.engine.verify.runs.progress import Progress
+from gradproof.engine.verify.runs import Progress
 from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord
 from gradproof.engine.verify.verdict.summary import ORDER
 from gradproof.engine.verify.verifier import LATE, Verifier, too_late
@@ -100,7 +100,7 @@ class Checks:
             gone=lambda: cancellation.cancelled,
             progress=progress,
         )
-        missing, done = dict.fromkeys(run.job.wanted()), False
+        missing, done = dict.fromkeys(run.job.requested()), False
         loop = asyncio.get_running_loop()
         try:
             while not done:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from threading import Lock
+from typing import NamedTuple
 
 from gradproof.engine.cancellation import watched
 from gradproof.engine.errors import NotFound
 from gradproof.engine.graph import Graph
+from gradproof.engine.lru import Bound, LRUCache
 
 MAX_GRAPHS = 1024
 MAX_ITEMS = 2_000_000
 """Nodes, their inputs, leaves and rules of all graphs together. Each takes about 0.2 KB."""
+
+
+class _Entry(NamedTuple):
+    graph: Graph
+    items: int
 
 
 class GraphCache:
@@ -19,43 +24,30 @@ class GraphCache:
     more than ``max_items``; the last graph stays. Safe to use from several threads."""
 
     def __init__(self, max_graphs: int = MAX_GRAPHS, max_items: int = MAX_ITEMS) -> None:
-        self.max_graphs, self.max_items = max_graphs, max_items
-        self._graphs: OrderedDict[str, tuple[Graph, int]] = OrderedDict()
-        self._items = 0
-        self._lock = Lock()
+        self._entries: LRUCache[str, _Entry] = LRUCache(max_graphs, Bound(lambda entry: entry.items, max_items))
 
     def __len__(self) -> int:
-        return len(self._graphs)
+        return len(self._entries)
+
+    def digests(self) -> list[str]:
+        """The digests of the graphs, from the least to the most recently used."""
+        return list(self._entries)
 
     def get(self, digest: str) -> Graph:
         """The graph of this digest, which becomes the most recently used. Raises NotFound."""
-        with self._lock:
-            entry = self._graphs.get(digest)
-            if entry is None:
-                raise NotFound("graph", digest, "send the graph itself; the answer has its digest")
-            self._graphs.move_to_end(digest)
-            return entry[0]
+        entry = self._entries.get(digest)
+        if entry is None:
+            raise NotFound("graph", digest, "send the graph itself; the answer has its digest")
+        return entry.graph
 
     def put(self, digest: str, graph: Graph) -> None:
         """Add a graph, unless it is known."""
-        with self._lock:
-            if digest in self._graphs:
-                self._graphs.move_to_end(digest)
-                return
-        items = _items(graph)
-        with self._lock:
-            _, previous = self._graphs.pop(digest, (graph, 0))
-            self._graphs[digest] = graph, items
-            self._items += items - previous
-            while len(self._graphs) > max(1, self.max_graphs) or (self._items > self.max_items and len(self._graphs) > 1):
-                _, (_, fewer) = self._graphs.popitem(last=False)
-                self._items -= fewer
+        if self._entries.get(digest) is None:
+            self._entries.put(digest, _Entry(graph, _items(graph)))
 
     def clear(self) -> None:
         """Remove all graphs."""
-        with self._lock:
-            self._graphs.clear()
-            self._items = 0
+        self._entries.clear()
 
 
 def _items(graph: Graph) -> int:

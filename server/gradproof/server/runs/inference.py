@@ -76,7 +76,7 @@ def unary_bytes(prepared: Prepared, tensor_format: encode.Format) -> int:
     """Estimate of the bytes of a response in one message, from shapes: fetched values, gradients, and the results of hooks.
     Numbers take at least a byte each, as bytes do; the response is measured in the end."""
     specs, hooks = prepared.plan.specs, prepared.hooks
-    names = {cut.name for cut in prepared.plan.backward.cuts}.intersection(prepared.job.wanted())
+    names = {cut.name for cut in prepared.plan.backward.cuts}.intersection(prepared.job.requested())
     sizes = {name: _spec_bytes(specs[name], tensor_format) for name in {*names, *prepared.fetched}}
     gradients = sum((2 + len(hooks[name]) if name in hooks else 1) * sizes[name] for name in names)
     return gradients + sum(sizes[name] for name in prepared.fetched)

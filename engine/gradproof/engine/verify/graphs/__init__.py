@@ -1,1 +1,5 @@
-"""The check of a large graph: crossed node by node, in whole arrays."""
+"""Check of whole graphs: gradients against the derivative of the forward pass, without rules."""
+
+from gradproof.engine.verify.graphs.wholegraph import check_graph
+
+__all__ = ["check_graph"]

@@ -1,4 +1,4 @@
-"""The forward half of a run, as far as its outputs depend on it differentiably, and what the backward half says of it."""
+"""The differentiable part of a run's forward pass, with the gradients that the backward pass computed for it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ class Skipped(Exception):
 
 
 class ForwardHalf:
-    """``positions``: the instructions that an output with a seed depends on, through differentiable values. ``uses``: by
-    instruction, the contributions of its rule; ``parts``: by value, those to its gradient. ``hooked``: values whose
-    gradient a hook changed. ``seeds``: by value, the number of its seed."""
+    """Instructions that a seeded output depends on through differentiable values.
+
+    Attributes:
+        positions: positions of these instructions, in order.
+        uses: by instruction, the contributions of its rule.
+        parts: by value, the contributions to its gradient.
+        hooked: values whose gradient a hook changed.
+        seeds: by value, the number of its seed.
+    """
 
     def __init__(self, run: Run) -> None:
         self.run, self.plan = run, run.plan
@@ -49,22 +55,22 @@ class ForwardHalf:
 
     @property
     def size(self) -> int:
-        """How many elements it has."""
+        """Number of elements of all values that it computes, and of the inputs."""
         computed = (out for k in self.positions for out in self.program.instructions[k].outputs)
         return sum(self.program.specs[number].size for number in (*computed, *self.program.inputs))
 
     def value(self, number: int) -> Array:
-        """A value of the run."""
+        """Array of a value of the run."""
         return np.asarray(self.values[number])
 
     def raw(self, number: int) -> Array:
-        """The raw gradient of a value: what its uses and seed added up to."""
+        """Gradient of a value before hooks: the sum of its contributions and its seed."""
         return self.value(self.backward.raw[number])
 
     def starts(self) -> list[int]:
-        """Values that instructions are given: inputs, and literals."""
+        """Numbers of the values that no instruction computes: inputs and literals."""
         return [k for k in (*self.program.inputs, *self.program.literals) if self.values[k] is not None]
 
     def node(self, position: int) -> str:
-        """An instruction in words."""
+        """Text that names an instruction: its node and its op."""
         return f"node {self.plan.lowered.node_of[position]} ({self.program.instructions[position].op.name})"

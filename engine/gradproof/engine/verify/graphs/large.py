@@ -1,4 +1,4 @@
-"""L3 of a large graph: the verdict that is made of a way through it in whole arrays."""
+"""Graph verdict of a large graph, from a sweep over whole arrays."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ import numpy as np
 from gradproof.engine.spec import Array, parts
 from gradproof.engine.verify.floats.ulps import unit
 from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
-from gradproof.engine.verify.graphs.sweep import Crossing, Sweep, dyadic
+from gradproof.engine.verify.graphs.sweep import Sweep, SweepResult, dyadic
 from gradproof.engine.verify.graphs.tangents import Contradiction
 from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
 from gradproof.engine.verify.verdict.advice import MADE, TIME
 
 COARSE = 2.0**-20
-"""The rounding unit of dtypes above which it hides what a random direction shows of many elements."""
-MAX_ALONE = 64  # gradients that are compared one by one where all together contradict
+"""Largest unit roundoff at which a single random direction shows a fault of a few elements among many."""
+MAX_ALONE = 64  # gradients; up to this number each is compared by itself if all together contradict
 
 
 def check_large(half: ForwardHalf, names: Sequence[str], deadline: float) -> dict[str, GraphVerdict]:
-    """A verdict for each of ``names``. Raises Skipped."""
+    """A graph verdict for each of ``names``. ``deadline``: of `time.monotonic`. Raises Skipped."""
     if any(not np.isfinite(half.raw(k)).all() for k in _numbers(half, names) if k in half.backward.raw):
         raise Skipped(f"a gradient is not finite; {MADE}")
     with np.errstate(all="ignore"):
         coarse = any(unit(half.program.specs[k].dtype) > COARSE for k in _numbers(half, names))
         ways = [direction(half, names, k) for k in range(2 if coarse else 1)]
-        crossing = Sweep(half, ways, deadline, beside=True).cross()
-    verdict = _verdict(half, names, crossing)
+        swept = Sweep(half, ways, deadline, nearby=True).cross()
+    verdict = _verdict(half, names, swept)
     if verdict.word is not GraphWord.INCONSISTENT or len(names) == 1 or len(names) > MAX_ALONE:
         return dict.fromkeys(names, verdict)
-    seen = crossing.contradictions[0][1].direction
+    contradicted = swept.contradictions[0][1].direction
     alone: dict[str, GraphVerdict] = {}
     try:
         for name in names:
             with np.errstate(all="ignore"):
-                crossing = Sweep(half, [direction(half, [name], seen)], deadline, beside=False).cross()
-            right = not crossing.contradictions or abs(crossing.defects[0]) <= crossing.allowed[0]
-            alone[name] = _verdict(half, [name], crossing, contradicts=not right)
+                swept = Sweep(half, [direction(half, [name], contradicted)], deadline, nearby=False).cross()
+            right = not swept.contradictions or abs(swept.defects[0]) <= swept.allowed[0]
+            alone[name] = _verdict(half, [name], swept, contradicts=not right)
     except Skipped:
         return dict.fromkeys(names, verdict)
-    if all(crossing.word is not GraphWord.INCONSISTENT for crossing in alone.values()):
+    if all(single.word is not GraphWord.INCONSISTENT for single in alone.values()):
         return dict.fromkeys(names, verdict)
     return alone
 
@@ -51,8 +51,8 @@ def _numbers(half: ForwardHalf, names: Sequence[str]) -> list[int]:
 
 
 def direction(half: ForwardHalf, names: Sequence[str], seed: int) -> Mapping[int, Array]:
-    """Random dyadic numbers for the elements of values: of random signs, and, as the second direction, of those of the
-    gradients, along which what is wrong with a gradient does not average out."""
+    """Random dyadic steps for each element of ``names``, by value number, for direction ``seed``. The second direction
+    has the signs of the gradients, so that errors of many elements do not cancel."""
     starts = {}
     for number in _numbers(half, names):
         steps = dyadic(half.program.specs[number], (number, seed, 0))
@@ -63,54 +63,59 @@ def direction(half: ForwardHalf, names: Sequence[str], seed: int) -> Mapping[int
     return starts
 
 
-def _verdict(half: ForwardHalf, names: Sequence[str], crossing: Crossing, *, contradicts: bool = True) -> GraphVerdict:
-    """The word for what was found along all directions."""
+def _verdict(half: ForwardHalf, names: Sequence[str], swept: SweepResult, *, contradicts: bool = True) -> GraphVerdict:
+    """The verdict from the results of a sweep along all directions."""
     total = len(half.positions)
-    nodes = total - crossing.whole
-    count = len(crossing.defects)
-    ratios = [_over(abs(crossing.defects[k]), crossing.yard[k]) for k in range(count)]
+    nodes = total - swept.whole
+    count = len(swept.defects)
+    ratios = [_ratio(abs(swept.defects[k]), swept.scale[k]) for k in range(count)]
     ratio = max(ratios, default=0.0)
-    if crossing.contradictions and contradicts:
-        place, contradiction = crossing.contradictions[0]
+    if swept.contradictions and contradicts:
+        place, contradiction = swept.contradictions[0]
         return GraphVerdict(
             GraphWord.INCONSISTENT,
             _contradiction(place, contradiction),
             ratio,
-            _log2(ratio),
+            lost_bits(ratio),
             directions=count,
             nodes=nodes,
             total=total,
         )
     digits = min((-math.log2(unit(half.program.specs[k].dtype)) for k in _numbers(half, names)), default=53.0)
-    lost = max((_over(crossing.excess[k], crossing.yard[k]) for k in range(count)), default=0.0)
-    moved = _over(abs(crossing.moved or 0.0), crossing.yard[0] if count else 0.0)
+    lost = max((_ratio(swept.excess[k], swept.scale[k]) for k in range(count)), default=0.0)
+    moved = _ratio(abs(swept.moved or 0.0), swept.scale[0] if count else 0.0)
     reasons = ["compared at the floats of the run, node by node"]
-    bits = _log2(max(lost, moved))
+    bits = lost_bits(max(lost, moved))
     word = GraphWord.CONSISTENT if bits < digits / 2 else GraphWord.ILL_CONDITIONED
     if word is GraphWord.ILL_CONDITIONED:
-        left = max(0.0, (digits - bits) * math.log10(2))
-        reasons.append(f"rounding on the way leaves about {int(left)} digits of the derivative along a random direction")
-    if crossing.moved is None and contradicts:
+        digits_left = max(0.0, (digits - bits) * math.log10(2))
+        reasons.append(
+            f"rounding on the way leaves about {int(digits_left)} digits of the derivative along a random direction"
+        )
+    if swept.moved is None and contradicts:
         reasons.append(f"budget: how far rounding on the way moves it was not looked at; {TIME}")
-    if crossing.left:
-        position, reason = next(iter(crossing.left.items()))
-        reasons.append(f"{len(crossing.left)} left to their own checks, {half.node(position)} first: {reason}")
+    if swept.left_out:
+        position, reason = next(iter(swept.left_out.items()))
+        reasons.append(f"{len(swept.left_out)} left to their own checks, {half.node(position)} first: {reason}")
     return GraphVerdict(word, "; ".join(reasons), ratio, bits, directions=count, nodes=nodes, total=total)
 
 
 def _contradiction(place: str, contradiction: Contradiction) -> str:
+    """Text of a contradiction at a node, or at the gradient of a value."""
+    forward, claimed = f"{contradiction.forward:.12g}", f"{contradiction.claimed:.12g}"
+    place += contradiction.place
     if place.startswith("node"):
         return (
-            f"{place}{contradiction.place}: the forward pass has the derivative {contradiction.forward:.12g} along a random direction, "
-            f"the contributions give {contradiction.claimed:.12g}"
+            f"{place}: the forward pass has the derivative {forward} along a random direction, "
+            f"the contributions give {claimed}"
         )
-    uses, whole = f"{contradiction.forward:.12g}", f"{contradiction.claimed:.12g}"
-    return f"{place}{contradiction.place}: its uses add up to {uses} along a random direction, the gradient gives {whole}"
+    return f"{place}: its uses add up to {forward} along a random direction, the gradient gives {claimed}"
 
 
-def _over(away: float, yard: float) -> float:
-    return away / yard if yard else (0.0 if not away else math.inf)
+def _ratio(away: float, scale: float) -> float:
+    return away / scale if scale else (0.0 if not away else math.inf)
 
 
-def _log2(ratio: float) -> float:
+def lost_bits(ratio: float) -> float:
+    """The binary logarithm of an error in units of roundoff; 0 for errors below a unit."""
     return math.log2(ratio) if 1 < ratio < math.inf else (0.0 if ratio <= 1 else math.inf)

@@ -1,4 +1,4 @@
-"""A node in Arb's power series, for arrays of balls: an op without a form for whole arrays is read inside a large graph."""
+"""Power series reading of a node inside a large graph, for ops without a form for whole arrays."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gradproof.engine.verify.arrays import BallArray, Dual, head, tangents
 from gradproof.engine.verify.readings import Series, concrete, read_parts
 
 BITS = 128
-MAX_ELEMENTS = 100_000  # of a node: each is a series of its own
+MAX_ELEMENTS = 100_000  # of a node; each is a power series
 MAX_OPERATIONS = 2_000_000
-"""Some 4 s: what the time for the whole graph ends before."""
+"""About 4 s of work, more than the time for the whole graph usually allows."""
 
 
-def bridged(
+def read_in_series(
     op: Op,
     inputs: Sequence[Any],
     specs: Sequence[Spec],
@@ -30,9 +30,14 @@ def bridged(
     moving: Sequence[int],
     tick: Callable[[], None] | None = None,
 ) -> tuple[list[Any], bool]:
-    """The outputs of an op, moving along the directions ``moving``, and whether it is at a tie. Inputs are balls, moving or
-    not (parts of complex numbers), or integers and conditions of the run. ``tick`` is called for each element, and may
-    raise. Raises `TooLarge`, and what `read_parts` does."""
+    """Outputs of an op as duals along the directions ``moving``, and whether it is at a tie.
+
+    Args:
+        inputs: balls or duals (of the parts of complex numbers), or arrays of integers and conditions.
+        tick: called for each element; it may raise.
+
+    Raises TooLarge, and the exceptions of `read_parts`.
+    """
     columns: list[list[Array]] = []
     tied = False
     with precision(BITS):
@@ -52,7 +57,7 @@ def bridged(
 
 
 def _cells(x: Any, spec: Spec, direction: int) -> Array:
-    """Scalars of the series reading."""
+    """Scalars of the series reading: an input moving along ``direction``."""
     if not is_differentiable(spec.dtype):
         return concrete(np.asarray(x))
     ball, along = head(x), tangents(x).get(direction)
@@ -66,12 +71,14 @@ def _cells(x: Any, spec: Spec, direction: int) -> Array:
 
 
 def _arbs(ball: BallArray) -> Array:
+    """Object array of Arb balls with the midpoints and radii of ``ball``."""
     cells: Array = np.empty(ball.shape, object)
     cells.reshape(-1)[:] = [arb(m, r) for m, r in zip(ball.mid.flat, ball.radius().flat, strict=True)]
     return cells
 
 
 def _balls(cells: Array, *, slope: bool) -> BallArray:
+    """Array of balls of the values of ``cells``, or with ``slope`` of their derivatives; nan where a ball is not finite."""
     mid, rad = np.zeros(cells.shape), np.zeros(cells.shape)
     for k, x in enumerate(cells.flat):
         ball = arb(x[1 if slope else 0]) if isinstance(x, arb_series) else arb(0 if slope else x)

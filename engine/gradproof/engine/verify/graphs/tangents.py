@@ -1,4 +1,4 @@
-"""How directions get through one node: the terms in which that is told."""
+"""Data of a sweep: values with their directional derivatives, nodes, and the results of a node."""
 
 from __future__ import annotations
 
@@ -15,40 +15,45 @@ from gradproof.engine.verify.floats.ulps import close_enough, explained, smalles
 from gradproof.engine.verify.readings import parts_shape
 
 Along: TypeAlias = Array | None
-"""The derivative of a value along a direction (parts of a complex one), in the dtype to work in; None: 0."""
-Beside: TypeAlias = tuple[Array | None, Array] | None
+"""Derivative of a value along a direction (of the parts of a complex value), in the working dtype; None for 0."""
+Nearby: TypeAlias = tuple[Array | None, Array] | None
 
 
-def working(*dtypes: DType) -> DType:
-    """The dtype to work in where gradients have these: one that tells more than they do. A derivative along a direction is
-    one of the floats that it is rounded to, and need not be exact."""
+def working_dtype(*dtypes: DType) -> DType:
+    """Working dtype of a node whose gradients have ``dtypes``: float32 for dtypes of up to 32 bits, else float64. It has
+    at least the digits of the gradients; a rounded direction is a direction as good as the exact one."""
     narrow = all(dtype.itemsize <= (8 if dtype.kind == "c" else 4) for dtype in dtypes if is_differentiable(dtype))
     return np.dtype(np.float32 if narrow else np.float64)
 
 
 @dataclass
 class Tangent:
-    """A value on its way: its derivative along each direction; and, beside the run, the value that it has when the numbers
-    before it are rounded otherwise (None: it has that of the run), and its derivative along the first direction there.
-    ``beside`` is None where it does not move."""
+    """A value of a sweep in motion.
+
+    Attributes:
+        along: derivative along each direction.
+        nearby: the value in the nearby run (None: as in the run), and its derivative along the first direction there;
+            None if it does not move.
+    """
 
     along: list[Along]
-    beside: Beside = None
+    nearby: Nearby = None
 
     @property
     def moves(self) -> bool:
+        """True if the value moves along any direction."""
         return any(along is not None for along in self.along)
 
     @property
-    def apart(self) -> bool:
-        """Whether it is other beside the run."""
-        return self.beside is not None and not (self.beside[0] is None and self.beside[1] is self.along[0])
+    def differs(self) -> bool:
+        """True if the nearby run has another value or derivative than the run."""
+        return self.nearby is not None and not (self.nearby[0] is None and self.nearby[1] is self.along[0])
 
 
 @dataclass
 class Operand:
-    """A value that a node reads, at one or more places: the floats of the run, how it moves, and the contributions that the
-    node's rule gave for it."""
+    """A value that a node reads, at any number of inputs: the floats of the run, its tangent, and the contributions that
+    the node's rule gave for it."""
 
     array: Array
     tangent: Tangent
@@ -57,10 +62,16 @@ class Operand:
 
 @dataclass
 class Node:
-    """An instruction with all that is known about it. ``operands``: by number, the values that it reads; ``results``: the
-    floats of the run; ``cotangents``: of each output its gradient, None where it has none; ``starts``: of each output and
-    direction, where a new direction starts; ``terms``: of how many terms a sum in its rule may be; ``tick``: is called now
-    and then, and raises where the time is over."""
+    """An instruction with the data that its comparison needs.
+
+    Attributes:
+        operands: by value number, the values that it reads.
+        results: arrays of the outputs in the run.
+        cotangents: the gradient of each output, None if it has none.
+        starts: by output and direction, the new direction that starts at the output.
+        terms: largest number of terms of a sum in its rule.
+        tick: called now and then; raises when the time is over.
+    """
 
     instruction: Instruction
     operands: dict[int, Operand]
@@ -74,43 +85,45 @@ class Node:
 
     @cached_property
     def moving(self) -> dict[int, Operand]:
-        """The values that move."""
+        """Operands that move."""
         return {number: operand for number, operand in self.operands.items() if operand.tangent.moves}
 
     @property
     def directions(self) -> int:
+        """Number of directions."""
         return max((len(operand.tangent.along) for operand in self.operands.values()), default=0)
 
     @cached_property
-    def working(self) -> DType:
-        """The dtype to work in."""
-        return working(*(spec.dtype for spec in (*self.inputs, *self.outputs)))
+    def working_dtype(self) -> DType:
+        """Dtype of the comparison."""
+        return working_dtype(*(spec.dtype for spec in (*self.inputs, *self.outputs)))
 
     @cached_property
     def dtype(self) -> DType:
-        """The dtype with the fewest digits."""
-        own = [spec.dtype for spec in (*self.inputs, *self.outputs) if is_differentiable(spec.dtype)]
-        return max(own, key=unit)
+        """Differentiable dtype with the fewest digits."""
+        dtypes = [spec.dtype for spec in (*self.inputs, *self.outputs) if is_differentiable(spec.dtype)]
+        return max(dtypes, key=unit)
 
     @cached_property
     def close(self) -> float:
-        """The part of itself that a contribution may be off, and be as good as rules are."""
+        """Relative error of a contribution that counts as close."""
         return 2 * close_enough(self.dtype) * unit(self.dtype)
 
     @property
     def explained(self) -> float:
-        """The part of itself that an input may be off."""
+        """Relative error of an input that rounding explains."""
         return 2 * explained(self.dtype) * unit(self.dtype)
 
     @cached_property
     def tiny(self) -> float:
-        """The most that underflow may add to a product."""
+        """Largest absolute error that underflow adds to a product."""
         return 8 * smallest_normal(self.dtype)
 
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Along a direction the node's outputs change the loss by ``forward``, and its contributions say ``claimed``."""
+    """A direction along which the outputs of a node change the loss by ``forward``, while its contributions claim
+    ``claimed``."""
 
     place: str
     forward: float
@@ -120,43 +133,53 @@ class Contradiction:
 
 @dataclass
 class Crossed:
-    """Findings about a node. ``along``: by output and direction, how it moves (None where it does not); ``beside``: by
-    output, see `Tangent`. ``defects`` and ``allowed``: by direction, by how much the contributions miss the derivative, and
-    by how much they may; ``excess``: by how much those miss it that only rounding explains. ``left``: elements that were
-    left out, and why; ``moved``: how much these move by rounding, see `Sweep`."""
+    """Results of a node.
+
+    Attributes:
+        along: by output and direction, the derivative of the output (None: 0).
+        nearby: by output, as in `Tangent`.
+        defects: by direction, the difference between derivative and contributions.
+        allowed: by direction, the difference that is allowed.
+        sizes: by direction, the sum of the magnitudes of the claimed products.
+        excess: by direction, the part of the difference that only rounding of the inputs explains.
+        left_out: number of elements that were left out, and ``reason``: why.
+        moved: change of the derivative by another rounding of these elements, as in `SweepResult`.
+    """
 
     along: list[list[Along]]
-    beside: list[Beside]
+    nearby: list[Nearby]
     defects: list[float]
     allowed: list[float]
     sizes: list[float]
     excess: list[float]
     contradictions: list[Contradiction] = field(default_factory=list)
-    left: int = 0
+    left_out: int = 0
     reason: str = ""
     moved: float = 0.0
 
 
-class Unread(Exception):
+class Unreadable(Exception):
     """A node cannot be read; the message says why."""
 
 
-def blank(node: Node, *, beside: bool) -> Crossed:
-    """Nothing found yet, and room for it, to be filled."""
+def blank(node: Node, *, nearby: bool) -> Crossed:
+    """Results of a node with arrays that are still to be filled."""
     count = node.directions
     moving = [any(operand.tangent.along[k] is not None for operand in node.operands.values()) for k in range(count)]
     along: list[list[Along]] = []
-    apart: list[Beside] = []
+    nearby_pairs: list[Nearby] = []
     for spec in node.outputs:
         shape = parts_shape(spec)
         differs = is_differentiable(spec.dtype)
-        along.append([np.empty(shape, node.working) if differs and moves else None for moves in moving])
-        apart.append(
-            (np.empty(shape, node.working), np.empty(shape, node.working)) if differs and beside and moving[0] else None
+        along.append([np.empty(shape, node.working_dtype) if differs and moves else None for moves in moving])
+        nearby_pairs.append(
+            (np.empty(shape, node.working_dtype), np.empty(shape, node.working_dtype))
+            if differs and nearby and moving[0]
+            else None
         )
-    return Crossed(along, apart, *zeros(count))
+    return Crossed(along, nearby_pairs, *zeros(count))
 
 
 def zeros(count: int) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Four sums for each of so many directions."""
+    """Four lists of ``count`` zeros, to sum up in."""
     return [0.0] * count, [0.0] * count, [0.0] * count, [0.0] * count

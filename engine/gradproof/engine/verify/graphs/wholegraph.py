@@ -1,12 +1,13 @@
-"""L3: is the whole gradient the derivative of the forward pass? Decided without any rule, and without the backward pass.
+"""Graph verdict (L3): is a gradient the derivative of the forward pass? Decided without rules and without the backward
+pass.
 
-The forward half is read once more, through the definitions, in power series x + t v with balls for coefficients, v a random
-direction. What comes out at the seeded outputs is the derivative along v, and must be <gradient, v>.
+The forward pass is read again through the definitions, in power series x + t v whose coefficients are balls, for a random
+direction v. The derivative at the seeded outputs along v must be <gradient, v>.
 
-What rounding explains is not held against anyone: the reading is repeated at the floats of the run, with every use of a
-value widened by its rounding, and only a difference that this does not cover either is INCONSISTENT. A hook is an exact
-cut: what flows into it is weighed with the gradient after the hook, and a new direction starts behind it. So is a node that
-cannot be read (a kink, no definition): it is left to its own checks.
+Differences that rounding explains do not count: the reading is repeated at the floats of the run, every use of a value
+widened by its rounding, and only a difference that this does not cover is INCONSISTENT. A hook is an exact cut: the value
+before it is weighted with the gradient after the hook, and a new direction starts behind it. A node that cannot be read
+(at a kink, without a definition) is such a cut too, and is left to its local checks.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, DType, is_complex, is_differentiable, parts
 from gradproof.engine.verify.floats.ulps import close_enough, exact, finite, smallest_normal, unit
 from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
-from gradproof.engine.verify.graphs.large import MAX_ALONE, check_large
+from gradproof.engine.verify.graphs.large import MAX_ALONE, check_large, lost_bits
 from gradproof.engine.verify.readings import NoDefinition, Series, TooLarge, concrete, parts_shape, read_parts
 from gradproof.engine.verify.readings.power_series import MAX_OPERATIONS, head, mapped, series_of, tangent, widened_series
 from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
@@ -39,8 +40,8 @@ from gradproof.engine.verify.verdict.wording import joined
 
 FEW_ELEMENTS = 2_000
 PER_NODE = 32
-"""Graphs of more elements than these together are read in whole arrays. A node costs some 0.1 ms there, and an element of
-one 2 us here."""
+"""Graphs of more elements than these two together allow are read in whole arrays, where a node costs about 0.1 ms; here
+an element costs about 2 us."""
 DIRECTIONS = 2
 PRECISIONS = (128, 256, 512, 1024, 2048)
 ANCHORED_BITS = 128
@@ -48,14 +49,14 @@ Direction: TypeAlias = Mapping[int, Array]  # value number -> dyadic numbers, as
 
 
 class _TooLarge(Skipped):
-    """Power series of single numbers take too long."""
+    """The power series reading takes too many operations."""
 
 
 def check_graph(run: Run, seconds: float = 2.0) -> dict[str, GraphVerdict]:
-    """One verdict for each wanted gradient, None gradients included. Takes about ``seconds`` at most, and says SKIPPED if
-    that is too little."""
+    """A graph verdict for each requested gradient, None gradients included. Takes about ``seconds`` at most, and is
+    SKIPPED if that is too little."""
     started = time.monotonic()
-    names = run.job.wanted()
+    names = run.job.requested()
     half = ForwardHalf(run)
     large = half.size > FEW_ELEMENTS + PER_NODE * len(half.positions)
 
@@ -70,7 +71,7 @@ def check_graph(run: Run, seconds: float = 2.0) -> dict[str, GraphVerdict]:
     try:
         if large:
             return in_arrays()
-        graph = _Readable(run, started + seconds)
+        graph = _SeriesHalf(run, started + seconds)
         verdicts = [graph.compare(graph.direction(names, seed)) for seed in range(DIRECTIONS)]
         worst = max(verdicts, key=lambda candidate: (_ORDER.index(candidate.word), candidate.ratio))
         verdict = replace(worst, directions=DIRECTIONS)
@@ -97,15 +98,16 @@ _ORDER = (GraphWord.SKIPPED, GraphWord.CONSISTENT, GraphWord.ILL_CONDITIONED, Gr
 
 @dataclass(frozen=True)
 class _Pass:
-    """The derivative along a direction, as the forward pass has it; ``slack``: what underflow on the way back may add."""
+    """The derivative of the forward pass along a direction. ``slack``: bound on the effect of underflow in the backward
+    pass."""
 
     derivative: arb
     slack: arb
     left_out: int
 
 
-class _Readable(ForwardHalf):
-    """The forward half of a run, with what of it cannot be read."""
+class _SeriesHalf(ForwardHalf):
+    """The forward half of a run, and the instructions that cannot be read in power series, with reasons."""
 
     def __init__(self, run: Run, deadline: float) -> None:
         super().__init__(run)
@@ -117,7 +119,7 @@ class _Readable(ForwardHalf):
         }
 
     def direction(self, names: Sequence[str], seed: int) -> Direction:
-        """Random dyadic numbers for the elements of the values ``names``."""
+        """Random dyadic steps for the elements of the values ``names``, by value number."""
         random = Random(seed)
         parts = {}
         for name in names:
@@ -129,11 +131,11 @@ class _Readable(ForwardHalf):
         return parts
 
     def compare(self, direction: Direction) -> GraphVerdict:
-        """The verdict along one direction. Raises Skipped."""
+        """The verdict along a single direction. Raises Skipped."""
         total = len(self.positions)
         for bits in PRECISIONS:
             passed = self._pass(direction, bits, anchored=False)
-            claimed, yard, close = self._claimed(direction, bits)
+            claimed, scale, close = self._claimed(direction, bits)
             if not claimed.is_finite():
                 raise Skipped(f"a gradient is not finite; {MADE}")
             if not passed.derivative.is_finite():
@@ -141,8 +143,8 @@ class _Readable(ForwardHalf):
             with precision(bits):
                 difference = abs(passed.derivative - claimed)
                 beneath = bool(difference <= passed.slack)
-                if beneath or bool(difference.rad() * 4 < yard):
-                    ratio = float((difference / yard).mid()) if not beneath else 0.0
+                if beneath or bool(difference.rad() * 4 < scale):
+                    ratio = float((difference / scale).mid()) if not beneath else 0.0
                     if ratio <= close:
                         nodes = total - passed.left_out
                         return GraphVerdict(GraphWord.CONSISTENT, self._left_out(), ratio, nodes=nodes, total=total)
@@ -150,28 +152,28 @@ class _Readable(ForwardHalf):
         return self._anchored(direction, total)
 
     def _anchored(self, direction: Direction, total: int) -> GraphVerdict:
-        """Compared once more at the floats of the run, with the rounding of every use taken into account."""
+        """Compare once more at the floats of the run, every use widened by its rounding."""
         passed = self._pass(direction, ANCHORED_BITS, anchored=True)
-        claimed, yard, _ = self._claimed(direction, ANCHORED_BITS)
+        claimed, scale, _ = self._claimed(direction, ANCHORED_BITS)
         if not passed.derivative.is_finite():
             raise Skipped(f"no enclosure of the whole graph is finite; {SMALLER}")
         with precision(ANCHORED_BITS):
             difference = arb(passed.derivative - claimed)
             within = arb(0, difference.rad() + passed.slack.upper()).contains(arb(difference.mid()))
-            # The mid point of the anchored reading is the derivative at the floats of the run; the exact one, which this
-            # was called for, may be further off.
-            away = float(abs(arb(difference.mid())) / yard) if not yard.is_zero() else math.inf
-            spread = float(arb(difference.rad()) / yard) if not yard.is_zero() else math.inf
+            # The mid point of the anchored reading is the derivative at the floats of the run; the exact derivative may be
+            # further away.
+            away = float(abs(arb(difference.mid())) / scale) if not scale.is_zero() else math.inf
+            spread = float(arb(difference.rad()) / scale) if not scale.is_zero() else math.inf
         nodes, digits = total - passed.left_out, min(self._digits(direction), default=53)
         if not within:
             reason = (
                 f"the forward pass has the derivative {passed.derivative.str(12)}, the gradients give {claimed.str(12)}"
             )
-            return GraphVerdict(GraphWord.INCONSISTENT, reason, away, _log2(away), nodes=nodes, total=total)
+            return GraphVerdict(GraphWord.INCONSISTENT, reason, away, lost_bits(away), nodes=nodes, total=total)
         word = GraphWord.CONSISTENT if spread < 2 ** (digits / 2) else GraphWord.ILL_CONDITIONED
         reason = "compared at the floats of the run, with their rounding"
         reason = joined(reason, self._left_out())
-        return GraphVerdict(word, reason, away, _log2(spread), nodes=nodes, total=total)
+        return GraphVerdict(word, reason, away, lost_bits(spread), nodes=nodes, total=total)
 
     def _left_out(self) -> str:
         if not self.unreadable:
@@ -184,29 +186,30 @@ class _Readable(ForwardHalf):
         return (-math.log2(unit(self.program.specs[number].dtype)) for number in direction)
 
     def _claimed(self, direction: Direction, bits: int) -> tuple[arb, arb, float]:
-        """<gradient, v> with what starts at the cuts; u sum |gradient_i v_i|; and how many of these are close."""
+        """<gradient, v> including directions that start at cuts, u Σ |gradient v|, and the multiple of this that counts
+        as close."""
         with precision(bits):
-            total, yard, close = arb(0), arb(0), math.inf
+            total, scale, close = arb(0), arb(0), math.inf
             for number, cells in direction.items():
                 dtype = self.program.specs[number].dtype
                 close = min(close, close_enough(dtype))
                 if number in self.backward.raw:
                     part, size = _weigh(self.raw(number), cells)
-                    total, yard = total + part, yard + size * unit(dtype)
+                    total, scale = total + part, scale + size * unit(dtype)
             for number in self._cuts():
-                part, size = _weigh(self.raw(number), self._start(number))
-                total, yard = total + part, yard + size * unit(self.program.specs[number].dtype)
-            return total, yard, close
+                part, size = _weigh(self.raw(number), self.start_at(number))
+                total, scale = total + part, scale + size * unit(self.program.specs[number].dtype)
+            return total, scale, close
 
     def _cuts(self) -> list[int]:
-        """Values at which a new direction starts: hooked ones, and outputs of nodes that are left out."""
+        """Values at which a new direction starts: hooked values, and outputs of nodes that are left out."""
         behind = (out for k in self.unreadable for out in self.program.instructions[k].outputs)
         computed = {out for k in self.positions for out in self.program.instructions[k].outputs}
         cuts = dict.fromkeys([*(number for number in self.hooked if number in computed), *behind])
         return [number for number in cuts if number in self.backward.raw]
 
-    def _start(self, number: int) -> Array:
-        """The direction that starts at a cut."""
+    def start_at(self, number: int) -> Array:
+        """Random dyadic steps that start at a cut."""
         random = Random(number)
         cells: Array = np.empty(parts_shape(self.program.specs[number]), object)
         for index in np.ndindex(cells.shape):
@@ -214,37 +217,39 @@ class _Readable(ForwardHalf):
         return cells
 
     def _pass(self, direction: Direction, bits: int, *, anchored: bool) -> _Pass:
-        """Read the forward half along ``direction``. A node that cannot be read is left out, and all is read again."""
+        """Read the forward half along ``direction``; repeated without each node that turns out to be unreadable."""
         while True:
             before = len(self.unreadable)
             with precision(bits):
-                done = _Reader(self, direction, anchored=anchored).read()
+                done = _SeriesReader(self, direction, anchored=anchored).read()
             if len(self.unreadable) == before:
                 return done
             if len(self.unreadable) > len(self.positions) // 2 + 1:
                 raise Skipped(f"most of the graph cannot be read ({next(iter(self.unreadable.values()))}); {TABLE}")
 
 
-class _Reader:
-    """One reading of the forward half."""
+class _SeriesReader:
+    """A single reading of the forward half along ``direction``. ``anchored``: at the floats of the run, with their
+    rounding."""
 
-    def __init__(self, graph: _Readable, direction: Direction, *, anchored: bool) -> None:
+    def __init__(self, graph: _SeriesHalf, direction: Direction, *, anchored: bool) -> None:
         self.graph, self.direction, self.anchored = graph, direction, anchored
         self.f = Series(MAX_OPERATIONS)
         self.cells: dict[int, Array] = {}
         self.derivative, self.slack = arb(0), arb(0)
 
     def read(self) -> _Pass:
+        """Read all instructions, and sum up the derivative of the seeded outputs."""
         graph, program = self.graph, self.graph.program
         seeds = graph.seeds
         for number in graph.starts():
-            self._enter(number, self._still(number), seeds)
+            self._enter(number, self._constant(number), seeds)
         for position in graph.positions:
             instruction = program.instructions[position]
             outputs = None if position in graph.unreadable else self._outputs(position)
             if outputs is None:
                 self._leave_out(position)
-                outputs = [self._still(out) for out in instruction.outputs]
+                outputs = [self._constant(out) for out in instruction.outputs]
             for out, cells in zip(instruction.outputs, outputs, strict=True):
                 if not is_differentiable(program.specs[out].dtype):
                     self.cells[out] = concrete(np.asarray(graph.values[out]))
@@ -262,23 +267,23 @@ class _Reader:
         if time.monotonic() > self.graph.deadline:
             raise Skipped(f"budget: the time for the whole graph was over; {TIME}")
 
-    def _still(self, number: int) -> Array:
-        """The float values of the run, exactly, not moving."""
+    def _constant(self, number: int) -> Array:
+        """Floats of the run as exact numbers at rest."""
         array = np.asarray(self.graph.values[number])
         if not is_differentiable(array.dtype):
             return concrete(array)
         return mapped(exact, parts(array))
 
     def _anchor(self, number: int, cells: Array, restart: bool) -> Array:
-        """The floats of the run, moving as ``cells`` do, or along a new direction."""
-        still = self._still(number)
+        """Floats of the run, with the tangents of ``cells`` or along a new direction."""
+        still = self._constant(number)
         moving = mapped(tangent, cells)
         if restart:
-            moving = self.graph._start(number) if number in self.graph.backward.raw else np.zeros(cells.shape, object)
+            moving = self.graph.start_at(number) if number in self.graph.backward.raw else np.zeros(cells.shape, object)
         return series_of(still, moving)
 
     def _enter(self, number: int, cells: Array, seeds: Mapping[int, int]) -> None:
-        """A value is known: move it along its direction, and weigh it if it is an output."""
+        """Set a value in motion along its direction, and weight it with its seed if it is an output."""
         along = self.direction.get(number)
         if along is not None:
             cells = series_of(mapped(head, cells), np.asarray(mapped(tangent, cells) + along, object))
@@ -298,7 +303,7 @@ class _Reader:
                 self.derivative += exact(g) * x[1]
 
     def _outputs(self, position: int) -> list[Array] | None:
-        """The outputs of one instruction, or None if it cannot be read, which is noted."""
+        """Outputs of an instruction; None if it cannot be read, which is noted in ``unreadable``."""
         graph, instruction = self.graph, self.graph.program.instructions[position]
         specs = graph.program.specs
         outs = [specs[out] for out in instruction.outputs]
@@ -333,16 +338,16 @@ class _Reader:
             reason = f"{instruction.op.name} has no power series form ({text_of(error)})"
         except (ZeroDivisionError, ValueError):
             reason = f"{instruction.op.name} is at a pole"
-        except BaseException as error:  # a definition is a stranger's code
+        except BaseException as error:  # a definition is plugin code
             reraise_own(error)
             reason = f"the definition of {instruction.op.name} raised {describe(error)}"
         graph.unreadable[position] = reason
         return None
 
     def _use(self, number: int, normwise: bool = False) -> Array:
-        """One use of a value: as it is, or widened by rounding (``normwise``: by that of its largest element)."""
+        """A use of a value, widened by rounding if anchored (``normwise``: by that of its largest element)."""
         if number not in self.cells:
-            self.cells[number] = self._still(number)
+            self.cells[number] = self._constant(number)
         cells = self.cells[number]
         spec = self.graph.program.specs[number]
         if not self.anchored or not is_differentiable(spec.dtype):
@@ -356,7 +361,7 @@ class _Reader:
         return result.reshape(cells.shape)
 
     def _leave_out(self, position: int) -> None:
-        """Weigh what goes into a node that is not read with what its rule gave: its own checks answer for that."""
+        """Weight the inputs of a node that is not read with its contributions: its local checks answer for those."""
         for use in self.graph.uses[position]:
             cells = self.cells[self.graph.program.instructions[position].inputs[use.position]]
             self._weigh(np.asarray(self.graph.values[use.number]), cells)
@@ -364,7 +369,7 @@ class _Reader:
 
 @cache
 def _tiny(dtype: DType) -> arb:
-    """What underflow may add to a product of numbers of ``dtype`` on its way."""
+    """Bound on the error that underflow adds to a product of numbers of ``dtype``."""
     return arb(8 * smallest_normal(dtype))
 
 
@@ -378,7 +383,3 @@ def _weigh(gradient: Array, cells: Array) -> tuple[arb, arb]:
     """Sum of the products, and of their magnitudes."""
     products = [exact(g) * v for g, v in zip(parts(gradient).flat, cells.flat, strict=True)]
     return sum(products, arb(0)), sum((abs(product) for product in products), arb(0))
-
-
-def _log2(ratio: float) -> float:
-    return math.log2(ratio) if 1 < ratio < math.inf else (0.0 if ratio <= 1 else math.inf)

@@ -14,8 +14,7 @@ from gradproof.engine.verify.nodes.elements import Elements
 from gradproof.engine.verify.nodes.node_arrays import NodeArray
 from gradproof.engine.verify.nodes.roundings import explained_by_rounding
 from gradproof.engine.verify.nodes.samples import sample_places
-from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.numbers.value import Checked, check_values
+from gradproof.engine.verify.numbers import Application, Checked, check_values
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import TIME
 from gradproof.engine.verify.verdict.wording import flat_place, joined

@@ -16,7 +16,7 @@ import numpy as np
 from gradproof.engine.complexes import Complexes, Pair, pair
 from gradproof.engine.spec import Array, is_complex, parts
 from gradproof.engine.verify.arrays import Arrays, BallArray, Dual, Mask, NoArrays, blocks, broadcast, exact, head, tangents
-from gradproof.engine.verify.numbers.truth import FAR, Application
+from gradproof.engine.verify.numbers import FAR, Application
 from gradproof.engine.verify.readings.attributes import in_balls
 
 BLOCK = 1 << 15

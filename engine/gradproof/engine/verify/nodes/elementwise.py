@@ -22,8 +22,7 @@ from gradproof.engine.verify.nodes.distances import (
 from gradproof.engine.verify.nodes.elements import Elements, Enclosures, columns, concatenated
 from gradproof.engine.verify.nodes.node_arrays import NodeArray, node_arrays
 from gradproof.engine.verify.nodes.samples import SAMPLE, Contradiction, sample_elements, sample_places
-from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.numbers.value import Checked
+from gradproof.engine.verify.numbers import Application, Checked
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import MADE
 

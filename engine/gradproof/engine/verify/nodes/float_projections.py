@@ -17,8 +17,7 @@ from gradproof.engine.spec import Array, parts
 from gradproof.engine.verify.floats.ulps import close_enough, finite, unit
 from gradproof.engine.verify.nodes.localisation import bisect
 from gradproof.engine.verify.nodes.spots import spot_contribution, spot_forward
-from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.numbers.value import Checked
+from gradproof.engine.verify.numbers import Application, Checked
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import LOOK, MADE
 from gradproof.engine.verify.verdict.wording import element_text

@@ -21,8 +21,7 @@ from gradproof.engine.verify.nodes.samples import SAMPLE, sample_results
 from gradproof.engine.verify.nodes.spots import MAX_OUTPUTS, places, spot_contribution, spot_forward
 from gradproof.engine.verify.nodes.weighted_projections import check_without_rule
 from gradproof.engine.verify.nodes.whole_reading import WholeReading, compare_contributions, compare_results
-from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.numbers.value import MAX_ELEMENTS, Checked, check_values, unjudged
+from gradproof.engine.verify.numbers import MAX_ELEMENTS, Application, Checked, check_values, unjudged
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, MEMORY, SMALLER, TIME
 from gradproof.engine.verify.verdict.wording import element_text, flat_place, joined

@@ -27,7 +27,7 @@ from gradproof.engine.verify.arrays import (
 )
 from gradproof.engine.verify.nodes.distances import flat_floats
 from gradproof.engine.verify.nodes.localisation import bisect, verdict_on_element
-from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers import Application
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 MANY = 1 << 11

@@ -22,7 +22,7 @@ from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Exact, Program
 from gradproof.engine.verify.arrays import BallArray, NoArrays
 from gradproof.engine.verify.floats.balls import agree, narrow
-from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers import Application
 from gradproof.engine.verify.readings.deferred import Deferred, DeferredFunctions, deferred, each
 from gradproof.engine.verify.readings.reading import read_attributes
 

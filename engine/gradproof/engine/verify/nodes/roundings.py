@@ -22,7 +22,7 @@ from gradproof.engine.verify.floats.compare import EXPLAINS, FORMULA, digits
 from gradproof.engine.verify.floats.ulps import explained
 from gradproof.engine.verify.nodes.distances import Tally, distances, spacings
 from gradproof.engine.verify.nodes.elements import BLOCK, Elements, Enclosures
-from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers import Application
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import DIGITS
 

@@ -21,7 +21,7 @@ from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.floats.balls import as_is
 from gradproof.engine.verify.nodes.columns import Batch, Column
 from gradproof.engine.verify.nodes.spots import UNREADABLE, Counter, LazyArray, TooExpensive
-from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers import Application
 from gradproof.engine.verify.readings import Tape
 from gradproof.engine.verify.readings.attributes import in_balls
 from gradproof.engine.verify.verdict.wording import element_text, index_text

@@ -22,7 +22,7 @@ from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
 from gradproof.engine.verify.floats.balls import Reading, as_is, balls_of, narrow, widened
 from gradproof.engine.verify.floats.compare import Rounding, compare_with_enclosure, worse
 from gradproof.engine.verify.floats.ulps import spacing
-from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers import Application
 from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, concrete
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, SMALLER

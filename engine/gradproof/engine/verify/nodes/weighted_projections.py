@@ -18,7 +18,7 @@ from gradproof.engine.verify.floats.ulps import explained, spacing, unit
 from gradproof.engine.verify.nodes.allowances import FACTOR
 from gradproof.engine.verify.nodes.distances import flat_floats
 from gradproof.engine.verify.nodes.localisation import bisect, verdict_on_element
-from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers import Application
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import LOOK
 

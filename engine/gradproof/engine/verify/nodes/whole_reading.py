@@ -40,7 +40,7 @@ from gradproof.engine.verify.nodes.elements import far_substitutes, limits
 from gradproof.engine.verify.nodes.projections import Projections
 from gradproof.engine.verify.nodes.refinement import Refiner
 from gradproof.engine.verify.nodes.weighted_projections import check_equalities
-from gradproof.engine.verify.numbers.truth import FAR, Application
+from gradproof.engine.verify.numbers import FAR, Application
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 GROWN = 128.0  # largest factor by which an input is taken to multiply an underflow

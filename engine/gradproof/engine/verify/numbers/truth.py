@@ -1,13 +1,14 @@
-"""True numbers: what a node computes by its definition, and the derivative of that, enclosed element by element.
+"""True values of a node: its outputs by their definition, and the derivatives of the definition, enclosed for each
+element.
 
-A definition is read at the exact floats of the run: in balls for the forward value; on a tape of balls, with the cotangent
-that the rule really received, for the derivative. No rule is used. Precision is doubled until each enclosure is narrow. An
-element without a value (at a pole, beside a nan) is nan; the others are not touched by it.
+A definition is read at the exact floats of the run: in balls for the outputs, and on a tape of balls, with the cotangents
+that the rule received, for the derivative. No rule is used. Precision is doubled until each enclosure is narrow. An
+element without a value (at a pole, or dependent on a nan) is nan, and does not affect the others.
 
-Infinite inputs are read in the extended reals, as limits: two large numbers take the place of each, and an element where
-both readings agree does not depend on them. Two infinities of a sign are different numbers in these, and the same number
-in a third reading of results, so that nothing is known of ``equal(inf, inf)``. Finite numbers that are too large for the
-exponential of a ball are read as limits too.
+Infinite inputs are read in the extended reals, as limits: two large numbers take the place of each, and an element on
+which both readings agree does not depend on them. Two infinities of a sign are different numbers in these, and the same
+number in a third reading of results, so that nothing is known of ``equal(inf, inf)``. Finite numbers that are too large
+for the exponential of a ball are read as limits too.
 """
 
 from __future__ import annotations
@@ -35,15 +36,22 @@ ZERO_BITS = 2048
 MAX_OPERATIONS = 60_000
 MAX_COMPARISONS = 300_000
 FAR = 2.0**62
-"""From here on a finite number may be read as a limit too."""
+"""Magnitude from which a finite number may be read as a limit too."""
 
 Rows: TypeAlias = list[list[arb]]
 
 
 @dataclass(frozen=True)
 class Application:
-    """One op applied in a run: its input arrays, specs and arrays of its outputs, the cotangents its rule received, and
-    what the rule gave (None where nothing was asked of it)."""
+    """An op as applied in a run.
+
+    Attributes:
+        inputs: arrays of the inputs.
+        outputs: specs of the outputs.
+        results: arrays of the outputs.
+        cotangents: arrays that the rule received, one for each output.
+        contributions: arrays that the rule gave for each input, None where none was needed.
+    """
 
     op: Op
     attributes: Attributes
@@ -60,11 +68,12 @@ class Application:
 
     @property
     def size(self) -> int:
+        """Number of elements of the largest array."""
         return max((array.size for array in [*self.inputs, *self.cotangents]), default=0)
 
     @property
     def terms(self) -> int:
-        """How many numbers may have been added up one after the other: along each axis all."""
+        """Largest number of terms of a sum in the node: those along all axes."""
         return 1 if self.op.elementwise else max(sum(array.shape) for array in (*self.inputs, *self.results))
 
     def part(self, index: Array) -> Application:
@@ -88,8 +97,15 @@ class Application:
 
 @dataclass(frozen=True)
 class Truth:
-    """For each input the enclosures of its true contribution (flat), those of the outputs, the bits used, the variables
-    that are tied, in groups, and for each input and element the largest cotangent that it depends on."""
+    """Enclosures of the true values of an application.
+
+    Attributes:
+        balls: for each input its contribution, flat.
+        outputs: for each output its values, flat.
+        bits: precision in bits.
+        ties: groups of variables that are tied.
+        reach: for each input and element the largest cotangent that it depends on.
+    """
 
     balls: Rows
     outputs: Rows
@@ -99,7 +115,7 @@ class Truth:
 
 
 def true_outputs(application: Application, reading: Reading = as_is) -> tuple[Rows, int]:
-    """The outputs of a node, and the bits used. Raises Undecided, TooLarge, NoDefinition."""
+    """Enclosures of the outputs, and the precision in bits. Raises Undecided, TooLarge, NoDefinition."""
     outputs, bits = _resolved(application, reading, lambda how: [outputs_of(application, how)], unbounded=True)
     return outputs[0], bits
 
@@ -107,7 +123,7 @@ def true_outputs(application: Application, reading: Reading = as_is) -> tuple[Ro
 def true_contributions(
     application: Application, reading: Reading = as_is, direction: dict[int, float] | None = None
 ) -> Truth:
-    """The contributions of a node to the gradients of its inputs. Raises Undecided, TooLarge, NoDefinition."""
+    """Enclosures of the contributions. Raises Undecided, TooLarge, NoDefinition."""
     last: list[Tape] = []
     reached: list[Any] = []
 
@@ -125,18 +141,20 @@ def true_contributions(
 def _resolved(
     application: Application, reading: Reading, read: Callable[[Reading], list[Rows]], *, unbounded: bool = False
 ) -> tuple[list[Rows], int]:
-    """Each element as soon as it is narrow, of the first rows; in limits where it is not, and a number is far out.
-    ``unbounded``: a limit may be infinite."""
-    far = _far(application.inputs)
+    """Rows of enclosures, each element narrowed; elements that stay wide are read as limits if a number is far out.
+
+    ``unbounded``: a limit may be infinite.
+    """
+    far = _large_magnitudes(application.inputs)
     infinite = math.inf in far
     extended = unbounded and infinite
     if infinite:
-        first, bits = _narrowed(read, _Beyond(reading, far, 0, alike=extended))
+        first, bits = _narrowed(read, _LimitReading(reading, far, 0, alike=extended))
     else:
         first, bits = _narrowed(read, reading)
         if not far or all(narrow(ball) for row in first[0] for ball in row):
             return first, bits
-    sides = [_narrowed(read, _Beyond(reading, far, seed))[0] for seed in (1, 2)]
+    sides = [_narrowed(read, _LimitReading(reading, far, seed))[0] for seed in (1, 2)]
 
     def limit(ball: arb, a: arb, b: arb) -> arb:
         if not infinite and narrow(ball):
@@ -150,7 +168,7 @@ def _resolved(
 
 
 def _limit(sides: Sequence[arb], unbounded: bool) -> arb:
-    """The limit that readings far out agree on, or nan. ``unbounded``: it may be infinite."""
+    """Limit that the readings far out agree on, or nan. ``unbounded``: it may be infinite."""
     first, *others = sides
     if all(agree(first, side) for side in others):
         return first
@@ -161,14 +179,15 @@ def _limit(sides: Sequence[arb], unbounded: bool) -> arb:
 
 
 def _narrowed(read: Callable[[Reading], list[Rows]], reading: Reading) -> tuple[list[Rows], int]:
+    """Rows read at increasing precision until each ball of the first is narrow; nan where it never is."""
     merged: list[Rows] = []
-    zero = False  # whether all that is left may be 0, which takes many bits to see: the next step is a long one
+    zero = False  # all balls that are still wide contain 0: zeros take many bits, so precisions between are skipped
     for bits in PRECISIONS:
         if zero and bits < ZERO_BITS:
             continue
         with precision(bits):
-            seen = read(reading)
-        merged = seen if not merged else [_merged(a, b) for a, b in zip(merged, seen, strict=True)]
+            enclosures = read(reading)
+        merged = enclosures if not merged else [_merged(a, b) for a, b in zip(merged, enclosures, strict=True)]
         open_ = [ball for row in merged[0] for ball in row if not narrow(ball)]
         if not open_ or (bits >= 512 and all(not ball.is_finite() for ball in open_)):
             break
@@ -176,14 +195,15 @@ def _narrowed(read: Callable[[Reading], list[Rows]], reading: Reading) -> tuple[
     return [[[ball if narrow(ball) else arb("nan") for ball in row] for row in rows] for rows in merged], bits
 
 
-def _merged(known: Rows, seen: Rows) -> Rows:
+def _merged(known: Rows, enclosures: Rows) -> Rows:
     return [
-        [a if narrow(a) else b for a, b in zip(row, other, strict=True)] for row, other in zip(known, seen, strict=True)
+        [a if narrow(a) else b for a, b in zip(known_row, new_row, strict=True)]
+        for known_row, new_row in zip(known, enclosures, strict=True)
     ]
 
 
-def _far(inputs: Iterable[Array]) -> list[float]:
-    """The magnitudes of all numbers that are far out, each once, in order."""
+def _large_magnitudes(inputs: Iterable[Array]) -> list[float]:
+    """Magnitudes of all numbers of at least `FAR`, sorted, without repetition."""
     magnitudes: set[float] = set()
     for x in inputs:
         if x.dtype.kind not in "biu":
@@ -192,10 +212,12 @@ def _far(inputs: Iterable[Array]) -> list[float]:
     return sorted(magnitudes)
 
 
-class _Beyond:
-    """A reading in which a number that is far out is another that is far out too, in the same order; of infinite ones each
-    is another, and the order of these is the reverse in the reading of seed 2: what depends on it has no limit. ``alike``:
-    infinite numbers of a sign are the same number."""
+class _LimitReading:
+    """Reading in which a number that is far out is replaced by another large number, in the same order.
+
+    Infinite numbers become different numbers, in reverse order in the reading of seed 2, so that a result that depends on
+    their order has no limit. ``alike``: infinite numbers of a sign become the same number.
+    """
 
     def __init__(self, reading: Reading, far: Sequence[float], seed: int, *, alike: bool = False) -> None:
         self.reading, self.random, self.back, self.alike = reading, Random(1), seed == 2, alike
@@ -214,7 +236,7 @@ class _Beyond:
 
 
 def outputs_of(application: Application, reading: Reading) -> Rows:
-    """For each output its values, at one precision."""
+    """For each output its values, at the current precision."""
     f = Bounded(MAX_COMPARISONS)
     inputs = [
         concrete(x) if x.dtype.kind in "biu" else balls_of(x, reading, normwise=application.op.normwise, zero=True)
@@ -225,7 +247,7 @@ def outputs_of(application: Application, reading: Reading) -> Rows:
 
 
 def contributions(application: Application, tape: Tape, reading: Reading) -> tuple[Rows, Rows, list[list[float]]]:
-    """For each input its contribution, for each output its value, and for each input the cotangents that it depends on."""
+    """For each input its contribution, for each output its values, and for each input the cotangents that it depends on."""
     inputs: list[Array] = []
     moving: list[list[Any] | None] = []
     for x, claimed in zip(application.inputs, application.contributions, strict=True):
@@ -235,13 +257,13 @@ def contributions(application: Application, tape: Tape, reading: Reading) -> tup
             continue
         cells = balls_of(x, reading, normwise=application.op.normwise)
         if claimed is not None:
-            flat = cells.reshape(-1)  # a view: what was made just now is contiguous
+            flat = cells.reshape(-1)  # a view, since a new array is contiguous
             flat[:] = [tape.variable(ball) for ball in flat]
         inputs.append(cells)
         moving.append(None if claimed is None else list(cells.flat))
     outputs = read_parts(application.op, tape, inputs, application.specs, application.attributes, application.outputs)
     results = [y for array in outputs for y in array.flat]
-    inner = reading.reading if isinstance(reading, _Beyond) else reading  # a cotangent is no place to take a limit
+    inner = reading.reading if isinstance(reading, _LimitReading) else reading  # no limits of cotangents
     seeds = [g for array in application.cotangents for g in balls_of(array, inner, normwise=application.op.normwise).flat]
     sizes = [abs(float(g)) for array in application.cotangents for g in np.asarray(parts(array), np.float64).flat]
     variables = [v for cells in moving if cells for v in cells]

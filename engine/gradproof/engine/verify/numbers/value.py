@@ -1,8 +1,8 @@
-"""L0 and L2: were the numbers right? What a node computed, and what its rule gave, against the truth, in ulps.
+"""Value checks (L0 and L2): outputs of a node and contributions of its rule against their true values, in ulps.
 
-A float further off than what is close (`ulps.close_enough`) is judged again with every input widened by its own rounding:
-if that explains the distance it is CONDITIONED (or ILL_CONDITIONED, where less than half of its digits are left), else OFF,
-and the summary is ``wrong``. Each element is judged by itself, and the worst word is said of all.
+A float that is not close (`ulps.close_enough`) is compared again with every input widened by its rounding. If that
+explains the distance, the word is CONDITIONED (or ILL_CONDITIONED, where less than half of the digits are left), else
+OFF, and the summary is ``wrong``. Each element is compared by itself; the verdict has the worst word.
 """
 
 from __future__ import annotations
@@ -45,25 +45,26 @@ from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, MADE, MEMORY, SIDE, SMALLER, TABLE
 from gradproof.engine.verify.verdict.wording import element_text, index_text
 
-MAX_ELEMENTS = 2048  # of one node: up to so many are enclosed by Arb together where arrays say too little
+MAX_ELEMENTS = 2048  # of a node; up to this number Arb encloses all where the reading of arrays says too little
 MAX_SIDES = 64
-GROWN = 128.0  # by how much an input may have multiplied what underflowed
+GROWN = 128.0  # largest factor by which an input may have multiplied an underflow error
 
 
 @dataclass(frozen=True)
 class Checked:
-    """Verdicts on an application: on what it computed, and on what its rule gave for each input (None where nothing)."""
+    """Verdicts on an application: on its outputs, and on the contribution to each input (None if there is none)."""
 
     forward: ValueVerdict
     contributions: tuple[ValueVerdict | None, ...]
 
 
 def check_values(application: Application) -> Checked:
-    """The verdicts on a node of up to `MAX_ELEMENTS` elements, every one of them enclosed."""
+    """Verdicts on a node of up to `MAX_ELEMENTS` elements, all of which are enclosed."""
     total = sum(y.size for y in application.results)
-    seen = Seen()
+    enclosures = Enclosures()
     contributions = _guarded(
-        lambda: _check_contributions(application, seen), lambda reason: unjudged(application, ValueWord.UNCHECKED, reason)
+        lambda: _check_contributions(application, enclosures),
+        lambda reason: unjudged(application, ValueWord.UNCHECKED, reason),
     )
     if (
         application.op.elementwise
@@ -71,55 +72,58 @@ def check_values(application: Application) -> Checked:
         and any(v is not None and v.word is ValueWord.UNCHECKED for v in contributions)
     ):
         contributions = _guarded(
-            lambda: _singly(application), lambda reason: unjudged(application, ValueWord.UNCHECKED, reason)
+            lambda: _element_by_element(application), lambda reason: unjudged(application, ValueWord.UNCHECKED, reason)
         )
     forward = _guarded(
-        lambda: check_forward(application, seen),
+        lambda: check_forward(application, enclosures),
         lambda reason: ValueVerdict(ValueWord.UNCHECKED, total=total, reason=reason),
     )
     return Checked(forward, contributions)
 
 
 @dataclass
-class Seen:
-    """What has been read of an application: the truth, and the truth one unit beside it."""
+class Enclosures:
+    """Enclosures of an application, computed once: the true values, and those at neighbours of the inputs."""
 
     truth: Truth | None = None
-    beside: list[tuple[Reading, Truth]] | None = None
-    across: list[tuple[Rows, Rows]] | None = None
-    crossed: dict[int, list[bool]] = field(default_factory=dict)
+    neighbouring: list[tuple[Reading, Truth]] | None = None
+    sides_of_inputs: list[tuple[Rows, Rows]] | None = None
+    sign_changes: dict[int, list[bool]] = field(default_factory=dict)
 
-    def around(self, application: Application) -> list[tuple[Reading, Truth]]:
-        """The contributions, and the outputs that were seen with them, at neighbours of the inputs."""
-        if self.beside is None:
-            self.beside = list(neighbours(lambda r: (r, true_contributions(application, r)), application.size))
-        return self.beside
+    def at_neighbours(self, application: Application) -> list[tuple[Reading, Truth]]:
+        """Readings at neighbours of the inputs, with the true values there."""
+        if self.neighbouring is None:
+            self.neighbouring = list(neighbours(lambda r: (r, true_contributions(application, r)), application.size))
+        return self.neighbouring
 
     def crosses(self, application: Application, k: int, j: int) -> bool:
-        """Whether element ``j`` of contribution ``k`` changes its sign within 1/32 of an input that moves."""
-        if self.across is None:
-            self.across = list(_across(application))
-        if k not in self.crossed:
-            self.crossed[k] = crossings(self.across, k)
-        return any(self.crossed[k][j : j + 1])
+        """True if element ``j`` of contribution ``k`` changes its sign within 1/32 of an input that moves."""
+        if self.sides_of_inputs is None:
+            self.sides_of_inputs = list(_at_both_sides(application))
+        if k not in self.sign_changes:
+            self.sign_changes[k] = crossings(self.sides_of_inputs, k)
+        return any(self.sign_changes[k][j : j + 1])
 
-    def outputs_around(self, application: Application) -> Iterator[Rows]:
-        """The outputs there: read anew, unless that takes long and they are known well enough. A zero has two signs for
-        them, and none for contributions; a norm does not ask."""
-        if self.beside is None or not application.op.normwise or application.size <= MANY:
+    def outputs_at_neighbours(self, application: Application) -> Iterator[Rows]:
+        """Outputs at neighbours of the inputs.
+
+        They are read anew, since the sign of a zero matters for outputs, and not for contributions, unless that takes
+        long and the known ones are narrow.
+        """
+        if self.neighbouring is None or not application.op.normwise or application.size <= MANY:
             yield from neighbours(lambda reading: true_outputs(application, reading)[0], application.size)
             return
-        for reading, truth in self.beside:
+        for reading, truth in self.neighbouring:
             yield truth.outputs if all_narrow(truth.outputs) else true_outputs(application, reading)[0]
 
 
 def unjudged(application: Application, word: ValueWord, reason: str) -> tuple[ValueVerdict | None, ...]:
-    """The same word for every contribution."""
+    """The same verdict for every contribution."""
     return tuple(None if c is None else ValueVerdict(word, total=c.size, reason=reason) for c in application.contributions)
 
 
 def _guarded(check: Callable[[], Any], fallback: Callable[[str], Any]) -> Any:
-    """``check()``, or the honest word for why there is nothing to say."""
+    """The result of ``check()``, or ``fallback(reason)`` if the definition cannot be read."""
     try:
         return check()
     except TooLarge:
@@ -130,7 +134,7 @@ def _guarded(check: Callable[[], Any], fallback: Callable[[str], Any]) -> Any:
         return fallback(f"the memory for checks was over; {MEMORY}")
     except Undecided as error:
         return fallback(f"{text_of(error)}; {SIDE}")
-    except BaseException as error:  # a definition is a stranger's code, and a check may not cost anyone a gradient
+    except BaseException as error:  # a definition is plugin code, and the gradient is returned whatever it raises
         reraise_own(error)
         return fallback(f"the definition raised {describe(error)}; {AUTHOR}")
 
@@ -138,11 +142,11 @@ def _guarded(check: Callable[[], Any], fallback: Callable[[str], Any]) -> Any:
 # the forward value
 
 
-def check_forward(application: Application, seen: Seen | None = None) -> ValueVerdict:
-    """Whether the node computed what its op is defined to be; ``seen``: what its derivative showed of that. Raises as
-    `_guarded` knows."""
-    seen = seen or Seen()
-    known = seen.truth
+def check_forward(application: Application, enclosures: Enclosures | None = None) -> ValueVerdict:
+    """Compare the outputs of a node with their definition. ``enclosures``: those of its contributions. Raises as
+    `_guarded` handles."""
+    enclosures = enclosures or Enclosures()
+    known = enclosures.truth
     truths, bits = (known.outputs, known.bits) if known and all_narrow(known.outputs) else true_outputs(application)
     moved: list[list[arb]] | None = None
     worst = ValueVerdict(ValueWord.ENCLOSED)
@@ -152,11 +156,13 @@ def check_forward(application: Application, seen: Seen | None = None) -> ValueVe
             continue
         verdict = compare_with_enclosure(result, [truth])
         if verdict.word is ValueWord.OFF:
-            moved = moved or farthest(seen.outputs_around(application), truths)
+            moved = moved or farthest(enclosures.outputs_at_neighbours(application), truths)
             grown = [min(GROWN, max(1.0, *map(_largest, application.inputs)))] * len(truth)
             verdict = compare_with_enclosure(result, [truth], Rounding(moved[k], grown, terms=application.terms))
             if verdict.word is ValueWord.OFF and application.op.normwise:
-                moved = unbounded(moved, lambda r: outputs_of(application, r), seen.outputs_around(application), truths)
+                moved = unbounded(
+                    moved, lambda r: outputs_of(application, r), enclosures.outputs_at_neighbours(application), truths
+                )
                 verdict = compare_with_enclosure(result, [truth], Rounding(moved[k], grown, terms=application.terms))
         worst = worse(worst, verdict)
     size = sum(y.size for y in application.results)
@@ -164,10 +170,10 @@ def check_forward(application: Application, seen: Seen | None = None) -> ValueVe
 
 
 def _same(result: Array, truth: Sequence[arb]) -> ValueVerdict:
-    """The word for conditions and integers, which do not round."""
+    """The verdict on conditions and integers, which are not rounded."""
     for index, true in zip(np.ndindex(result.shape), truth, strict=True):
         if not true.is_finite():
-            return ValueVerdict(ValueWord.NONFINITE, reason=f"a number that it rests on is not finite; {MADE}")
+            return ValueVerdict(ValueWord.NONFINITE, reason=f"a number that it depends on is not finite; {MADE}")
         if true != int(result[index]):
             got, expected = repr(result[index].item()), repr(result.dtype.type(float(true)).item())
             reason = "conditions and integers do not round"
@@ -180,11 +186,11 @@ def _same(result: Array, truth: Sequence[arb]) -> ValueVerdict:
 # contributions
 
 
-def _check_contributions(application: Application, seen: Seen) -> tuple[ValueVerdict | None, ...]:
+def _check_contributions(application: Application, enclosures: Enclosures) -> tuple[ValueVerdict | None, ...]:
     if all(claimed is None for claimed in application.contributions):
         return (None,) * len(application.contributions)
     truth = true_contributions(application)
-    seen.truth = truth
+    enclosures.truth = truth
     sides, jumps = [truth.balls], False
     if truth.ties:
         beside_kink = [true_contributions(application, direction=direction) for direction in _directions(truth.ties)]
@@ -197,7 +203,7 @@ def _check_contributions(application: Application, seen: Seen) -> tuple[ValueVer
             verdicts.append(None)
             continue
 
-        def judged(radii: list[list[arb]] | None, k: int = k, claimed: Array = claimed) -> ValueVerdict:
+        def compare(radii: list[list[arb]] | None, k: int = k, claimed: Array = claimed) -> ValueVerdict:
             row, far = [side[k] for side in sides], None if radii is None else radii[k]
             reach = () if radii is None else _reach(truth.reach[k], application.inputs[k])
             rounding = None
@@ -207,31 +213,35 @@ def _check_contributions(application: Application, seen: Seen) -> tuple[ValueVer
                     reach,
                     elementwise=application.op.elementwise,
                     terms=application.terms,
-                    crosses=lambda j: claimed.dtype.kind != "c" and seen.crosses(application, k, j),
+                    crosses=lambda j: claimed.dtype.kind != "c" and enclosures.crosses(application, k, j),
                 )
             return compare_with_enclosure(claimed, row, rounding, application.op.kink_of(k))
 
-        verdict = judged(None)
+        verdict = compare(None)
         if verdict.word is ValueWord.OFF:
             moved = moved or moved_by(
-                lambda r: _wide(application, r), (there.balls for _, there in seen.around(application)), truth.balls
+                lambda r: _enclosures_once(application, r),
+                (nearby.balls for _, nearby in enclosures.at_neighbours(application)),
+                truth.balls,
             )
-            verdict = judged(moved)
+            verdict = compare(moved)
             if verdict.word is not ValueWord.OFF and "underflow" not in verdict.reason:
-                around = (there.balls for _, there in seen.around(application))
-                sure = sure or confirmed(moved, around, truth.balls, application.size, claimed.dtype.kind == "c")
-                verdict = judged(sure)
+                at_neighbours = (nearby.balls for _, nearby in enclosures.at_neighbours(application))
+                sure = sure or confirmed(moved, at_neighbours, truth.balls, application.size, claimed.dtype.kind == "c")
+                verdict = compare(sure)
             if verdict.word is ValueWord.OFF and application.op.normwise:
-                around = (there.balls for _, there in seen.around(application))
-                verdict = judged(unbounded(sure or moved, lambda r: _wide(application, r), around, truth.balls))
+                at_neighbours = (nearby.balls for _, nearby in enclosures.at_neighbours(application))
+                verdict = compare(
+                    unbounded(sure or moved, lambda r: _enclosures_once(application, r), at_neighbours, truth.balls)
+                )
         if jumps and verdict.word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED):
             verdict = replace(verdict, word=ValueWord.TIE, reason="at a jump: the result itself is another on either side")
         verdicts.append(replace(verdict, checked=claimed.size, total=claimed.size, bits=truth.bits))
     return tuple(verdicts)
 
 
-def _across(application: Application) -> Iterator[tuple[Rows, Rows]]:
-    """The contributions to both sides of each input that moves, 1/32 of it away."""
+def _at_both_sides(application: Application) -> Iterator[tuple[Rows, Rows]]:
+    """Contributions at both sides of each input that moves, 1/32 of it away."""
     for k, claimed in enumerate(application.contributions):
         if claimed is None or claimed.dtype.kind == "c":
             continue
@@ -248,7 +258,7 @@ def _across(application: Application) -> Iterator[tuple[Rows, Rows]]:
 
 
 def _jumps(sides: Sequence[list[list[arb]]]) -> bool:
-    """Whether the results of a node differ between the sides of a kink: there is no derivative, whatever the slopes are."""
+    """True if the outputs differ between the sides of a kink: there is no derivative, whatever the slopes are."""
     first, *others = sides
     return any(
         not a.overlaps(b) for side in others for rows in zip(first, side, strict=True) for a, b in zip(*rows, strict=True)
@@ -256,29 +266,30 @@ def _jumps(sides: Sequence[list[list[arb]]]) -> bool:
 
 
 def _largest(x: Array) -> float:
-    """The largest magnitude of finite numbers in ``x``."""
+    """Largest magnitude of a finite number in ``x``."""
     sizes = np.abs(np.asarray(parts(x), np.float64)) if x.dtype.kind not in "biu" else np.zeros(1)
     return float(np.max(sizes[np.isfinite(sizes)], initial=0.0))
 
 
 def _reach(cotangents: Sequence[float], x: Array) -> list[float]:
-    """The largest numbers that elements of a contribution may have been multiplied with: a cotangent, and the input."""
+    """Largest factors of an underflow error in a contribution: a cotangent, and the input."""
     sizes = np.abs(np.asarray(parts(x), np.float64)).ravel().tolist()
     return [g * min(max(1.0, size), GROWN) for g, size in zip(cotangents, sizes, strict=True)]
 
 
-def _wide(application: Application, reading: Any) -> list[list[arb]]:
-    """Enclosures of the contributions at one precision, however wide."""
+def _enclosures_once(application: Application, reading: Any) -> list[list[arb]]:
+    """Enclosures of the contributions at the current precision, however wide."""
     return contributions(application, Tape(MAX_OPERATIONS), reading)[0]
 
 
-def _singly(application: Application) -> tuple[ValueVerdict | None, ...]:
-    """The worst of what is said of each element by itself: where one of them reaches a branch, others have their say."""
+def _element_by_element(application: Application) -> tuple[ValueVerdict | None, ...]:
+    """Worst verdicts of the elements, each checked by itself, so that a branch that cannot be decided affects only its
+    element."""
     worst: list[ValueVerdict | None] = [None] * len(application.contributions)
     for index in range(application.results[0].size):
         alone = application.part(np.array([index]))
         verdicts = _guarded(
-            lambda: _check_contributions(alone, Seen()),  # noqa: B023 - called at once
+            lambda: _check_contributions(alone, Enclosures()),  # noqa: B023 - called at once
             lambda reason: unjudged(alone, ValueWord.UNCHECKED, reason),  # noqa: B023
         )
         place = element_text(index, application.results[0].shape)
@@ -293,8 +304,8 @@ def _singly(application: Application) -> tuple[ValueVerdict | None, ...]:
 
 
 def _directions(ties: Sequence[frozenset[int]]) -> list[dict[int, float]]:
-    """Directions along which to leave a kink: of the variables that are tied with each other every one moves differently,
-    and over all directions each comes first, and last, equally often."""
+    """Directions along which to leave a kink: tied variables move differently from each other, and over all directions
+    each comes first and last equally often."""
     groups = [sorted(group) for group in ties]
     count = math.lcm(*map(len, groups))
     if count > MAX_SIDES:

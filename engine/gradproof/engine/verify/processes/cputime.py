@@ -1,4 +1,4 @@
-"""A limit of CPU time: what a busy machine does to the clock on the wall decides nothing."""
+"""Limit of CPU time, which does not depend on the load of the machine."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from types import FrameType
 from gradproof.engine.plugin_errors import Interrupt
 from gradproof.engine.verify.verdict.advice import PROOF
 
-AGAIN = 0.1  # seconds until who swallowed the first signal gets the next
+AGAIN = 0.1  # seconds between repeated signals, for code that catches the exception of the first
 
 
 class OutOfTime(Interrupt):
-    """The CPU time is over. No Exception: a stranger's code that catches those must not catch it."""
+    """The CPU time is over. Not an Exception, which plugin code might catch."""
 
 
 @contextmanager
 def cpu_seconds(seconds: float) -> Iterator[None]:
-    """Raises OutOfTime in the body once this process has worked for so many seconds of CPU time. For the main thread."""
+    """Raises OutOfTime in the body after ``seconds`` of CPU time of this process. Main thread only."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise OutOfTime(f"the proof took longer than {seconds:g} s of CPU time and was stopped; {PROOF}")

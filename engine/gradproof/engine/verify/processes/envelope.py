@@ -1,4 +1,4 @@
-"""The envelope of a task: which request it is for; and what comes back beside the answer, lines and times."""
+"""Envelope of a task: the id of its request, and the output lines and timings that come back beside the answer."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeAlias
 
 ORIGIN: ContextVar[str] = ContextVar("gradproof_origin", default="")
-"""The id of the request that is served; empty outside of one. It goes with each task, and stands before each line that a
+"""Id of the current request; empty outside of a request. It is sent with each task, and precedes each line that a
 definition writes."""
 
 MARK = "\x1f"
-"""Between the id and the line."""
+"""Separator of the id and the line."""
 
 MAX_NAME, MAX_LINE = 100, 2_000
 
 
 class Timing(NamedTuple):
-    """What a worker was at; ``began`` and ``ended`` in nanoseconds since 1970."""
+    """A step of a worker. ``began`` and ``ended`` in nanoseconds since 1970."""
 
     name: str
     began: int
     ended: int
 
 
-Hearing: TypeAlias = Callable[[int, Sequence[Timing]], None]
-"""Called with the id of a process and what it was at, in the thread and context of whoever asked it."""
+TimingListener: TypeAlias = Callable[[int, Sequence[Timing]], None]
+"""Called with the id of a process and its steps, in the thread and context of the caller that asked it."""
 
 
-def sound(timings: Any) -> list[Timing]:
-    """Those timings that are any: the process that sent them runs strangers' code."""
+def valid_timings(timings: Any) -> list[Timing]:
+    """The valid items of ``timings``, which come from a process that runs plugin code."""
     if not isinstance(timings, tuple):
         return []
     return [
@@ -42,8 +42,8 @@ def sound(timings: Any) -> list[Timing]:
     ]
 
 
-class Lines:
-    """Standard output and error of a worker: whole lines, each after the id of the request it is for."""
+class MarkedOutput:
+    """Standard output and error of a worker: whole lines, each after the id of its request."""
 
     encoding, errors, closed = "utf-8", "backslashreplace", False
 
@@ -52,7 +52,7 @@ class Lines:
         self._begun = ""
 
     def begin(self, origin: str) -> None:
-        """What is written from now on is for another request."""
+        """Set the request of the lines that follow."""
         self.flush()
         self.origin = origin
 
@@ -83,9 +83,9 @@ class Lines:
             os.write(2, f"{self.origin}{MARK}{line[:MAX_LINE]}\n".encode(errors=self.errors))
 
 
-def marked() -> Lines:
-    """Lines in the place of standard output and error of this process."""
-    lines: Any = Lines()
+def redirect_output() -> MarkedOutput:
+    """Replace standard output and error of this process by `MarkedOutput`."""
+    lines: Any = MarkedOutput()
     sys.stdout = sys.stderr = lines
-    marked_lines: Lines = lines
-    return marked_lines
+    redirected: MarkedOutput = lines
+    return redirected

@@ -1,7 +1,7 @@
-"""Memory that this process shares with workers: made once, and used again for run after run.
+"""Shared memory for the values of runs, reused from run to run.
 
-A page of new memory costs more than ten times the copy that fills it. So a region that a run has let go of keeps its pages,
-and its number, by which workers that have mapped it know it again.
+A page of new memory costs more than ten times the copy that fills it. A released region keeps its pages and its number,
+by which workers recognise a region that they have mapped.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import time
 from dataclasses import dataclass, field
 from threading import Lock
 
-from gradproof.engine.verify.processes.spawner import shared
+from gradproof.engine.verify.processes.spawner import anonymous_file
 
 MOST_IDLE_BYTES = 256 << 20
 STEPS = 4
-"""Sizes of regions to a power of two: a quarter is wasted at most."""
+"""Region sizes per power of two; at most a quarter is wasted."""
 
 _numbers = itertools.count()
 
 
 @dataclass
 class Region:
-    """An open file of ``size`` bytes in memory, mapped here as ``memory``; ``number`` is that of no other region."""
+    """A mapped file of ``size`` bytes in memory. ``number`` is unique in this process."""
 
     size: int
     handle: int = field(init=False)
@@ -33,7 +33,7 @@ class Region:
     idle_since: float = 0.0
 
     def __post_init__(self) -> None:
-        self.handle = shared(self.size)
+        self.handle = anonymous_file(self.size)
         try:
             self.memory = mmap.mmap(self.handle, self.size)
         except BaseException:
@@ -41,14 +41,14 @@ class Region:
             raise
 
     def close(self) -> None:
-        """Give its memory back to the system, whoever has it mapped."""
+        """Return the memory to the system, even if workers have mapped it."""
         self.memory.close()
         os.ftruncate(self.handle, 0)
         os.close(self.handle)
 
 
 class SharedMemory:
-    """The regions of one process, ``most_idle_bytes`` of them kept for later. Safe to use from several threads."""
+    """Regions of a process; up to ``most_idle_bytes`` of idle regions are kept. Thread-safe."""
 
     def __init__(self, most_idle_bytes: int = MOST_IDLE_BYTES) -> None:
         self.most_idle_bytes = most_idle_bytes
@@ -58,11 +58,12 @@ class SharedMemory:
 
     @property
     def idle_bytes(self) -> int:
-        """Bytes of regions that nobody uses."""
+        """Total size of idle regions."""
         return sum(region.size for region in self._idle)
 
     def take(self, size: int) -> Region:
-        """A region of at least ``size`` bytes, whatever is in it; to be given back. Raises OSError, MemoryError."""
+        """A region of at least ``size`` bytes with arbitrary content; the caller gives it back. Raises OSError,
+        MemoryError."""
         size = rounded_up(size)
         with self._lock:
             for region in self._idle:
@@ -72,7 +73,7 @@ class SharedMemory:
         return Region(size)
 
     def give_back(self, region: Region) -> None:
-        """Let go of a region that no worker reads any more."""
+        """Take back a region that no worker reads any more."""
         with self._lock:
             region.idle_since = time.monotonic()
             self._idle.insert(0, region)
@@ -81,20 +82,20 @@ class SharedMemory:
             old.close()
 
     def _excess(self) -> list[Region]:
-        """Take out the regions that are too many, those first that were used least lately."""
-        kept, size = [], 0
+        """Remove the regions beyond the limit, the least recently used first."""
+        retained, size = [], 0
         for region in self._idle:
             size += region.size
             if self._closed or size > self.most_idle_bytes:
                 size -= region.size
             else:
-                kept.append(region)
-        gone = [region for region in self._idle if region not in kept]
-        self._idle = kept
+                retained.append(region)
+        gone = [region for region in self._idle if region not in retained]
+        self._idle = retained
         return gone
 
     def trim(self, seconds: float) -> None:
-        """Give back to the system what was not used for ``seconds``."""
+        """Return regions to the system that were idle for ``seconds``."""
         with self._lock:
             old = [region for region in self._idle if time.monotonic() - region.idle_since >= seconds]
             self._idle = [region for region in self._idle if region not in old]
@@ -102,7 +103,7 @@ class SharedMemory:
             region.close()
 
     def close(self) -> None:
-        """Give all back, and what comes back later."""
+        """Return all regions to the system, including those that are given back later."""
         with self._lock:
             self._closed = True
             gone = self._excess()
@@ -111,6 +112,6 @@ class SharedMemory:
 
 
 def rounded_up(size: int) -> int:
-    """The next size of a region: of pages, and of four steps to a power of two."""
+    """Next region size: a multiple of the page size, with `STEPS` sizes per power of two."""
     step = max(mmap.PAGESIZE, 1 << max(0, (size - 1).bit_length() - STEPS.bit_length()))
     return -(-size // step) * step

@@ -1,7 +1,7 @@
-"""Leftovers: what a task changed in the process that ran it, beside its answer.
+"""Side effects of a task on the process that ran it.
 
-A definition is a stranger's code. It may leave threads, children, timers, limits or a precision behind, and the next task
-of the same process would be answered under them. A process that is not as it was gets no other task.
+A definition is plugin code. It may leave threads, children, timers, limits or a precision behind, under which the next
+task of the process would be answered. A process that a task changed gets no other task.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from flint import ctx
 STANDARD = frozenset(("0", "1", "2"))
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 OURS = (resource.RLIMIT_AS, resource.RLIMIT_CPU)
-"""Limits that every task sets for itself."""
+"""Limits that every task sets."""
 
 LIMITS = (*OURS, resource.RLIMIT_NOFILE, resource.RLIMIT_DATA)
 SIGNALS = (signal.SIGALRM, signal.SIGPROF, signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR1)
-"""Those that code handles, or that end what is at work; a full list would cost more than the check of a small graph."""
+"""Signals that code handles, or that end a task; a complete list would cost more than the check of a small graph."""
 
 
-class State(NamedTuple):
-    """What a task finds; ``files``: open descriptors; the rest in no particular order."""
+class ProcessState(NamedTuple):
+    """State of a process before a task. ``files``: open descriptors."""
 
     files: frozenset[str]
     rest: tuple[Any, ...]
 
-    def kept(self) -> bool:
-        """Whether this process is as it was, but for files that were closed since."""
-        now = state()
+    def unchanged(self) -> bool:
+        """True if the process is unchanged, except for files that have been closed."""
+        now = process_state()
         return now.rest == self.rest and now.files <= self.files and self.files & STANDARD <= now.files
 
 
-def state() -> State:
-    """The state of this process."""
+def process_state() -> ProcessState:
+    """Current state of this process."""
     rest = (
         os.getpid(),
         threading.active_count(),
@@ -55,7 +55,7 @@ def state() -> State:
         [signal.getitimer(which) != (0.0, 0.0) for which in TIMERS],
         [_limits(which) for which in LIMITS],
     )
-    return State(frozenset(os.listdir("/proc/self/fd")), rest)
+    return ProcessState(frozenset(os.listdir("/proc/self/fd")), rest)
 
 
 def _has_children() -> bool:
@@ -67,6 +67,6 @@ def _has_children() -> bool:
 
 
 def _limits(which: int) -> tuple[int, int]:
-    """Soft and hard limit; the former 0 where each task has its own."""
+    """Soft and hard limit; the soft limit is 0 where each task sets its own."""
     soft, hard = resource.getrlimit(which)
     return (0 if which in OURS else soft), hard

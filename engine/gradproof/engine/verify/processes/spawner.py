@@ -1,5 +1,4 @@
-"""The spawner: the side of the server from which workers are forked. It starts the template, a process that does nothing
-but fork, tells it what to do, and starts another where it ends."""
+"""Spawner: starts and restarts the template process, and asks it to fork workers."""
 
 from __future__ import annotations
 
@@ -15,21 +14,21 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from gradproof.engine.verify.processes import template
-from gradproof.engine.verify.processes.worker import NOTE_BYTES
+from gradproof.engine.verify.processes.context import NOTE_BYTES
 
 START_SECONDS = 60.0  # to import plugins
 FORK_SECONDS = 10.0
 CLOSE_SECONDS = 1.0
-TRIES = 3  # to fork a worker, where the process it is forked from ends
-STALL_MICROSECONDS = 500_000  # between two parts of a message
+TRIES = 3  # to fork a worker whose template ends
+STALL_MICROSECONDS = 500_000  # allowed between two parts of a message
 
 
 class NoWorker(Exception):
-    """No process is there for a task; the message says why."""
+    """No worker is available; the message says why."""
 
 
 class Forked(NamedTuple):
-    """A new worker: its number, the connection to it, and the file in which it notes what it is at."""
+    """A new worker: its process id, the connection to it, and the descriptor of the file of its current step."""
 
     pid: int
     connection: Connection
@@ -37,15 +36,24 @@ class Forked(NamedTuple):
 
 
 class Spawner:
-    """The process that workers are forked from; started with the first, and again if it ends. ``told`` gives what it is to
-    load: the arguments of `worker.load_registry`. ``began`` is called with the descriptor of the socket to it once that is
-    loaded, ``over`` before the socket is closed. What it writes goes to ``stderr``, if that is set. Safe to use from
-    several threads."""
+    """Owner of the template process, which starts with the first worker, and again if it ends. Thread-safe.
+
+    Args:
+        load_arguments: gives the arguments of `loading.load_registry`.
+        on_start: called with the descriptor of the socket to the template once it has loaded the plugins.
+        on_end: called with the descriptor before that socket is closed.
+
+    Attributes:
+        stderr: descriptor for the output of the template; None for standard error.
+    """
 
     def __init__(
-        self, told: Callable[[], Mapping[str, Any]], began: Callable[[int], None], over: Callable[[int], None]
+        self,
+        load_arguments: Callable[[], Mapping[str, Any]],
+        on_start: Callable[[int], None],
+        on_end: Callable[[int], None],
     ) -> None:
-        self._told, self._began, self._over = told, began, over
+        self._load_arguments, self._on_start, self._on_end = load_arguments, on_start, on_end
         self.stderr: int | None = None
         self._lock = Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -53,8 +61,8 @@ class Spawner:
         self._connection: Connection | None = None
         self._loaded = self._known = self._closed = False
 
-    def spawn(self) -> None:
-        """Start the process, if there is none. Raises NoWorker or OSError."""
+    def start_template(self) -> None:
+        """Start the template if it does not run. Raises NoWorker or OSError."""
         with self._lock:
             self._spawn()
 
@@ -67,38 +75,38 @@ class Spawner:
                     return self._fork()
                 except (NoWorker, ConnectionError):
                     if not known or self._closed:
-                        raise  # where it was well before, another one will be
+                        raise  # a template that never loaded is not tried again
             return self._fork()
 
     def _fork(self) -> Forked:
-        own, connection = self._spawn()
-        near, other = socket.socketpair()
-        with near, other:
-            notes = shared(NOTE_BYTES)
+        parent_end, connection = self._spawn()
+        near, child_end = socket.socketpair()
+        with near, child_end:
+            notes = anonymous_file(NOTE_BYTES)
             try:
                 self._load(connection)
                 self._wake()
-                socket.send_fds(own, [template.FORK + bytes(template.PID_BYTES)], [other.fileno(), notes])
-                pid = int.from_bytes(self._hear(connection, FORK_SECONDS), "little")
+                socket.send_fds(parent_end, [template.FORK + bytes(template.PID_BYTES)], [child_end.fileno(), notes])
+                pid = int.from_bytes(self._receive(connection, FORK_SECONDS), "little")
             except (OSError, NoWorker):
                 os.close(notes)
-                self._lose()
+                self._discard()
                 raise
             _limit_waits(near)
             return Forked(pid, Connection(near.detach()), notes)
 
     def kill(self, pid: int) -> None:
-        """Kill a worker, by its parent: its number may be another's by now."""
-        own = self._socket
+        """Kill a worker through the template, its parent, since its process id may have been reused."""
+        parent_end = self._socket
         try:
-            if own is not None:
+            if parent_end is not None:
                 self._wake()
-                own.sendall(template.KILL + pid.to_bytes(template.PID_BYTES, "little"))
+                parent_end.sendall(template.KILL + pid.to_bytes(template.PID_BYTES, "little"))
         except OSError:  # the template is gone, and its workers with it
             pass
 
     def _wake(self) -> None:
-        """Let the process go on, if a definition stopped it."""
+        """Continue the template, in case a definition stopped it."""
         process = self._process
         if process is not None:
             process.send_signal(signal.SIGCONT)
@@ -107,34 +115,34 @@ class Spawner:
         if self._closed:
             raise NoWorker("the server is stopping")
         if self._socket is None or self._connection is None:
-            own, other = socket.socketpair()
-            with other:
+            parent_end, child_end = socket.socketpair()
+            with child_end:
                 try:
                     self._process = subprocess.Popen(
-                        template.started(other.fileno()),
+                        template.command(child_end.fileno()),
                         stdin=subprocess.DEVNULL,
                         stdout=self.stderr or 2,
                         stderr=self.stderr,
-                        pass_fds=[other.fileno()],
+                        pass_fds=[child_end.fileno()],
                     )
-                    self._connection = Connection(os.dup(own.fileno()))
+                    self._connection = Connection(os.dup(parent_end.fileno()))
                 except OSError:
-                    own.close()
-                    self._lose()
+                    parent_end.close()
+                    self._discard()
                     raise
-            self._socket = own
+            self._socket = parent_end
         return self._socket, self._connection
 
     def _load(self, connection: Connection) -> None:
-        """Have it load the plugins."""
+        """Make the template load the plugins."""
         if not self._loaded:
-            connection.send(dict(self._told()))
-            self._hear(connection, START_SECONDS)
+            connection.send(dict(self._load_arguments()))
+            self._receive(connection, START_SECONDS)
             self._loaded = self._known = True
             assert self._socket is not None
-            self._began(self._socket.fileno())
+            self._on_start(self._socket.fileno())
 
-    def _hear(self, connection: Connection, seconds: float) -> bytes:
+    def _receive(self, connection: Connection, seconds: float) -> bytes:
         if not connection.poll(seconds):
             raise NoWorker(f"the process that workers are forked from did not answer within {seconds:g} s")
         try:
@@ -142,10 +150,10 @@ class Spawner:
         except EOFError:
             raise NoWorker("the process that workers are forked from ended; its standard error says why") from None
 
-    def _lose(self) -> None:
+    def _discard(self) -> None:
         process = self._process
         if self._socket is not None:
-            self._over(self._socket.fileno())
+            self._on_end(self._socket.fileno())
             self._socket.close()
         if self._connection is not None:
             self._connection.close()
@@ -156,29 +164,30 @@ class Spawner:
             process.wait()
 
     def close(self) -> None:
-        """End it, and with it all workers."""
+        """End the template and its workers."""
         self._closed = True
-        process, own = self._process, self._socket
-        if process is not None and own is not None:
+        process, parent_end = self._process, self._socket
+        if process is not None and parent_end is not None:
             try:
                 self._wake()
-                own.shutdown(socket.SHUT_RDWR)  # it kills its workers, and ends
+                parent_end.shutdown(socket.SHUT_RDWR)  # it kills its workers, and ends
                 process.wait(CLOSE_SECONDS)
             except (OSError, subprocess.TimeoutExpired):
                 process.kill()
         with self._lock:
-            self._lose()
+            self._discard()
 
 
 def _limit_waits(connection: socket.socket) -> None:
-    """Have what is sent and received fail after a while: whoever wrote half a message may be stopped, or no worker."""
+    """Let sends and receives fail after a while: a process that wrote half of a message may be stopped, or may not be a
+    worker."""
     for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
         connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 0, STALL_MICROSECONDS))
 
 
-def shared(size: int) -> int:
-    """An open file of ``size`` bytes that other processes can map, and nobody can find: in memory where the system has such
-    files. To be closed. Raises OSError."""
+def anonymous_file(size: int) -> int:
+    """Descriptor of a nameless file of ``size`` bytes that other processes can map, in memory where supported. The caller
+    closes it. Raises OSError."""
     if hasattr(os, "memfd_create"):
         number = os.memfd_create("gradproof")
     else:

@@ -1,7 +1,7 @@
-"""The template of workers: a process that has loaded what they need, SymPy and the registry, and forks one when told to.
+"""Template of workers: a process that has loaded SymPy and the registry, and forks a worker on request.
 
-A fork of it is ready within milliseconds, and warm. It runs nothing itself, so that it has one thread, and may fork. It
-lives as long as the process that started it: when that one is gone, however it ended, it kills all workers, and ends.
+A fork is ready within milliseconds. The template runs no definitions, so that it has a single thread and may fork. When
+its owner is gone, however it ended, it kills all workers and ends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from gradproof.engine.verify.processes import worker
+from gradproof.engine.verify.processes import loading, worker
 
 FORK, KILL = b"f", b"k"
 PID_BYTES = 8
@@ -29,25 +29,25 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(number: int) -> None:
-    """Serve the process at the other end of socket ``number`` until it is gone."""
+    """Serve the owner at the other end of socket ``number`` until it is gone."""
     for handled in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(handled, signal.SIG_IGN)  # meant for the server, which lets running calls finish
+        signal.signal(handled, signal.SIG_IGN)  # for the server, which drains its calls
     owner = socket.socket(fileno=number)
     loaded = threading.Event()
-    watch = threading.Thread(target=_end_with, args=(owner, loaded), daemon=True)
+    watch = threading.Thread(target=_exit_with_owner, args=(owner, loaded), daemon=True)
     watch.start()
     hello = Connection(os.dup(number))
     try:
-        what = hello.recv()
-    except (EOFError, ConnectionError):  # it had no use for workers
+        arguments = hello.recv()
+    except (EOFError, ConnectionError):  # the owner needed no workers
         os._exit(0)
-    worker.load_registry(**what)
+    loading.load_registry(**arguments)
     worker.warm()
-    threadpool_limits(1, user_api="blas")  # workers are many, and threads of BLAS wait for each other by spinning
+    threadpool_limits(1, user_api="blas")  # there are many workers, and BLAS threads spin while they wait
     loaded.set()
     watch.join()
     gc.collect()
-    gc.freeze()  # what is shared stays shared
+    gc.freeze()  # keeps pages shared with the workers
     hello.send_bytes(b"ready")
     children: set[int] = set()
     try:
@@ -57,8 +57,8 @@ def main(number: int) -> None:
             _kill(pid)
 
 
-def _end_with(owner: socket.socket, loaded: threading.Event) -> None:
-    """End this process if its owner goes while a plugin is being imported, which may take forever."""
+def _exit_with_owner(owner: socket.socket, loaded: threading.Event) -> None:
+    """End this process if its owner ends while a plugin is being imported, which may take forever."""
     while not loaded.wait(0.2):
         ready, _, _ = select.select([owner], [], [], 0)
         if ready and owner.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"":
@@ -86,19 +86,19 @@ def _serve(owner: socket.socket, hello: Connection, children: set[int]) -> None:
             hello.send_bytes(pid.to_bytes(PID_BYTES, "little"))
         elif order[:1] == KILL:
             pid = int.from_bytes(order[1:], "little")
-            if pid in children:  # else the number may be another's by now
+            if pid in children:  # else its number may have been reused
                 _kill(pid)
 
 
 def _become_worker(connection: int, notes: int, parent: int) -> None:
-    """Work until the owner is gone, in a process group of its own, with which whatever a definition starts is killed. Never
-    returns."""
+    """Run as a worker until the owner is gone, in an own process group, so that child processes of definitions are killed
+    with it. Never returns."""
     status = 1
     try:
         os.setpgid(0, 0)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:  # it was gone before
+            if os.getppid() != parent:  # the template ended before the call
                 return
         worker.work(Connection(connection), notes)
         status = 0
@@ -107,26 +107,26 @@ def _become_worker(connection: int, notes: int, parent: int) -> None:
 
 
 def _kill(pid: int) -> None:
-    """Kill a worker with all that it started. Does not wait for its end."""
-    for kill in (os.killpg, os.kill):  # the latter where it has no group yet
+    """Kill a worker and its process group. Does not wait."""
+    for kill in (os.killpg, os.kill):  # `kill` if it has no group yet
         with suppress(ProcessLookupError, PermissionError):
             kill(pid, signal.SIGKILL)
 
 
 def _reap(children: set[int]) -> None:
-    """Forget the workers that have ended, and end what they left."""
+    """Forget the workers that have ended, and kill their process groups."""
     for pid in list(children):
         with suppress(ChildProcessError):
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 continue
-            _kill(pid)  # its group: the number is still its own
+            _kill(pid)  # its group, before the number can be reused
             os.waitpid(pid, 0)
         children.discard(pid)
 
 
-def started(number: int) -> list[str]:
-    """The command that starts a template at the other end of socket ``number``."""
+def command(number: int) -> list[str]:
+    """Command that starts a template at the other end of socket ``number``."""
     return [sys.executable, "-c", f"from gradproof.engine.verify.processes.template import main\nmain({number})"]
 
 
-__all__: list[Any] = ["FORK", "KILL", "PID_BYTES", "main", "started"]
+__all__: list[Any] = ["FORK", "KILL", "PID_BYTES", "command", "main"]

@@ -22,7 +22,7 @@ from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array, DType, Spec, is_complex, spec_of
 from gradproof.engine.trace import Instruction, Program
-from gradproof.engine.verify.numbers.value import Application, Checked, check_values
+from gradproof.engine.verify.numbers import Application, Checked, check_values
 from gradproof.engine.verify.proof.behaviour_fault import BehaviourFault
 from gradproof.engine.verify.proof.points import cotangent, sample_point
 from gradproof.engine.verify.readings import parts_shape

@@ -1,7 +1,7 @@
-"""The evidence of a run on its way to another process: its plan once, as text that names ops, and its values as bytes.
+"""A run in transit to another process: its plan as bytes, without code, and its values as bytes.
 
-An op is code, and does not travel: each process has its own registry, built from the same import paths. All else that the
-checks read of a run is plain data. Values lie one behind another in one buffer, which large runs share as memory.
+Ops are code, and are not sent: each process has its own registry, built from the same import paths. The values lie in one
+buffer, which is shared memory for large runs.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Builder, Exact, Program
 
 ALIGNED = 16  # bytes
-SLICE = 200  # items that are packed at a time: some milliseconds
-AT_ONCE = 1 << 22  # bytes that are copied between two looks at the clock
-SMALL = 1024  # bytes: these are copied once more, and sooner
+SLICE = 200  # items that are pickled at a time, in a few milliseconds
+AT_ONCE = 1 << 22  # bytes that are copied between two checks of the deadline
+SMALL = 1024  # bytes; smaller values are copied through `tobytes`, which is faster
 
 
 # plans
 
 
 class PackedPlan(NamedTuple):
-    """A plan as bytes, and a number that no other plan of this process has."""
+    """A plan as bytes, and its number, which is unique in this process."""
 
     number: int
     data: bytes
@@ -52,7 +52,7 @@ _numbers = itertools.count()
 
 
 def packed_plan(plan: Plan) -> PackedPlan:
-    """A plan as bytes, made once."""
+    """A plan as bytes, cached for the life of the plan."""
     packed = _packed.get(plan)
     if packed is None:
         packed = _packed[plan] = PackedPlan(next(_numbers), pack_plan(plan))
@@ -60,7 +60,7 @@ def packed_plan(plan: Plan) -> PackedPlan:
 
 
 def pack_plan(plan: Plan) -> bytes:
-    """A plan as bytes, without code: an op is its name. Long lists go in slices, since pickle stops for nobody."""
+    """A plan as bytes; ops are replaced by their names. Lists are pickled in slices, since pickle cannot be interrupted."""
     lowered, backward, program = plan.lowered, plan.backward, plan.program
     graph = lowered.graph
     buffer = io.BytesIO()
@@ -82,7 +82,7 @@ def pack_plan(plan: Plan) -> bytes:
 
 
 def unpack_plan(data: bytes, registry: Registry) -> Plan:
-    """The plan, with the ops of ``registry``. Raises NotFound where it has no op of a name."""
+    """The plan, with the ops of ``registry``. Raises NotFound for an op that it does not have."""
     global _registry
     _registry = registry
     pickler = pickle.Unpickler(io.BytesIO(data))
@@ -111,14 +111,14 @@ def _nearest(value: Exact) -> float:
 
 
 def _by_fields(kind: type) -> Callable[[Any], tuple[Any, ...]]:
-    """How one of a class is packed that is made of its fields: much faster than what dataclasses do."""
+    """Reducer of a dataclass by its fields, much faster than that of dataclasses."""
     get = attrgetter(*(entry.name for entry in fields(kind)))
     return lambda value: (kind, get(value))
 
 
 _PACKED: dict[type, Any] = {
     Op: lambda op: (_op, (op.name,)),
-    Exact: lambda value: (float, (_nearest(value),)),  # the run has its value in the dtype where it is used
+    Exact: lambda value: (float, (_nearest(value),)),  # the run has its value in the dtype of its use
     **{kind: _by_fields(kind) for kind in (Leaf, Node, Spec, Cut, Contribution)},
 }
 
@@ -128,8 +128,13 @@ _PACKED: dict[type, Any] = {
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the values of a program lie in a buffer: those that are ``missing`` nowhere, those that are ``stretched``
-    along axes without one of their own by the shape of the rest. ``size`` in bytes."""
+    """Places of the values of a program in a buffer.
+
+    Attributes:
+        missing: numbers of values that have no array.
+        stretched: for values that are broadcast along axes, their shape with 1 in these axes.
+        size: of the buffer, in bytes.
+    """
 
     missing: tuple[int, ...]
     stretched: dict[int, tuple[int, ...]]
@@ -137,7 +142,7 @@ class Layout:
 
 
 def layout_of(values: Sequence[Any], specs: Sequence[Spec]) -> Layout:
-    """The layout of the values of a run."""
+    """Layout of the values of a run."""
     missing = tuple(k for k, value in enumerate(values) if value is None)
     stretched = {
         k: tuple(1 if stride == 0 else size for size, stride in zip(value.shape, value.strides, strict=True))
@@ -153,7 +158,7 @@ def layout_of(values: Sequence[Any], specs: Sequence[Spec]) -> Layout:
 def _places(
     specs: Sequence[Spec], missing: Sequence[int], stretched: dict[int, tuple[int, ...]]
 ) -> Iterator[tuple[int, tuple[int, ...], int, int]]:
-    """For each value that there is its number, its own shape, and its first byte and their count."""
+    """For each value with an array: its number, its stored shape, its first byte, and its number of bytes."""
     absent, start = set(missing), 0
     for k, spec in enumerate(watched(specs)):
         if k in absent:
@@ -165,8 +170,7 @@ def _places(
 
 
 def write_values(values: Sequence[Any], specs: Sequence[Spec], layout: Layout, buffer: Any) -> None:
-    """Copy the values to a buffer of ``layout.size`` bytes. Raises Cancelled where nobody waits for them any more: it may
-    be a matter of seconds."""
+    """Copy the values to a buffer of ``layout.size`` bytes. Raises Cancelled, since it may take seconds."""
     with memoryview(buffer) as view:
         for k, shape, start, count in _places(specs, layout.missing, layout.stretched):
             array = values[k]
@@ -185,7 +189,7 @@ def write_values(values: Sequence[Any], specs: Sequence[Spec], layout: Layout, b
 
 
 def read_values(specs: Sequence[Spec], layout: Layout, buffer: Any) -> list[Any]:
-    """The values in a buffer that cannot be written to, as views of it."""
+    """Read-only views of the values in a buffer."""
     values: list[Any] = [None] * len(specs)
     for k, shape, start, _ in _places(specs, layout.missing, layout.stretched):
         array: Array = np.ndarray(shape, specs[k].dtype, buffer, start)
@@ -195,7 +199,7 @@ def read_values(specs: Sequence[Spec], layout: Layout, buffer: Any) -> list[Any]
 
 @dataclass(frozen=True)
 class Request:
-    """Everything of a job that checks read beside its graph and values."""
+    """Names of a job that checks read beside its graph and values."""
 
     gradients: tuple[str, ...]
     retain: tuple[str, ...]
@@ -203,10 +207,11 @@ class Request:
 
 
 def request_of(run: Run) -> Request:
+    """The request of a run."""
     return Request(tuple(run.job.gradients), tuple(run.job.retain), run.hooked)
 
 
 def run_of(plan: Plan, request: Request, values: list[Any]) -> Run:
-    """The run that a request asked for, as far as checks read it: its seeds are among the values."""
+    """The run of a request, as far as checks read it: its seeds are among the values."""
     job = Job(plan.lowered.graph, gradients=request.gradients, retain=request.retain)
     return Run(job, plan, values, request.hooked)

@@ -1,4 +1,4 @@
-"""Rules as the checks know them: the program that was traced for a node, and the key of its proof."""
+"""Rules of nodes as checks use them: the traced program, and the key of its proof."""
 
 from __future__ import annotations
 
@@ -29,8 +29,13 @@ FLOAT = np.dtype(np.float64)
 
 @dataclass(frozen=True)
 class KnownRule:
-    """The traced rule of an instruction, the key of its proof, for each input whether the op is linear in it, and what its
-    gradient is made of: positions among cotangents, results and inputs."""
+    """The traced rule of an instruction.
+
+    Attributes:
+        key: of its proof; None if no small case represents it.
+        linear: for each input whether the op is linear in it.
+        input_dependencies: for each input the positions, among cotangents, results and inputs, that its gradient reads.
+    """
 
     program: Program
     key: ProofKey | None
@@ -39,28 +44,28 @@ class KnownRule:
 
     @cached_property
     def digest(self) -> str:
-        """The hash of the program, by which another process tells whether it has the same."""
+        """Hash of the program, by which processes compare their rules."""
         return program_digest(self.program)
 
 
 @dataclass
 class KnownRules:
-    """The rules of the ops of one registry, each looked at once. Safe to use from several threads."""
+    """Rules of the ops of a registry, each traced once. Thread-safe."""
 
     registry: Registry
     _rules: LRUCache[Any, KnownRule] = field(default_factory=lambda: LRUCache(MAX_KNOWN), repr=False)
 
     def key_of(self, rule: Rule) -> ProofKey | None:
-        """The key of the proof of a rule that a derived graph was written by; None if no small case stands for it."""
+        """Key of the proof of a rule that wrote nodes of a derived graph; None if no small case represents it."""
         op = self.registry.op(rule.op)
         try:
             inferred = op.inference(rule.inputs, rule.attributes)
             return self._known(op, inferred.inputs or rule.inputs, inferred.outputs, inferred.attributes).key
-        except (InferenceError, RuleFault):  # no derivation came by it: a client made it up
+        except (InferenceError, RuleFault):  # a client sent a rule that no derivation uses
             return None
 
     def of(self, run: Run, position: int) -> KnownRule:
-        """What is known of the rule of an instruction; remembered."""
+        """The rule of an instruction; cached."""
         program = run.plan.program
         instruction = program.instructions[position]
         inputs = tuple(Spec(program.specs[k].shape, program.specs[k].dtype) for k in instruction.inputs)
@@ -70,7 +75,7 @@ class KnownRules:
         except RuleFault:
             if any(is_differentiable(spec.dtype) for spec in outputs):
                 raise
-            # Conditions and integers are moved as floats are, whose rule there is.
+            # Ops that move conditions and integers have a rule for floats only.
             moving = tuple(Spec(x.shape, FLOAT) if k == 0 or x.dtype.kind == "b" else x for k, x in enumerate(inputs))
             return self._known(instruction.op, moving, [Spec(y.shape, FLOAT) for y in outputs], instruction.attributes)
 
@@ -79,8 +84,24 @@ class KnownRules:
         known = self._rules.get(cache_key)
         if known is None:
             strong = [Spec(spec.shape, spec.dtype) for spec in outputs]
-            rule = traced_rule(self.registry, op, inputs, strong, attributes)  # the one that ran
+            rule = traced_rule(self.registry, op, inputs, strong, attributes)  # as in the run
             key = key_of(self.registry, op, inputs, rule, attributes)
             known = KnownRule(rule, key, linear_inputs(rule, len(outputs)), input_dependencies(rule))
             self._rules.put(cache_key, known)
         return known
+
+
+@dataclass
+class RunRules:
+    """Rules of the instructions of a run, each looked up once."""
+
+    run: Run
+    rules: KnownRules
+    _by_position: dict[int, KnownRule] = field(default_factory=dict, repr=False)
+
+    def of(self, position: int) -> KnownRule:
+        """The rule of the instruction at ``position``."""
+        rule = self._by_position.get(position)
+        if rule is None:
+            rule = self._by_position[position] = self.rules.of(self.run, position)
+        return rule

@@ -28,13 +28,13 @@ TRUSTED = (SummaryWord.VERIFIED, SummaryWord.PLAUSIBLE)
 INF = float("inf")
 
 
-def told(
+def verdicts_by_name(
     leaves: dict[str, Any], lines: Sequence[Line], *, constants: str = "", registry: Registry = REGISTRY, out: str = "s"
 ) -> dict[str, GradientVerdict]:
-    """The verdicts on a graph."""
+    """Verdicts on a graph, by name."""
     engine = Engine(registry)
     run = finish(engine, Bench(engine).job(leaves, lines, out, constants=constants))
-    return {one.name: one for one in Verifier(registry, Once(registry)).check(run, budget=60.0)}
+    return {verdict.name: verdict for verdict in Verifier(registry, Once(registry)).check(run, budget=60.0)}
 
 
 def planted(**fields: Any) -> Registry:
@@ -104,9 +104,9 @@ def test_a_formula_that_loses_digits_is_not_verified(op: str, away: float, power
         "atanh": lambda g, y, x: g / (1 - x * x),
     }[op]
     x = np.array([1 - away])
-    found = judge(with_rules(**{op: naive}), f"planted.{op}", x)["x0"]
-    assert found.summary is SummaryWord.PLAUSIBLE
-    assert "another formula would keep the digits" in found.reason
+    verdict = judge(with_rules(**{op: naive}), f"planted.{op}", x)["x0"]
+    assert verdict.summary is SummaryWord.PLAUSIBLE
+    assert "another formula would keep the digits" in verdict.reason
     assert judge(REGISTRY, op, x)["x0"].summary is SummaryWord.VERIFIED
 
 
@@ -121,7 +121,7 @@ def test_contributions_that_cancel(a: float, b: float) -> None:
         "d = subtract(r, m)",
         "s = sum(d)",
     ]
-    verdict = told(leaves, lines, constants="ab")["x"]
+    verdict = verdicts_by_name(leaves, lines, constants="ab")["x"]
     assert verdict.accumulation.word is AccumulationWord.ILL_CONDITIONED
     assert verdict.summary is SummaryWord.PLAUSIBLE
     assert "digit" in verdict.reason
@@ -131,7 +131,7 @@ def test_contributions_that_cancel(a: float, b: float) -> None:
 
 
 @pytest.mark.parametrize(("op", "x"), [("reciprocal", 5e-31), ("rsqrt", 1e-30), ("log", 1e-39)])
-def test_an_overflow_is_said(op: str, x: float) -> None:
+def test_an_overflow_is_reported(op: str, x: float) -> None:
     verdict = judge(REGISTRY, op, np.array([x, 2.0], np.float32), seed=[3.0, 1.0])["x0"]
     assert numbers(verdict).word is ValueWord.OVERFLOWED
     assert verdict.summary is SummaryWord.PLAUSIBLE
@@ -141,19 +141,19 @@ def test_an_overflow_is_said(op: str, x: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("beside", [np.nan, INF, -INF])
 @pytest.mark.parametrize("op", ["sin", "exp", "atan"])
-def test_what_is_off_is_found_beside_what_is_not_finite(op: str, beside: float) -> None:
+def test_an_off_element_is_reported_beside_a_nonfinite_element(op: str, beside: float) -> None:
     shipped: Any = REGISTRY.op(op).rule
     wrong = with_rules(**{op: lambda g, y, x: 2 * shipped(g, y, x)})
     x = np.array([0.5, beside])
-    found = numbers(judge(wrong, f"planted.{op}", x)["x0"])
-    assert (found.word, found.element) == (ValueWord.OFF, "[0]")
+    value = numbers(judge(wrong, f"planted.{op}", x)["x0"])
+    assert (value.word, value.element) == (ValueWord.OFF, "[0]")
     assert judge(REGISTRY, op, x)["x0"].summary is not SummaryWord.WRONG
 
 
 def test_a_number_where_the_truth_is_0_is_not_nan() -> None:
     lines = ["e = exp(x)", "c = clip(e, k, m)", "s = sum(c)"]
     leaves = {"x": np.array([0.1, 900.0]), "k": np.array(0.5), "m": np.array(2.0)}
-    verdict = told(leaves, lines, constants="km")["x"]
+    verdict = verdicts_by_name(leaves, lines, constants="km")["x"]
     assert verdict.summary not in TRUSTED
     assert "nan was first made by node 0 (exp), backward, element [1]" in verdict.reason or "[1]" in verdict.reason
     assert verdict.nonfinite is not None
@@ -177,7 +177,7 @@ def test_masks(op: str, least: float) -> None:
     for line in ("m = add(x, k)", "m = where(c, x, k)"):
         leaves = {"x": x, "k": mask, "c": mask == 0, "w": weights}
         lines = [line, f"y = {op}(m)", "z = where(c, y, w)", "p = multiply(z, w)", "s = sum(p)"]
-        verdict = told(leaves, lines, constants="kcw")["x"]
+        verdict = verdicts_by_name(leaves, lines, constants="kcw")["x"]
         assert verdict.summary is SummaryWord.VERIFIED, verdict.reason
 
 
@@ -195,16 +195,16 @@ def test_a_wrong_rule_beside_a_mask(factor: Any) -> None:
 @pytest.mark.parametrize("taken", ["multiply(x, x)", "sin(x)"])
 @pytest.mark.parametrize("other", ["log(x)", "sqrt(n)", "asin(b)"])
 def test_a_branch_that_was_not_taken(taken: str, other: str) -> None:
-    """Its numbers may be nan; that of the branch that was taken has its own word."""
+    """Its numbers may be nan; the gradient of the branch that was taken has its own word."""
     x = np.array([-1.5, 2.0])
     leaves = {"x": x, "n": np.array([-4.0, 4.0]), "b": np.array([1.0, 0.5]), "c": np.array([False, True])}
-    verdicts = told(leaves, [f"t = {taken}", f"o = {other}", "y = where(c, o, t)", "s = sum(y)"], constants="c")
+    verdicts = verdicts_by_name(leaves, [f"t = {taken}", f"o = {other}", "y = where(c, o, t)", "s = sum(y)"], constants="c")
     assert verdicts["x"].summary is SummaryWord.VERIFIED, verdicts["x"].reason
 
 
 def test_a_nan_of_a_branch_that_was_not_taken_is_explained() -> None:
     leaves = {"x": np.array([3.0, 0.5]), "c": np.array([False, True])}
-    verdict = told(leaves, ["a = asin(x)", "y = where(c, a, x)", "s = sum(y)"], constants="c")["x"]
+    verdict = verdicts_by_name(leaves, ["a = asin(x)", "y = where(c, a, x)", "s = sum(y)"], constants="c")["x"]
     if verdict.nonfinite is not None:
         assert (verdict.nonfinite.node, verdict.nonfinite.op) == (0, "asin")
         assert "the derivative by element [0] is 1.0" in verdict.reason
@@ -220,22 +220,22 @@ def test_a_nan_of_a_branch_that_was_not_taken_is_explained() -> None:
 )
 def test_a_condition_with_equal_sides_is_a_tie(condition: str) -> None:
     lines = [f"c = {condition}", "q = multiply(x, x)", "y = where(c, k, q)", "s = sum(y)"]
-    tied = told({"x": np.array([2.0, 1.0]), "k": np.array(2.0)}, lines, constants="k")["x"]
+    tied = verdicts_by_name({"x": np.array([2.0, 1.0]), "k": np.array(2.0)}, lines, constants="k")["x"]
     assert tied.summary is SummaryWord.PLAUSIBLE
     assert "both sides of the comparison are equal" in tied.reason
-    apart = told({"x": np.array([2.5, 1.0]), "k": np.array(2.0)}, lines, constants="k")["x"]
+    apart = verdicts_by_name({"x": np.array([2.5, 1.0]), "k": np.array(2.0)}, lines, constants="k")["x"]
     assert apart.summary is SummaryWord.VERIFIED, apart.reason
 
 
 def test_a_tie_of_constants_is_none_of_the_gradient() -> None:
     lines = ["c = equal(k, m)", "y = where(c, x, k)", "s = sum(y)"]
     leaves = {"x": np.array([2.0]), "k": np.array([1.0]), "m": np.array([1.0])}
-    assert told(leaves, lines, constants="km")["x"].summary is SummaryWord.VERIFIED
+    assert verdicts_by_name(leaves, lines, constants="km")["x"].summary is SummaryWord.VERIFIED
 
 
 def test_a_tie_through_masks_of_masks() -> None:
     lines = ["e = exp(x)", "a = less(e, k)", "n = logical_not(a)", "f = where(n, k, x)", "y = multiply(x, f)", "s = sum(y)"]
-    tied = told({"x": np.array([0.0]), "k": np.array(1.0)}, lines, constants="k")["x"]
+    tied = verdicts_by_name({"x": np.array([0.0]), "k": np.array(1.0)}, lines, constants="k")["x"]
     assert tied.summary is SummaryWord.PLAUSIBLE
 
 
@@ -243,8 +243,8 @@ def test_a_tie_through_masks_of_masks() -> None:
 def test_a_jump_is_a_tie_though_both_sides_are_flat(op: str) -> None:
     at = 0.0 if op == "sign" else 2.0
     lines = [f"c = {op}(x)", "y = multiply(c, x)", "s = sum(y)"]
-    assert told({"x": np.array([at, 1.5])}, lines)["x"].summary is SummaryWord.PLAUSIBLE
-    assert told({"x": np.array([at + 0.25, 1.5])}, lines)["x"].summary is SummaryWord.VERIFIED
+    assert verdicts_by_name({"x": np.array([at, 1.5])}, lines)["x"].summary is SummaryWord.PLAUSIBLE
+    assert verdicts_by_name({"x": np.array([at + 0.25, 1.5])}, lines)["x"].summary is SummaryWord.VERIFIED
 
 
 # denied uses, and None
@@ -260,27 +260,27 @@ def hypot(denied: bool) -> Registry:
 def test_a_use_that_a_rule_denies_is_checked_to_be_0() -> None:
     a, b = np.arange(1.0, 5.0), np.arange(2.0, 6.0)
     lines = ["h = planted.op(a, b)", "n = sin(b)", "y = add(h, n)", "s = sum(y)"]
-    assert told({"a": a, "b": b}, lines, registry=hypot(True))["b"].summary is SummaryWord.WRONG
-    assert told({"a": a, "b": b}, lines, registry=hypot(False))["b"].summary is SummaryWord.VERIFIED
+    assert verdicts_by_name({"a": a, "b": b}, lines, registry=hypot(True))["b"].summary is SummaryWord.WRONG
+    assert verdicts_by_name({"a": a, "b": b}, lines, registry=hypot(False))["b"].summary is SummaryWord.VERIFIED
 
 
 def test_none_has_a_verdict() -> None:
     a, b = np.arange(1.0, 5.0), np.arange(2.0, 6.0)
     lines = ["h = planted.op(a, b)", "s = sum(h)"]
-    found = told({"a": a, "b": b}, lines, registry=hypot(True))["b"]
-    assert found.summary is SummaryWord.WRONG
-    unused = told({"a": a, "b": b}, ["h = sin(a)", "s = sum(h)"])["b"]
+    verdict = verdicts_by_name({"a": a, "b": b}, lines, registry=hypot(True))["b"]
+    assert verdict.summary is SummaryWord.WRONG
+    unused = verdicts_by_name({"a": a, "b": b}, ["h = sin(a)", "s = sum(h)"])["b"]
     assert (unused.summary, unused.reason) == (SummaryWord.VERIFIED, "no output depends on it")
 
 
-def test_a_denial_on_the_way_is_held_against_what_is_before_it() -> None:
+def test_a_denial_lowers_the_gradients_before_it() -> None:
     a, b = np.arange(1.0, 5.0), np.arange(2.0, 6.0)
     lines = ["d = sin(b)", "h = planted.op(a, d)", "y = add(h, b)", "s = sum(y)"]
-    assert told({"a": a, "b": b}, lines, registry=hypot(True))["b"].summary is SummaryWord.WRONG
-    assert told({"a": a, "b": b}, lines, registry=hypot(False))["b"].summary is SummaryWord.VERIFIED
+    assert verdicts_by_name({"a": a, "b": b}, lines, registry=hypot(True))["b"].summary is SummaryWord.WRONG
+    assert verdicts_by_name({"a": a, "b": b}, lines, registry=hypot(False))["b"].summary is SummaryWord.VERIFIED
 
 
-# what was not looked at
+# unchecked values
 
 
 @pytest.mark.parametrize("size", [3000, 20_000])
@@ -293,11 +293,13 @@ def test_a_wrong_constant_that_is_too_large_is_found_by_a_spot(size: int) -> Non
     registry = registry_with(replace(shipped, name="planted.op", forward=forward, into=None))
     leaves = {"x": np.array([1.0, 2.0]), "c": np.linspace(0, 1, size)}
     for op, summary in (("planted.op", SummaryWord.WRONG), ("logsumexp", SummaryWord.VERIFIED)):
-        found = told(leaves, [f"k = {op}(c)", "y = multiply(x, k)", "s = sum(y)"], constants="c", registry=registry)["x"]
-        assert found.summary is summary, found.reason
+        verdict = verdicts_by_name(
+            leaves, [f"k = {op}(c)", "y = multiply(x, k)", "s = sum(y)"], constants="c", registry=registry
+        )["x"]
+        assert verdict.summary is summary, verdict.reason
 
 
-def test_a_large_reduction_is_looked_at_in_spots() -> None:
+def test_a_large_reduction_is_checked_in_spots() -> None:
     def energy(factor: Any) -> Registry:
         return planted(
             forward=lambda x: np.asarray(np.sum(x * x), x.dtype),
@@ -341,7 +343,7 @@ def test_a_screen_that_cancels_as_the_rule_does_asks_for_balls() -> None:
 @pytest.mark.parametrize("sizes", [(1e-150, 1e-160, 1e280), (1e100, 1e-100, 1.0), (3.0, 0.0, 5.0)])
 def test_a_determinant_of_numbers_far_apart_is_no_alarm(sizes: tuple[float, ...]) -> None:
     a = np.diag(sizes)
-    verdict = told({"a": a}, ["s = det(a)"])["a"]
+    verdict = verdicts_by_name({"a": a}, ["s = det(a)"])["a"]
     assert verdict.summary is not SummaryWord.WRONG, verdict.reason
 
 

@@ -1,6 +1,6 @@
-"""Liveness: the elements of a value that no output depends on, since a `where` took the other branch.
+"""Liveness: elements of a value that no output depends on, because a `where` took the other branch.
 
-An untaken branch may be nan; its contributions must be 0, and nothing else is asked of it.
+Such an element may be nan. Its contributions must be 0; nothing else is checked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gradproof.engine.trace import Instruction
 
 
 def live_elements(run: Run) -> dict[int, Array]:
-    """For each value of the forward half that has elements which no output depends on, a mask of the others."""
+    """For each value of the forward pass with dead elements, the mask of its live elements."""
     program = run.plan.program
     forward = program.instructions[: run.plan.forward_length]
     if not any(_selects(instruction.op) for instruction in forward):
@@ -41,7 +41,7 @@ def live_elements(run: Run) -> dict[int, Array]:
 
 
 def _through(run: Run, instruction: Instruction, slot: int, live: list[Any]) -> Any:
-    """Which elements of an input matter, given those of the outputs that do: True for all, False for none, or a mask."""
+    """Live elements of an input, from those of the outputs: True for all, False for none, or a mask."""
     if all(mask is False for mask in live):
         return False
     specs = run.plan.program.specs
@@ -70,15 +70,18 @@ _selecting: dict[int, tuple[Op, tuple[int, int, int] | None]] = {}
 
 
 def _selects(op: Op) -> tuple[int, int, int] | None:
-    """Of an op that gives one of two inputs, whole, by a condition: the positions of the condition, of the input where it
-    holds, and of the other. Its definition says so."""
+    """Positions of the condition, of the input that is taken where it holds, and of the other input.
+
+    None for ops that do not select between two inputs by a condition, as their definition shows.
+    """
     known = _selecting.get(id(op))
     if known is None:
-        known = _selecting[id(op)] = (op, _selection(op))  # the op is kept, so that its id stays its own
+        known = _selecting[id(op)] = (op, _selection(op))  # with the op, so that its id is not reused
     return known[1]
 
 
 def _selection(op: Op) -> tuple[int, int, int] | None:
+    """The answer of `_selects`, from the definition at symbolic inputs."""
     if not op.elementwise or len(op.inputs) != 3 or not op.definitions or op.attributes:
         return None
     conditions = [k for k in range(3) if op.domain(k) is INTEGER]
@@ -89,7 +92,7 @@ def _selection(op: Op) -> tuple[int, int, int] | None:
         inputs: list[Any] = [truth if k in conditions else object() for k in range(3)]
         try:
             result = op.definitions[0](Balls(), *inputs)
-        except BaseException as error:  # it computes with its inputs
+        except BaseException as error:  # the definition computes with its inputs
             reraise_own(error)
             return None
         taken.append(next((k for k, x in enumerate(inputs) if x is result and k not in conditions), None))

@@ -1,4 +1,4 @@
-"""Applications: the nodes of a run with their numbers, as the checks of numbers take them."""
+"""Nodes of a run as applications, the form in which values are checked."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from gradproof.engine.backward import Contribution
 from gradproof.engine.engine import Run
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.verify.floats.compare import worse
-from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.numbers.value import Checked
+from gradproof.engine.verify.numbers import Application, Checked
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.wording import element_text, flat_place
 
@@ -20,7 +19,8 @@ from gradproof.engine.verify.verdict.wording import element_text, flat_place
 def application_of(
     run: Run, position: int, uses: Sequence[Contribution], denied: Container[tuple[int, int]]
 ) -> Application:
-    """An instruction of a run with its numbers. A use that its rule denies claims to be 0."""
+    """An instruction of a run as an application. Inputs in ``denied``, whose rule gives no gradient, claim the
+    contribution 0."""
     values, plan = run.values, run.plan
     instruction = plan.program.instructions[position]
     claimed: list[Array | None] = [None] * len(instruction.inputs)
@@ -40,10 +40,10 @@ def application_of(
     return Application(instruction.op, instruction.attributes, inputs, outputs, results, cotangents, claimed)
 
 
-def check_live(whole: Application, live: Array, judged: Callable[[Application], Checked]) -> Checked:
-    """The verdict on the elements that matter; the others must contribute 0."""
+def check_live(whole: Application, live: Array, check: Callable[[Application], Checked]) -> Checked:
+    """Check the elements that an output depends on with ``check``; the contributions to all others must be 0."""
     index = np.flatnonzero(np.broadcast_to(live, whole.results[0].shape))
-    checked = judged(whole.part(index))
+    checked = check(whole.part(index))
     total, shape = whole.results[0].size, whole.results[0].shape
     dead = np.ones(total, bool)
     dead[index] = False

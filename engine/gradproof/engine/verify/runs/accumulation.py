@@ -1,4 +1,4 @@
-"""LA: is each gradient the sum over all uses of its value? The uses are counted again in the graph as it was sent."""
+"""Accumulation check (LA): is a gradient the sum over all uses of its value, counted again in the submitted graph?"""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SWEEPS = 3
 
 
 def expected_uses(run: Run) -> Counter[str]:
-    """How many contributions each named value should have: one for each time a node reads it whose own output has a
-    gradient, and one for a seed."""
+    """Number of contributions that each named value must have: one per input of a node with a gradient, and one per
+    seed."""
     plan = run.plan
     values = plan.lowered.values
     final = plan.backward.final
@@ -32,9 +32,11 @@ def expected_uses(run: Run) -> Counter[str]:
 
 
 def check_sum(parts: list[Array], raw: Array, uses: int) -> AccumulationVerdict:
-    """``raw`` against the sum of ``parts``, of which there must be ``uses``. One part must be the same bits; the sum of
-    k parts may be off by the rounding of k - 1 additions, (k - 1) u sum |part|; where that leaves less than half of the
-    digits, the word says so."""
+    """Compare the gradient ``raw`` with the sum of its contributions ``parts``, of which there must be ``uses``.
+
+    A single part must have the same bits. The sum of k parts may differ by the rounding of k - 1 additions, (k - 1) u Σ
+    |part|; where that leaves less than half of the digits, the word says so.
+    """
     if len(parts) != uses:
         return AccumulationVerdict(
             AccumulationWord.OFF, uses, f"the graph uses the value {uses} times, {len(parts)} contributions were summed"
@@ -49,13 +51,17 @@ def check_sum(parts: list[Array], raw: Array, uses: int) -> AccumulationVerdict:
     doubtful = _doubtful(parts, np.asarray(raw))
     if doubtful is None:
         return AccumulationVerdict(AccumulationWord.EXACT, uses)
-    return _judged([np.asarray(part)[doubtful] for part in parts], np.asarray(raw)[doubtful], np.argwhere(doubtful), uses)
+    return _compare_elements(
+        [np.asarray(part)[doubtful] for part in parts], np.asarray(raw)[doubtful], np.argwhere(doubtful), uses
+    )
 
 
 def _doubtful(parts: list[Array], raw: Array) -> Array | None:
-    """Where a sum is not seen to be right at a glance; None if that is nowhere. It is seen where the gradient is the
-    floats' sum, one after the other: that is off by the rounding of its additions at most, and half of the digits are far
-    more than that."""
+    """Mask of the elements that the sum in floats does not show to be right, None if there are none.
+
+    An element that equals the sum of the floats in order differs by the rounding of its additions at most, far less than
+    half of the digits unless parts cancel.
+    """
     dtype, first = part_dtype(raw.dtype), np.asarray(parts[0])
     with np.errstate(all="ignore"):
         total = first + parts[1]
@@ -69,15 +75,15 @@ def _doubtful(parts: list[Array], raw: Array) -> Array | None:
     return None if good.all() else np.asarray(~good)
 
 
-def _judged(parts: list[Array], raw: Array, places: Array, uses: int) -> AccumulationVerdict:
-    """Some elements of a sum, at ``places``."""
+def _compare_elements(parts: list[Array], raw: Array, places: Array, uses: int) -> AccumulationVerdict:
+    """Compare some elements of a sum, at ``places``, in extended precision."""
     wide_type: Any = np.clongdouble if raw.dtype.kind == "c" else np.longdouble
     wide: list[Array] = [np.asarray(part, wide_type) for part in parts]
     whole = np.asarray(raw, wide_type)
     dtype = part_dtype(raw.dtype)
     with np.errstate(all="ignore"):
         total, scale = sum(wide[1:], wide[0]), sum((abs(part) for part in wide[1:]), abs(wide[0]))
-        known = np.abs(total) < largest(dtype)  # of the others, and of what rests on a nan, nothing is said
+        known = np.abs(total) < largest(dtype)  # sums that overflow or are nan are not compared
         allowed = len(parts) * unit(dtype) * scale + spacing(0.0, dtype)
         total = _exactly(wide, total, known & (np.abs(total) < scale / 1024))
         away = np.abs(whole - total)
@@ -98,15 +104,17 @@ def _judged(parts: list[Array], raw: Array, places: Array, uses: int) -> Accumul
         k = int(np.argmax(poor))
         lost = float(away[k] / max(np.abs(total[k]), np.longdouble(1e-4000)))
         digits = max(0, int(-math.log10(lost))) if lost > 0 else 0
-        said = f"{text(k)}: contributions cancel, the sum is {total[k]}, the gradient {whole[k]}"
-        return AccumulationVerdict(AccumulationWord.ILL_CONDITIONED, uses, f"{said}: about {digits} digits are right")
+        cancelled = f"{text(k)}: contributions cancel, the sum is {total[k]}, the gradient {whole[k]}"
+        return AccumulationVerdict(AccumulationWord.ILL_CONDITIONED, uses, f"{cancelled}: about {digits} digits are right")
     return AccumulationVerdict(AccumulationWord.EXACT, uses)
 
 
 def _exactly(parts: list[Array], total: Array, places: Array) -> Array:
-    """``total`` with other sums at ``places``, where the parts cancel so far that any sum in floats is rounding: exact to
-    2^-200 of the parts, since errors of additions are floats too, and are added up in turn (T. Ogita, S. M. Rump, S. Oishi,
-    Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005, algorithm 4.8)."""
+    """``total`` with sums at ``places`` that are exact to 2^-200 of the parts, where these cancel.
+
+    Errors of additions are floats too, and are summed in turn (T. Ogita, S. M. Rump, S. Oishi, Accurate sum and dot
+    product, SIAM J. Sci. Comput. 26, 2005, algorithm 4.8).
+    """
     if not np.any(places):
         return total
     exact = np.array(total)
@@ -127,19 +135,19 @@ def _distilled(parts: list[Array]) -> Array:
     return np.asarray(sum(rows[1:], rows[0]))
 
 
-def seeded(run: Run, name: str, seed: Array) -> bool:
-    """Whether ``seed`` is what the request gave for output ``name``: its cotangent in the output's dtype, or 1."""
+def is_requested_seed(run: Run, name: str, seed: Array) -> bool:
+    """True if ``seed`` is the cotangent of the request for output ``name``, in the dtype of the output, or 1 by default."""
     seed_value = dict(run.job.seeds).get(name)
     return bool((seed == 1).all()) if seed_value is None else same_bits(seed, seed_value.astype(seed.dtype, copy=False))
 
 
-def same_bits(array: Array, other: Array) -> bool:
-    """Whether two arrays are of the same size and bits: 0 is not -0, and a nan is itself."""
-    if array is other:
+def same_bits(first: Array, second: Array) -> bool:
+    """True if two arrays have equal sizes and bits: 0 differs from -0, and a nan equals itself."""
+    if first is second:
         return True
-    if array.nbytes != other.nbytes:
+    if first.nbytes != second.nbytes:
         return False
-    sides = [np.ascontiguousarray(x).reshape(-1) for x in (array, other)]
-    word = np.dtype(f"u{math.gcd(array.itemsize, 8)}")
-    bits, theirs = (side.view(word) for side in sides)
-    return bool(np.array_equal(bits, theirs))
+    sides = [np.ascontiguousarray(x).reshape(-1) for x in (first, second)]
+    word = np.dtype(f"u{math.gcd(first.itemsize, 8)}")
+    left, right = (side.view(word) for side in sides)
+    return bool(np.array_equal(left, right))

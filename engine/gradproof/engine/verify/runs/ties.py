@@ -1,7 +1,7 @@
 """Ties of the whole graph: comparisons with equal sides that move with a gradient's value.
 
-A mask has no gradient, so that no rule is asked where it flips. A number that lies just there has the derivative of the
-branch that was taken, which is not that of the whole: `where(x == 2, 8, x³)` at 2.
+A mask has no gradient, so no rule is asked where it flips. At such a point the gradient is the derivative of the branch
+that was taken, not of the function: `where(x == 2, 8, x³)` at 2.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from gradproof.engine.verify.numbers.truth import MAX_OPERATIONS
 from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, concrete, read_parts
 
 FEW_ELEMENTS = 256
-"""So many of an elementwise op are read one by one, and of more those that are in doubt."""
+"""Elements of an elementwise op up to which it is read in balls; of more elements only doubtful ones are."""
 MAX_ELEMENTS = 2048
-"""Of other ops, those without a form for whole arrays are read up to here."""
+"""Elements up to which other ops without a form for whole arrays are read."""
 
 
 def tied_values(run: Run, names: Sequence[str]) -> dict[str, str]:
-    """For each of the values ``names`` that moves the sides of a tied comparison, a sentence that names the first."""
+    """For each value of ``names`` that moves the sides of a tied comparison, a sentence about the first such comparison."""
     program, lowered = run.plan.program, run.plan.lowered
     forward = program.instructions[: run.plan.forward_length]
     bits = {lowered.values[name]: 1 << k for k, name in enumerate(names)}
@@ -58,7 +58,8 @@ def tied_values(run: Run, names: Sequence[str]) -> dict[str, str]:
         place = _tie(run, instruction, [behind.get(k, 0) != 0 for k in instruction.inputs])
         if place is None:
             continue
-        text = f"node {lowered.node_of[position]} ({instruction.op.name}){place}: both sides of the comparison are equal, and move"
+        node = f"node {lowered.node_of[position]} ({instruction.op.name}){place}"
+        text = f"{node}: both sides of the comparison are equal, and move"
         for k, name in enumerate(names):
             if reached >> k & 1:
                 sentences.setdefault(name, f"{text} with {name!r}: on either side another branch is taken")
@@ -66,7 +67,7 @@ def tied_values(run: Run, names: Sequence[str]) -> dict[str, str]:
 
 
 def _needed(run: Run, forward: Sequence[Instruction]) -> set[int]:
-    """The values that an output with a seed is computed from."""
+    """Values that a seeded output is computed from."""
     needed = {run.plan.lowered.values[name] for name in run.plan.backward.seeds}
     for instruction in reversed(forward):
         if not needed.isdisjoint(instruction.outputs):
@@ -75,7 +76,7 @@ def _needed(run: Run, forward: Sequence[Instruction]) -> set[int]:
 
 
 def _tie(run: Run, instruction: Instruction, moving: Sequence[bool]) -> str | None:
-    """Where an instruction compares equal numbers, as text; None if it does nowhere."""
+    """Text of the place where an instruction compares equal numbers; None if it compares none."""
     arrays = [np.asarray(run.values[k]) for k in instruction.inputs]
     if instruction.op.elementwise and len(arrays) == 2 and all(is_differentiable(x.dtype) for x in arrays):
         return (
@@ -96,7 +97,7 @@ def _tie(run: Run, instruction: Instruction, moving: Sequence[bool]) -> str | No
 
 
 class _Comparing(Arrays):
-    """The reading of whole arrays; ``maybe`` collects where both sides of a comparison are or may be equal."""
+    """Reading of whole arrays that collects in ``maybe`` where both sides of a comparison are equal or may be."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,14 +121,16 @@ class _Comparing(Arrays):
         return super().order(x, axis, descending)
 
     def _note(self, x: Any, equal: Any) -> None:
-        """Exact numbers that are equal are a tie; of others nothing is told."""
+        """Equal exact numbers are a tie; rounded numbers decide nothing."""
         if isinstance(x, Dual) and x.head.rad is None and np.any(equal):
             self.tied = True
 
 
 def _array_ties(run: Run, instruction: Instruction, arrays: Sequence[Array], moving: Sequence[bool]) -> Array | None:
-    """Elements of the result where the definition, read over whole arrays, may compare equal numbers that move; of an op
-    that is not elementwise: whether it does, anywhere. None where that is not told."""
+    """Mask of the elements where the definition, read over whole arrays, may compare equal moving numbers.
+
+    For an op that is not elementwise a scalar: whether it does at all. None if the op cannot be read.
+    """
     f = _Comparing()
     inputs: list[Any] = []
     for x, moves in zip(arrays, moving, strict=True):
@@ -141,7 +144,7 @@ def _array_ties(run: Run, instruction: Instruction, arrays: Sequence[Array], mov
             read_op(instruction.op, f, inputs, instruction.attributes, [specs[k] for k in instruction.outputs])
     except (NoArrays, NotImplementedError, ArithmeticError, ValueError, TypeError, AttributeError):
         return None
-    except BaseException as error:  # a definition is a stranger's code
+    except BaseException as error:  # a definition is plugin code
         reraise_own(error)
         return None
     if instruction.op.elementwise:
@@ -157,7 +160,7 @@ def _place(equal: Array) -> str | None:
 
 
 def _reading_ties(run: Run, instruction: Instruction, arrays: Sequence[Array], moving: Sequence[bool]) -> bool:
-    """Whether the definition, read at these numbers, compares equal ones that move."""
+    """True if the definition, read at these numbers, compares equal numbers that move."""
     specs = run.plan.program.specs
     input_specs = [replace(specs[k], shape=x.shape) for k, x in zip(instruction.inputs, arrays, strict=True)]
     output_specs = [
@@ -176,7 +179,7 @@ def _reading_ties(run: Run, instruction: Instruction, arrays: Sequence[Array], m
             read_parts(instruction.op, tape, inputs, input_specs, instruction.attributes, output_specs)
         except (Undecided, TooLarge, NoDefinition, ArithmeticError, ValueError, TypeError, AttributeError):
             return False
-        except BaseException as error:  # a definition is a stranger's code
+        except BaseException as error:  # a definition is plugin code
             reraise_own(error)
             return False
     return bool(tape.ties)

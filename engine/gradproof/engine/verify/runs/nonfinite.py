@@ -1,4 +1,4 @@
-"""Where a number that is not finite comes from, and what the derivative is if it exists all the same."""
+"""Origin of a number that is not finite, and the finite derivative that it hides, if there is one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ BITS = 256
 
 
 def origin_of(run: Run, number: int) -> Origin | None:
-    """The origin of what is not finite in value ``number`` of a run; None if that was given, or came from a hook."""
+    """First node behind value ``number`` that computed a number that is not finite from finite inputs; None if such a
+    number was an input or came from a hook."""
     plan, values = run.plan, run.values
     program = plan.program
     made_by = {out: k for k, current in enumerate(program.instructions) for out in current.outputs}
@@ -38,10 +39,10 @@ def origin_of(run: Run, number: int) -> Origin | None:
             behind.add(position)
             pending.extend(program.instructions[position].inputs)
     for position in sorted(behind):
-        one_ = program.instructions[position]
-        if not all(_finite(values[k]) for k in one_.inputs):
+        instruction = program.instructions[position]
+        if not all(_finite(values[k]) for k in instruction.inputs):
             continue
-        for out in one_.outputs:
+        for out in instruction.outputs:
             if not _finite(values[out]):
                 bad = ~np.isfinite(np.asarray(values[out]))
                 index = [int(k) for k in np.argwhere(bad)[0]] if bad.ndim else []
@@ -59,8 +60,11 @@ def _finite(value: Any) -> bool:
 
 
 def true_derivative(run: Run, name: str, seconds: float) -> tuple[str, arb] | None:
-    """The first element of the gradient of ``name`` that is not finite, and the derivative there, where the forward pass,
-    read in power series without the branches that were not taken, has a finite one. None if it has none."""
+    """Index of the first element of the gradient of ``name`` that is not finite, and the derivative there.
+
+    The forward pass is read in power series, without the branches that were not taken. None if the derivative is not
+    finite there, or was not computed within ``seconds``.
+    """
     plan, program = run.plan, run.plan.program
     number = plan.lowered.values[name]
     gradient = np.asarray(run.values[plan.backward.raw[number]])
@@ -86,11 +90,11 @@ def true_derivative(run: Run, name: str, seconds: float) -> tuple[str, arb] | No
 
 
 def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb | None:
-    """The derivative of what is seeded along one element of a value; nan in cells that have no value."""
+    """Derivative of the seeded outputs along a single element of a value. Cells without a value are nan."""
     plan, program = run.plan, run.plan.program
     cells: dict[int, Any] = {}
 
-    def of(k: int) -> Any:
+    def cells_of(k: int) -> Any:
         if k not in cells:
             array = np.asarray(run.values[k])
             cells[k] = balls_of(array) if is_differentiable(array.dtype) else concrete(array)
@@ -108,9 +112,9 @@ def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb
         specs, outs = [program.specs[k] for k in instruction.inputs], [program.specs[k] for k in instruction.outputs]
         try:
             outputs = read_parts(
-                instruction.op, Series(), [of(k) for k in instruction.inputs], specs, instruction.attributes, outs
+                instruction.op, Series(), [cells_of(k) for k in instruction.inputs], specs, instruction.attributes, outs
             )
-        except BaseException as error:  # at a pole, without a definition: what depends on it has no value either
+        except BaseException as error:  # at a pole or without a definition, its outputs have no value
             reraise_own(error)
             outputs = [_filled(parts_shape(spec)) for spec in outs]
         for out, spec, result in zip(instruction.outputs, outs, outputs, strict=True):
@@ -118,12 +122,13 @@ def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb
             enter(out)
     total = arb(0)
     for name, seed in plan.backward.seeds.items():
-        for g, x in zip(parts(np.asarray(run.values[seed])).flat, of(plan.lowered.values[name]).flat, strict=True):
+        for g, x in zip(parts(np.asarray(run.values[seed])).flat, cells_of(plan.lowered.values[name]).flat, strict=True):
             total += exact(g) * tangent(x)
     return total
 
 
 def _filled(shape: tuple[int, ...]) -> Any:
+    """Cells that are nan."""
     cells = np.empty(shape, object)
     for index in np.ndindex(shape):
         cells[index] = arb_series([arb("nan"), arb("nan")], 2)

@@ -1,4 +1,4 @@
-"""Values that rules read: a wrong one makes gradients wrong, wherever it was computed."""
+"""Values that rules read: a wrong value makes gradients wrong, wherever it was computed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def verdicts(
     engine = Engine(registry)
     seeds = {"y": np.resize([1.25, -0.75], leaves["x"].shape)}
     run = finish(engine, Bench(engine).job(leaves, lines, "y", constants=constants, seeds=seeds))
-    return {one.name: one for one in Verifier(registry, Once(registry)).check(run, budget=60.0, **options)}
+    return {verdict.name: verdict for verdict in Verifier(registry, Once(registry)).check(run, budget=60.0, **options)}
 
 
 @pytest.mark.parametrize("size", [3, 3000])
@@ -71,10 +71,13 @@ def test_a_condition_of_conditions(wrong: Registry) -> None:
 
 
 def test_the_other_factor_has_a_gradient_of_its_own(wrong: Registry) -> None:
-    """Both are wrong: that of a by the forward of its factor, that of x since it came through the node itself."""
-    found = verdicts(wrong, {"x": X, "a": OTHER}, ["e = planted.exp(x)", "y = multiply(a, e)"], constants="")
-    assert {name: one.summary for name, one in found.items()} == {"x": SummaryWord.WRONG, "a": SummaryWord.WRONG}
-    assert "node 0 (planted.exp)" in found["a"].reason
+    """Both gradients are wrong: that of a by the forward of its factor, that of x because it flows through the node."""
+    verdicts_by_name = verdicts(wrong, {"x": X, "a": OTHER}, ["e = planted.exp(x)", "y = multiply(a, e)"], constants="")
+    assert {name: verdict.summary for name, verdict in verdicts_by_name.items()} == {
+        "x": SummaryWord.WRONG,
+        "a": SummaryWord.WRONG,
+    }
+    assert "node 0 (planted.exp)" in verdicts_by_name["a"].reason
 
 
 def test_what_a_rule_does_not_read_is_no_fault_of_its_gradient(wrong: Registry) -> None:
@@ -89,7 +92,7 @@ def test_a_value_behind_others_is_found_once_and_first(wrong: Registry) -> None:
     assert "node 0 (planted.exp)" in verdict.reason
 
 
-def test_nothing_is_said_where_numbers_are_not_checked(wrong: Registry) -> None:
+def test_unchecked_numbers_do_not_lower_the_summary(wrong: Registry) -> None:
     lines = ["e = planted.exp(c)", "y = multiply(x, e)"]
     verdict = verdicts(wrong, {"x": X, "c": OTHER}, lines, values=False)["x"]
     assert verdict.summary is SummaryWord.PLAUSIBLE

@@ -1,5 +1,5 @@
-"""UpstreamValues: the values that rules read. A wrong one makes a right rule give a wrong number, also where no gradient flows
-through the node that computed it: a mask, a factor that is held constant. One that nobody checked caps what can be said."""
+"""Values that rules read. A wrong value makes a right rule give a wrong number, also where no gradient flows through the
+node that computed it (a mask, a constant factor); an unchecked value limits the summary."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gradproof.engine.engine import Run
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 Weak = tuple[int, int]
-"""How weak a node is (0: wrong, 1: not vouched for), and the position of its instruction."""
+"""Severity of a node (0: wrong, 1: not vouched for), and the position of its instruction."""
 
 
 class UpstreamValues:
-    """The weakest node behind a value, by whether it computed its definition. ``forward`` judges one instruction."""
+    """Weakest instruction behind a value, by its forward verdict, which ``forward`` gives for a position."""
 
     def __init__(self, run: Run, forward: Callable[[int], ValueVerdict]) -> None:
         self.forward = forward
@@ -22,8 +22,7 @@ class UpstreamValues:
         self.known: dict[int, Weak | None] = {}
 
     def weakest(self, numbers: Iterable[int]) -> Weak | None:
-        """The first wrong instruction of all that the values ``numbers`` were computed by; or the first that nobody vouches
-        for; or None."""
+        """First wrong instruction behind the values ``numbers``, or else the first that is not vouched for, or None."""
         positions = {self.made_by[number] for number in numbers if number in self.made_by}
         for position in sorted(self._behind(positions, self.known)):
             before = [self.known[self.made_by[k]] for k in self.instructions[position].inputs if k in self.made_by]
@@ -36,12 +35,12 @@ class UpstreamValues:
         return min((weak for position in positions if (weak := self.known[position]) is not None), default=None)
 
     def behind(self, numbers: Iterable[int], known: Container[int]) -> list[int]:
-        """The instructions that the values ``numbers`` were computed by, in order, but for the ``known`` and those behind
-        them."""
+        """Positions of the instructions behind the values ``numbers``, in order, without those behind the ``known``
+        ones."""
         return sorted(self._behind({self.made_by[k] for k in numbers if k in self.made_by}, known))
 
     def _behind(self, positions: Iterable[int], known: Container[int]) -> set[int]:
-        """The instructions behind these that are not among the ``known``."""
+        """Positions of these instructions and all behind them that are not ``known``."""
         behind: set[int] = set()
         pending = [position for position in positions if position not in known]
         while pending:
@@ -54,5 +53,5 @@ class UpstreamValues:
 
 
 def vouched(verdict: ValueVerdict) -> bool:
-    """Whether every element of a value is known to be what its definition gives, to its digits."""
+    """True if every element of a value is known to be its definition's, to its digits."""
     return verdict.word in (ValueWord.ENCLOSED, ValueWord.TIE, ValueWord.CONDITIONED) and verdict.checked >= verdict.total
