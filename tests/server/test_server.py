@@ -196,7 +196,7 @@ class TestCalls:
         assert found.op.differentiable
         assert not found.op.elementwise
         assert found.cases
-        assert all(case.shape_class and case.rule for case in found.cases)
+        assert all(case.shape_class and case.rule_text for case in found.cases)
         code, text, details = refused(served.ops.GetOp, op_service_pb2.GetOpRequest(name="sine"))
         assert (code, details["ErrorInfo"].reason) == (grpc.StatusCode.NOT_FOUND, "OP_NOT_FOUND")
         assert "'sine'" in text

@@ -209,12 +209,12 @@ class OpCase(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SHAPE_CLASS_FIELD_NUMBER: _builtins.int
-    RULE_FIELD_NUMBER: _builtins.int
+    RULE_TEXT_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
     shape_class: _builtins.str
     """Shapes and attributes of the representative."""
-    rule: _builtins.str
-    """The traced rule as text, a line for each instruction."""
+    rule_text: _builtins.str
+    """The traced rule as text for people, a line for each instruction."""
     @_builtins.property
     def verdict(self) -> _verdict_pb2.RuleVerdict:
         """The verdict on the rule; absent if there is none yet."""
@@ -223,12 +223,12 @@ class OpCase(_message.Message):
         self,
         *,
         shape_class: _builtins.str = ...,
-        rule: _builtins.str = ...,
+        rule_text: _builtins.str = ...,
         verdict: _verdict_pb2.RuleVerdict | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule", "shape_class", b"shape_class", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule_text", b"rule_text", "shape_class", b"shape_class", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

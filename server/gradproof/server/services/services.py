@@ -200,7 +200,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     def _cases(self, op: Op) -> op_service_pb2.GetOpResponse:
         response = op_service_pb2.GetOpResponse(op=self._info(op))
         for key in watched(keys_of(self.registry, op)):
-            entry = response.cases.add(shape_class=str(key.case), rule=self.registry.rule_of(op, key.case).text())
+            entry = response.cases.add(shape_class=str(key.case), rule_text=self.registry.rule_of(op, key.case).text())
             known = self.handler.proofs.lookup(key)
             if known is not None:
                 entry.verdict.CopyFrom(encode.rule_verdict(known))
