@@ -27,7 +27,7 @@ from gradproof.server.runs.handler import Handler
 from gradproof.server.services.session import run_session
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2
-from gradproof.wire import chunks, decode_tensor, encode_spec
+from gradproof.wire import chunks, decode_tensor, encode_spec, encode_tensor
 
 CODE = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -174,6 +174,27 @@ def test_a_tensor_above_four_mebibytes_there_and_back(talk: Talk) -> None:
     decoder = EventDecoder()
     (value,) = [one for event in talk.hear_run("") for one in decoder.decode(event) if isinstance(one, Value)]
     assert value.value.tobytes() == (array * array).tobytes()
+
+
+@pytest.mark.parametrize("tensor_format", [tensor_pb2.TENSOR_FORMAT_BYTES, tensor_pb2.TENSOR_FORMAT_NUMBERS])
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_a_gradient_with_the_traces_of_many_hooks_is_no_longer_than_a_message(
+    served: Served, dtype: str, tensor_format: Any
+) -> None:
+    array = np.arange(60_000.0).astype(dtype)
+    hooks = [graph_pb2.Hook(value="x", named=graph_pb2.NamedHook(name="record")) for _ in range(12)]
+    message = request([leaf("x", array)], [node("square", "x", "y")], "y", hooks=hooks, tensor_format=tensor_format)
+    message.seeds.add(output="y", cotangent=encode_tensor(np.ones(len(array), dtype)))
+    message.verify.level = pb.VERIFY_LEVEL_OFF
+    decoder = EventDecoder()
+    responses = list(served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=message)))
+    assert max(response.ByteSize() for response in responses) < 4 << 20
+    events = [decoded for response in responses for event in response.events for decoded in decoder.decode(event)]
+    (gradient,) = [event for event in events if isinstance(event, Gradient)]
+    assert gradient.gradient is not None
+    assert np.array_equal(gradient.gradient, 2 * array)
+    assert {trace.result.tobytes() for trace in gradient.hooks} == {gradient.gradient.tobytes()}
+    assert len(gradient.hooks) == 12
 
 
 def test_uploads_of_another_spec_are_refused(talk: Talk) -> None:

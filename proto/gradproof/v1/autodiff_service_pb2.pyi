@@ -554,7 +554,7 @@ class Event(_message.Message):
 
     @_builtins.property
     def header(self) -> _tensor_pb2.TensorHeader:
-        """A tensor of more than 1 MiB follows in chunks; a Tensor.tensor_id names it afterwards."""
+        """A tensor of more than 1 MiB, or that its event has no room for, follows in chunks; a Tensor.tensor_id names it afterwards."""
 
     @_builtins.property
     def chunk(self) -> _tensor_pb2.TensorChunk:

@@ -106,7 +106,7 @@ class _TensorFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TensorFo
     TENSOR_FORMAT_BYTES: _TensorFormat.ValueType  # 1
     """Bytes: exact, and the quickest."""
     TENSOR_FORMAT_NUMBERS: _TensorFormat.ValueType  # 2
-    """Lists of numbers, for a reader of JSON. Exact too, and larger. On a stream, tensors of more than 100,000 elements come in
+    """Lists of numbers, for a reader of JSON. Exact too, and larger. On a stream, tensors of more than 100,000 numbers come in
     chunks all the same.
     """
 
@@ -118,7 +118,7 @@ TENSOR_FORMAT_UNSPECIFIED: TensorFormat.ValueType  # 0
 TENSOR_FORMAT_BYTES: TensorFormat.ValueType  # 1
 """Bytes: exact, and the quickest."""
 TENSOR_FORMAT_NUMBERS: TensorFormat.ValueType  # 2
-"""Lists of numbers, for a reader of JSON. Exact too, and larger. On a stream, tensors of more than 100,000 elements come in
+"""Lists of numbers, for a reader of JSON. Exact too, and larger. On a stream, tensors of more than 100,000 numbers come in
 chunks all the same.
 """
 Global___TensorFormat: _TypeAlias = TensorFormat  # noqa: Y015

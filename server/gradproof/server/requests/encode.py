@@ -27,6 +27,7 @@ GRAPH = {word: getattr(verdict_pb2, f"GRAPH_WORD_{word.value}") for word in word
 SUMMARY = {word: getattr(verdict_pb2, f"SUMMARY_WORD_{word.name}") for word in words.SummaryWord}
 BATCH_BYTES = 1 << 20  # of verdicts in a message
 MAX_TEXT = 4000  # characters of a reason
+INLINE_BYTES = 3 << 20  # of tensors in an event, which ends below 4 MiB
 NUMBERS_BYTES = 10  # of a number in a list of numbers, at most
 KINDS = {
     "value": pb.FORMULA_KIND_VALUE,
@@ -39,16 +40,19 @@ Format: TypeAlias = tensor_pb2.TensorFormat.ValueType
 
 @dataclass
 class Encoder:
-    """Makes the events of a run. Where ``chunked``, a tensor above 1 MiB is sent in chunks ahead of its event."""
+    """Makes the events of a run. Where ``chunked``, a tensor above 1 MiB, or that its event has no room for, is sent in
+    chunks ahead of the event: a gradient has a tensor for each of its hooks."""
 
     chunked: bool
     tensor_format: Format = tensor_pb2.TENSOR_FORMAT_BYTES
     next_tensor: int = 1
+    room: int = 0
 
     def batch(self, events: Sequence[ValueEvent | GradientEvent]) -> Iterator[pb.Event]:
         """Values and gradients that became known together, in their order."""
         values: list[tensor_pb2.NamedTensor] = []
         gradients: list[pb.Gradient] = []
+        self.room = INLINE_BYTES
         for event in events:
             parts: list[Iterator[pb.Event]] = []
             if isinstance(event, ValueEvent):
@@ -64,6 +68,7 @@ class Encoder:
     def hook(self, call: HookCall) -> Iterator[pb.Event]:
         """The request to run a hook at the client, behind the chunks of its gradient."""
         parts: list[Iterator[pb.Event]] = []
+        self.room = INLINE_BYTES
         gradient = self._tensor(call.gradient, parts)
         message = pb.HookRequest(hook_id=call.hook_id, value=call.name, gradient=gradient, label=call.label)
         return chain(*parts, (pb.Event(hook_request=message),))
@@ -79,10 +84,12 @@ class Encoder:
         return message
 
     def _tensor(self, array: Array, parts: list[Iterator[pb.Event]]) -> tensor_pb2.Tensor:
-        """The array as a message; where it is large, its chunks are appended to ``parts``."""
+        """The array as a message; where it is large, or there is no room for it, its chunks are appended to ``parts``."""
         as_numbers = self.tensor_format == tensor_pb2.TENSOR_FORMAT_NUMBERS
-        nbytes = NUMBERS_BYTES * array.size if as_numbers else array.nbytes
-        if not self.chunked or nbytes <= CHUNK_BYTES:
+        numbers = array.size * (2 if array.dtype.kind == "c" else 1)
+        nbytes = NUMBERS_BYTES * numbers if as_numbers else array.nbytes
+        if not self.chunked or nbytes <= min(self.room, CHUNK_BYTES):
+            self.room -= nbytes
             return encode_tensor(array, self.tensor_format)
         number, self.next_tensor = self.next_tensor, self.next_tensor + 1
         parts.append(_frame(part) for part in chunks(array, number))
