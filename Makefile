@@ -1,5 +1,5 @@
 # Everything from a clean clone, with python3 and make. `make demo` shows it, `make test` proves it.
-.PHONY: demo quick test stress check fuzz chaos soak bench lint rules constraints methods proto clean
+.PHONY: demo quick test stress check fuzz chaos soak bench lint pages constraints methods proto clean
 
 BIN := .venv/bin
 
@@ -56,9 +56,10 @@ lint: $(BIN)/ready
 	$(BIN)/lint-imports
 	cd proto && ../$(BIN)/buf lint
 
-# docs/rules.md, and the definitions of elementwise ops as text.
-rules: $(BIN)/ready
+# Pages that are made of the code: docs/rules.md, with the definitions of elementwise ops as text, and docs/modules.md.
+pages: $(BIN)/ready
 	$(BIN)/python -m docs.generator.rules_page
+	$(BIN)/python -m docs.generator.modules_page
 
 # Methods and functions of tensors, and built-in ops, as source.
 methods: $(BIN)/ready

@@ -47,7 +47,7 @@ def _sentence(path: Path) -> str:
     """The first sentence of a module, without its end."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     paragraph = " ".join(text.partition("\n\n")[0].split())
-    sentence = re.split(r"(?<=[^.]{2})\.(?:\s|$)", paragraph, maxsplit=1)[0]
+    sentence = re.split(r"(?<=[\w)`][\w)`])\.(?:\s|$)", paragraph, maxsplit=1)[0]
     return sentence.replace("|", "\\|").replace("``", "`")
 
 

@@ -47,12 +47,12 @@ def test_formulas_are_written_as_people_write_them(formula: Formula, text: str) 
 
 
 def test_the_texts_of_definitions_are_those_of_the_ops() -> None:
-    assert rules_page.FORMULAS_PATH.read_text() == rules_page.formulas_module(REGISTRY), "run `make rules`"
+    assert rules_page.FORMULAS_PATH.read_text() == rules_page.formulas_module(REGISTRY), "run `make pages`"
 
 
 def test_the_page_of_rules_is_that_of_the_ops() -> None:
     page = rules_page.page(REGISTRY)
-    assert rules_page.PAGE_PATH.read_text() == page, "run `make rules`"
+    assert rules_page.PAGE_PATH.read_text() == page, "run `make pages`"
     assert "REFUTED" not in page
     for op in REGISTRY.ops.values():
         assert f"| `{op.name}` |" in page
