@@ -1201,7 +1201,7 @@ class InferResponse(_message.Message):
     violation_count: _builtins.int
     """Number of faults in all."""
     digest: _builtins.str
-    """The digest of the graph, if there are no faults."""
+    """The digest of the graph; empty if there are faults."""
     estimated_bytes: _builtins.int
     """Estimate of the bytes that a run will allocate: a run that differentiates the graph as the request says, or evaluates it,
     whichever takes more. 0 if there are faults. Accepted has the same number.
