@@ -148,7 +148,7 @@ def refusals(op: Op) -> Iterator[str]:
 
 
 def takes(op: Op, dtype: np.dtype) -> bool:
-    """Whether the op takes matrices of this dtype."""
+    """True if the op takes matrices of this dtype."""
     try:
         op.inference([Spec((2, 2), dtype)] * len(op.inputs), op.complete({}))
     except InferenceError:
@@ -231,7 +231,7 @@ def all_methods(out: Path) -> Iterator[tuple[str, list[ast.FunctionDef]]]:
 
 
 def is_overload(definition: ast.FunctionDef) -> bool:
-    """Whether the definition is decorated with ``overload``."""
+    """True if the definition is decorated with ``overload``."""
     return "overload" in map(ast.unparse, definition.decorator_list)
 
 

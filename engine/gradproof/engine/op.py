@@ -149,7 +149,7 @@ class Op:
 
     @property
     def definitions(self) -> tuple[Callable[..., Any], ...]:
-        """One definition per output; empty when the op has none, or an equation."""
+        """A definition per output; empty when the op has none, or an equation."""
         if self.define is None or isinstance(self.define, Equation):
             return ()
         return self.define if isinstance(self.define, tuple) else (self.define,)

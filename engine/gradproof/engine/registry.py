@@ -46,7 +46,7 @@ class Plugin:
 
 @dataclass
 class Registry:
-    """All ops and named hooks by name, the plugins that they are from, and the plugins that were refused. ``manager`` calls
+    """Ops and named hooks by name, the plugins that they are from, and the plugins that were refused. ``manager`` calls
     the hooks that are called more than once (`hookspecs.authenticate`)."""
 
     ops: dict[str, Op] = field(default_factory=dict)

@@ -33,7 +33,7 @@ class Formula:
 
 @dataclass(frozen=True)
 class Explanation:
-    """All formulas of a value. Prints as lines; a notebook shows them typeset."""
+    """Formulas of a value. Prints as lines; a notebook shows them typeset."""
 
     formulas: tuple[Formula, ...]
     subexpressions: tuple[Formula, ...]

@@ -164,7 +164,7 @@ class RunExchange:
 
     @property
     def needs_session(self) -> bool:
-        """Whether a hook runs here, or the request is too large for a message."""
+        """True if a hook runs here, or the request is too large for a message."""
         return bool(self._hooks) or self.request.ByteSize() > INLINE_BYTES
 
     @property

@@ -41,7 +41,7 @@ class Differentiation:
         self.summary = pb.RunSummary(nodes_computed=batcher.prepared.missing)
 
     async def events(self, checks: Checks) -> AsyncGenerator[pb.Event]:
-        """All events, without sequence numbers. Raises RunFault behind a fault event, VerdictRequired behind the
+        """Events of the run, without sequence numbers. Raises RunFault behind a fault event, VerdictRequired behind the
         summary."""
         started, summary = time.perf_counter(), self.summary
         prepared = self.batcher.prepared
