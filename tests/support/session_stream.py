@@ -19,11 +19,11 @@ from gradproof.wire import chunks
 
 def one_by_one(answer: pb.SessionResponse) -> Iterator[pb.SessionResponse]:
     """Events that came together, each by itself."""
-    more = list(answer.more)
-    del answer.more[:]
-    yield answer
-    for event in more:
-        yield pb.SessionResponse(request_id=answer.request_id, event=event)
+    if answer.HasField("status"):
+        assert not answer.events
+        yield answer
+    for event in answer.events:
+        yield pb.SessionResponse(request_id=answer.request_id, events=[event])
 
 
 class SessionStream:
@@ -55,8 +55,8 @@ class SessionStream:
         events: list[pb.Event] = []
         while not events or events[-1].WhichOneof("kind") != "summary":
             answer = self.hear()
-            assert (answer.request_id, answer.WhichOneof("frame")) == (request_id, "event"), answer
-            events.append(answer.event)
+            assert (answer.request_id, answer.HasField("status")) == (request_id, False), answer
+            events.extend(answer.events)
         return events
 
     def end(self) -> list[pb.SessionResponse]:

@@ -56,7 +56,7 @@ class EventDecoder:
     def _gradient(self, message: pb.Gradient) -> Gradient:
         gradient = self.tensor(message.gradient) if message.HasField("gradient") else None
         raw = self.tensor(message.raw) if message.HasField("raw") else gradient
-        hooks = tuple(HookTrace(h.name, self.tensor(h.result), h.changed) for h in message.hooks)
+        hooks = tuple(HookTrace(h.label, self.tensor(h.gradient), h.changed) for h in message.hook_traces)
         return Gradient(message.value, gradient, raw, hooks, message.grad_fn)
 
     def tensor(self, message: tensor_pb2.Tensor) -> Array:
@@ -90,13 +90,13 @@ def decode_rule(message: verdict_pb2.RuleVerdict) -> RuleVerdict:
 
 def _value(v: verdict_pb2.ValueVerdict) -> ValueVerdict:
     word = _word(verdict_pb2.ValueWord.DESCRIPTOR, v.word, "VALUE_WORD_", "UNCHECKED")
-    numbers = (v.bits, v.screened, v.sampled, v.through_rule)
-    return ValueVerdict(word, v.max_ulps, v.checked, v.total, v.reason, _witness(v), *numbers)
+    numbers = (v.precision_bits, v.elements_screened, v.elements_sampled, v.through_rule)
+    return ValueVerdict(word, v.max_ulps, v.elements_checked, v.elements_total, v.reason, _witness(v), *numbers)
 
 
 def _accumulation(a: verdict_pb2.AccumulationVerdict) -> AccumulationVerdict:
     word = _word(verdict_pb2.AccumulationWord.DESCRIPTOR, a.word, "ACCUMULATION_WORD_", "UNCHECKED")
-    return AccumulationVerdict(word, a.uses, a.reason)
+    return AccumulationVerdict(word, a.use_count, a.reason)
 
 
 def _graph(g: verdict_pb2.GraphVerdict) -> GraphVerdict:
@@ -119,7 +119,7 @@ def decode_verdict(message: verdict_pb2.GradientVerdict) -> Verdict:
         _accumulation(message.accumulation),
         _graph(message.graph),
         tuple(message.hooked_by),
-        origin and Origin(origin.node, origin.op, origin.rule, tuple(origin.element), origin.got),
+        origin and Origin(origin.node, origin.op, origin.backward, tuple(origin.element), origin.got),
     )
 
 

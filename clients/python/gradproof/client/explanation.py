@@ -11,7 +11,7 @@ KINDS = {
     pb.FORMULA_KIND_VALUE: "value",
     pb.FORMULA_KIND_LOCAL: "local",
     pb.FORMULA_KIND_GRADIENT: "gradient",
-    pb.FORMULA_KIND_PART: "part",
+    pb.FORMULA_KIND_SUBEXPRESSION: "part",
 }
 
 
