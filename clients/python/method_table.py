@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One method: its name, op, first sentence, and its counterparts in PyTorch and in the Array API standard."""
+    """A method: its name, op, first sentence, and its counterparts in PyTorch and in the Array API standard."""
 
     name: str
     op: str

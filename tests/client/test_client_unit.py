@@ -42,6 +42,7 @@ from gradproof.client import (
 )
 from gradproof.client.decoding import EventDecoder
 from gradproof.client.errors import from_rpc, from_status
+from gradproof.client.requests import check_seconds
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
 from gradproof.wire import CHUNK_BYTES, WireError, chunks, decode_tensor, encode_tensor
@@ -232,7 +233,7 @@ class TestEvents:
             value="v",
             gradient=uploaded(result, 3),
             raw=uploaded(raw, 1),
-            hooks=[pb.HookTrace(name="scale", result=uploaded(result, 2), changed=True)],
+            hook_traces=[pb.HookTrace(label="scale", gradient=uploaded(result, 2), changed=True)],
             grad_fn="MulBackward0",
         )
         parts = [*announced(raw, 1), *announced(result, 2), *announced(result, 3)]
@@ -293,10 +294,12 @@ class TestEvents:
                         op="multiply",
                         witness=verdict_pb2.Witness(input="a", point="1/2", got="1", expected="2"),
                     ),
-                    value=verdict_pb2.ValueVerdict(word=verdict_pb2.VALUE_WORD_OFF, max_ulps=1e6, checked=1, total=1),
+                    value=verdict_pb2.ValueVerdict(
+                        word=verdict_pb2.VALUE_WORD_OFF, max_ulps=1e6, elements_checked=1, elements_total=1
+                    ),
                 )
             ],
-            accumulation=verdict_pb2.AccumulationVerdict(word=verdict_pb2.ACCUMULATION_WORD_EXACT, uses=1),
+            accumulation=verdict_pb2.AccumulationVerdict(word=verdict_pb2.ACCUMULATION_WORD_EXACT, use_count=1),
             graph=verdict_pb2.GraphVerdict(word=verdict_pb2.GRAPH_WORD_CUT, reason="consistent", ratio=0.5),
             hooked_by=["h"],
         )
@@ -428,3 +431,16 @@ class TestErrors:
         error = from_status(message, place=pb.RunFault(node=0, op="f"))
         assert isinstance(error, RunError)
         assert error.node == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        (pb.VerifyOptions(), 5.0),
+        (pb.VerifyOptions(budget_seconds=0.0), 0.0),
+        (pb.VerifyOptions(budget_seconds=9.0), 9.0),
+        (pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF), 0.0),
+    ],
+)
+def test_a_request_without_a_budget_waits_for_that_of_the_server(options: pb.VerifyOptions, seconds: float) -> None:
+    assert check_seconds(pb.DifferentiateRequest(verify=options)) == seconds

@@ -94,12 +94,12 @@ class Scripted(grpc.GenericRpcHandler):
         return pb.GetServerInfoResponse(versions={"gradproof": "1"})
 
     def _stream(self, request: Any, context: Any) -> Iterator[pb.StreamingDifferentiateResponse]:
-        accepted = pb.StreamingDifferentiateResponse(event=pb.Event(accepted=pb.Accepted(digest="d")))
+        accepted = pb.StreamingDifferentiateResponse(events=[pb.Event(accepted=pb.Accepted(digest="d"))])
         for _ in range(self.before):
             yield accepted
         self._turn(context)
         yield accepted
-        yield pb.StreamingDifferentiateResponse(event=pb.Event(summary=pb.RunSummary()))
+        yield pb.StreamingDifferentiateResponse(events=[pb.Event(summary=pb.RunSummary())])
 
 
 @pytest.fixture(scope="module")

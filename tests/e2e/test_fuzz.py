@@ -142,7 +142,7 @@ def talk(served: Served, frames: list[pb.SessionRequest], replies: list[pb.Sessi
                     yield reply
 
     def heard(answer: Any) -> None:
-        if any(event.HasField("hook") for event in (answer.event, *answer.more)):
+        if any(event.HasField("hook_request") for event in answer.events):
             questions.put(None)
 
     return answers(served.autodiff.Session(said(), timeout=SECONDS), heard=heard)
@@ -163,7 +163,7 @@ def test_sessions(served: Served) -> None:
 @pytest.mark.parametrize("frames", fuzzing.TALKS, ids=["upload", "kept", "hook", "hook and kept", "uploads"])
 def test_right_talks_are_answered(served: Served, frames: list[pb.SessionRequest]) -> None:
     """No fault in a session that nobody has changed, but that a run may come before the one whose values it wants."""
-    replies = [pb.SessionRequest(hook=pb.HookReply(hook_id=n)) for n in fuzzing.asked(frames)]
+    replies = [pb.SessionRequest(hook_reply=pb.HookReply(hook_id=n)) for n in fuzzing.asked(frames)]
     faults = [fault_of(answer) for answer in talk(served, frames, replies) if answer.HasField("status")]
     assert {fault.reason for fault in faults} <= {"SAVED_NOT_FOUND"}, faults
 

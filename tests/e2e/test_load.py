@@ -203,7 +203,7 @@ def test_clocks_that_jump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, years
             message.verify.CopyFrom(pb.VerifyOptions(budget_seconds=20.0))
             message.input.request_id = f"{k}"
             frames.put(pb.SessionRequest(differentiate=message))
-            answers = [event for answer in summarized(events) for event in (answer.event, *answer.more)]
+            answers = [event for answer in summarized(events) for event in answer.events]
             assert [event.summary.verified for event in answers if event.HasField("summary")] == [1]
         frames.put(None)
         assert not list(events)
@@ -213,7 +213,7 @@ def summarized(events: Any) -> Iterator[pb.SessionResponse]:
     """The answers of a session up to the end of a run."""
     for answer in events:
         yield answer
-        if answer.HasField("status") or any(event.HasField("summary") for event in (answer.event, *answer.more)):
+        if answer.HasField("status") or any(event.HasField("summary") for event in answer.events):
             return
 
 

@@ -129,6 +129,17 @@ def test_what_is_not_a_named_hook_is_refused() -> None:
     assert (fault.plugin, fault.hook, fault.why) == ("bad", "register_hooks", "is not NamedHook")
 
 
+@pytest.mark.parametrize("default", [object(), np.ones(2), 1j, 2**63, (1, [object()])], ids=repr)
+def test_a_default_that_no_message_can_carry_is_refused(default: Any) -> None:
+    def scaled(x: Any, *, factor: Any = default) -> Any:
+        return x
+
+    fault, _ = refusal(plugin("p", Op("p.scaled", scaled, rule=None)))
+    assert "the default of factor is" in str(fault)
+    fault, _ = refusal(plugin("p", hooks=[NamedHook("p.scaled", scaled)]))
+    assert "the default of factor is" in str(fault)
+
+
 def test_a_name_without_a_namespace_is_refused() -> None:
     fault, _ = refusal(plugin("bad", op("double", lambda g, y, x: 2 * g)))
     assert fault.definition == "'double'"

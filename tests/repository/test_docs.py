@@ -201,7 +201,7 @@ def reasons() -> set[str]:
             arguments: list[ast.expr] = []
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                if name in ("Fault", "fault", "WireError"):
+                if name in ("Violation", "WireError", "fault"):
                     arguments = node.args
                 arguments = [*arguments, *(keyword.value for keyword in node.keywords if keyword.arg == "reason")]
             elif isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "reason" for t in node.targets):
@@ -219,7 +219,7 @@ def reasons() -> set[str]:
 @pytest.mark.slow
 def test_every_reason_is_named() -> None:
     names = reasons()
-    assert {"CYCLE", "INFERENCE", "TENSOR_LENGTH", "RULE_FAULT", "CANCELLED"} <= names
+    assert {"CYCLE", "INFERENCE", "TENSOR_LENGTH", "RULE_FAULT", "CANCELLED", "FRAME_EMPTY", "SEED_DTYPE"} <= names
     assert missing(sorted(names)) == []
 
 

@@ -65,13 +65,13 @@ def test_a_deadline_that_ends_in_the_checks_loses_nothing(running: Served, op: s
     assert {one.value for one in response.verdicts} == {"x", "y"}
 
     stream = running.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=request), timeout=1.0)
-    events = [one.event for one in stream]
+    events = [event for one in stream for event in one.events]
     right({g.value: decode_tensor(g.gradient) for event in events for g in event.gradients.gradients})
     assert events[-1].HasField("summary")
 
     frames = iter([pb.SessionRequest(differentiate=request)])
     answers = list(running.autodiff.Session(frames, timeout=1.0))
-    events = [event for one in answers for event in (one.event, *one.more)]
+    events = [event for one in answers for event in one.events]
     right({g.value: decode_tensor(g.gradient) for event in events for g in event.gradients.gradients})
     assert events[-1].HasField("summary")
 

@@ -50,7 +50,7 @@ def asking(*messages: Any) -> Iterator[Any]:
 
 
 def events(response: pb.SessionResponse) -> list[pb.Event]:
-    return [response.event, *response.more]
+    return list(response.events)
 
 
 class Open:
@@ -79,11 +79,11 @@ class Open:
         hook = graph_pb2.Hook(value="x", client=graph_pb2.ClientHook(hook_id=1))
         hooked = request([leaf("x", np.ones(2))], [node("sum", "x", "y")], "y", request_id="2", hooks=[hook])
         waiting = self.autodiff.Session(asking(pb.SessionRequest(differentiate=hooked)))
-        while not any(event.HasField("hook") for event in events(next(waiting))):
+        while not any(event.HasField("hook_request") for event in events(next(waiting))):
             pass
         large = request([leaf("x", np.ones(1 << 18))], [node("exp", "x", "e"), node("sum", "e", "y")], "y", fetch=["e"])
         unread = self.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=large))
-        assert next(unread).event.HasField("accepted")
+        assert next(unread).events[0].HasField("accepted")
         asleep = request([leaf("x", np.ones(2))], [node("held.asleep", "x", "y")], "y").input.graph
         running = self.autodiff.Evaluate.future(pb.EvaluateRequest(input=pb.RunInput(graph=asleep)))
         ops = op_service_pb2_grpc.OpServiceStub(self.channel)

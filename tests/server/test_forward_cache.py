@@ -500,7 +500,7 @@ def test_idle_values_are_freed_by_a_timer_that_ends_with_them(tmp_path: Any) -> 
         graph = square("", 3.0).input.graph
         for name in "ab":
             found = await handler.evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph, save_as=name)), {}, desk)
-            assert found.saved_bytes == 16
+            assert found.summary.saved_bytes == 16
             clock.now += 300
         assert handler._sweeping is not None
         handler._sweep()  # as the timer does

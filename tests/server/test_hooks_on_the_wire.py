@@ -89,7 +89,12 @@ def test_a_graph_hook_goes_with_every_call_and_gives_the_same_bits(served: Serve
     )
     unary = served.autodiff.Differentiate(asked).gradients
     whole = pb.StreamingDifferentiateRequest(request=asked)
-    streamed = [one for r in served.autodiff.StreamingDifferentiate(whole) for one in r.event.gradients.gradients]
+    streamed = [
+        one
+        for r in served.autodiff.StreamingDifferentiate(whole)
+        for event in r.events
+        for one in event.gradients.gradients
+    ]
     talk.say(differentiate=asked)
     said = [one for event in talk.hear_run("r") for one in event.gradients.gradients]
     assert list(unary) == streamed == said
@@ -404,14 +409,14 @@ def heard_hook(talk: Talk, request_id: str) -> pb.HookRequest:
     while True:
         answer = talk.hear()
         assert answer.request_id == request_id, answer
-        kind = answer.event.WhichOneof("kind")
-        if kind == "hook":
-            return answer.event.hook
+        kind = answer.events[0].WhichOneof("kind")
+        if kind == "hook_request":
+            return answer.events[0].hook_request
         assert kind in ("accepted", "gradients", "values"), answer
 
 
 def reply(hook_id: int = 7, **rest: Any) -> dict[str, pb.HookReply]:
-    return {"hook": pb.HookReply(hook_id=hook_id, **rest)}
+    return {"hook_reply": pb.HookReply(hook_id=hook_id, **rest)}
 
 
 def gradients(events: list[pb.Event]) -> dict[str, Any]:
@@ -452,7 +457,7 @@ def test_an_id_serves_one_hook_at_a_time(talk: Talk) -> None:
     heard_hook(talk, "one")
     talk.say(differentiate=asking("other"))
     faults = [talk.hear() for _ in range(3)][1:]
-    assert "another run of this session waits for hook_id 7" in faults[0].event.fault.message
+    assert "another run of this session waits for hook_id 7" in faults[0].events[0].fault.message
     assert (faults[1].request_id, fault_of(faults[1]).reason) == ("other", "HOOK_FAULT")
     talk.say(**reply())
     assert gradients(talk.hear_run("one")) == {"x": 6.0}
@@ -463,10 +468,18 @@ def test_an_error_of_the_client_ends_the_run(talk: Talk) -> None:
     heard_hook(talk, "r")
     talk.say(**reply(error="ValueError: not today"))
     told, last = talk.hear(), talk.hear()
-    assert (told.event.fault.value, told.event.fault.reason) == ("x", "HOOK_FAULT")
+    assert (told.events[0].fault.value, told.events[0].fault.reason) == ("x", "HOOK_FAULT")
     assert fault_of(last).message == "hook 'client' on 'x' raised ValueError: not today"
     talk.say(differentiate=asking("r"))  # the session goes on, and the id is free
     heard_hook(talk, "r")
+
+
+def test_an_error_without_a_text_ends_the_run_too(talk: Talk) -> None:
+    talk.say(differentiate=asking("r"))
+    heard_hook(talk, "r")
+    talk.say(**reply(error=""))
+    assert talk.hear().events[0].fault.reason == "HOOK_FAULT"
+    assert fault_of(talk.hear()).message == "hook 'client' on 'x' raised an error"
 
 
 def test_replies_at_fault(talk: Talk) -> None:
@@ -476,17 +489,19 @@ def test_replies_at_fault(talk: Talk) -> None:
     answer = talk.hear()
     assert (answer.request_id, fault_of(answer).faults[0].path, fault_of(answer).faults[0].reason) == (
         "",
-        "hook.hook_id",
+        "hook_reply.hook_id",
         "HOOK_ID",
     )
     spec = encode_spec((), np.dtype("f8"))
     talk.say(**reply(gradient=tensor_pb2.Tensor(spec=spec, data=b"x")))
-    assert "hook 'client' on 'x' returned something that is not a tensor: data: 1 bytes" in talk.hear().event.fault.message
+    assert (
+        "hook 'client' on 'x' returned something that is not a tensor: data: 1 bytes" in talk.hear().events[0].fault.message
+    )
     assert fault_of(talk.hear()).reason == "HOOK_FAULT"
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")
     talk.say(**reply(gradient=tensor_pb2.Tensor(spec=spec, tensor_id=4)))
-    assert "no tensor came in chunks as 4" in talk.hear().event.fault.message
+    assert "no tensor came in chunks as 4" in talk.hear().events[0].fault.message
 
 
 def test_cancelled_while_waiting(served: Served, talk: Talk) -> None:
@@ -529,7 +544,7 @@ def test_a_client_that_does_not_answer_is_not_waited_for_for_ever(tmp_path: Any)
         talk = Talk(served)
         talk.say(differentiate=asking("r"))
         heard_hook(talk, "r")
-        assert talk.hear().event.fault.reason == "HOOK_FAULT"
+        assert talk.hear().events[0].fault.reason == "HOOK_FAULT"
         assert fault_of(talk.hear()).message == "hook 'client' on 'x' did not answer within 0.001 s"
         talk.leave()
 

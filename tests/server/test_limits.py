@@ -204,7 +204,7 @@ def request_of(served: Served, message: pb.DifferentiateRequest) -> tuple[Any, .
     """What a stream says of the cost of a run, or the limit that it is refused for."""
     stream = served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=message))
     try:
-        accepted = next(stream).event.accepted
+        accepted = next(stream).events[0].accepted
     except grpc.RpcError as error:
         info = error_details_pb2.ErrorInfo()
         rpc_status.from_call(error).details[0].Unpack(info)

@@ -93,7 +93,7 @@ def test_neither_does_one_of_a_compiled_plan_or_in_a_stream(served: Served, kind
     frames[1].differentiate.input.request_id = "s"
     answers = list(served.autodiff.Session(iter(frames), timeout=60))
     assert [fault_of(one).reason for one in answers if one.HasField("status")] == ["FORWARD_FAULT"]
-    events = [event for one in answers if one.request_id == "s" for event in (one.event, *one.more)]
+    events = [event for one in answers if one.request_id == "s" for event in one.events]
     assert any(event.HasField("summary") for event in events)
 
 

@@ -51,7 +51,7 @@ def test_progress_comes_behind_all_gradients_and_counts_proofs_and_nodes(served:
     stream = served.autodiff.StreamingDifferentiate(run(progress=True, budget=60.0), timeout=120)
     kinds, last = [], verdict_pb2.Progress()
     while last.stage != verdict_pb2.CHECK_STAGE_PROOFS or last.proofs_done < last.proofs_total - 1:
-        event = next(stream).event
+        event = next(stream).events[0]
         kinds.append(event.WhichOneof("kind"))
         assert event.sequence == len(kinds) - 1
         if kinds[-1] == "progress":
@@ -66,7 +66,7 @@ def test_progress_comes_behind_all_gradients_and_counts_proofs_and_nodes(served:
 
 def test_there_is_none_without_being_asked_for(served: Served) -> None:
     responses = list(served.autodiff.StreamingDifferentiate(run(progress=False, budget=0.3), timeout=60))
-    assert {response.event.WhichOneof("kind") for response in responses} == {
+    assert {response.events[0].WhichOneof("kind") for response in responses} == {
         *("accepted", "gradients", "verdicts", "summary")
     }
 

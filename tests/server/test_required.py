@@ -41,7 +41,7 @@ def test_a_stream_sends_everything_and_then_says_what_falls_short(served: Served
     events: list[pb.Event] = []
     stream = served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=cubed(VERIFIED)))
     with pytest.raises(grpc.RpcError) as caught:
-        events.extend(response.event for response in stream)
+        events.extend(event for response in stream for event in response.events)
     assert [event.WhichOneof("kind") for event in events][-1] == "summary"
     assert {g.value for event in events for g in event.gradients.gradients} == {"x", "a"}
     call: grpc.Call = caught.value  # type: ignore[assignment]
@@ -75,8 +75,8 @@ def test_a_session_goes_on_behind_it(served: Served) -> None:
     one.input.request_id = "r"
     talk.say(differentiate=one)
     kinds = []
-    while (answer := talk.hear()).WhichOneof("frame") == "event":
-        kinds.append(answer.event.WhichOneof("kind"))
+    while (answer := talk.hear()).events:
+        kinds.append(answer.events[0].WhichOneof("kind"))
     assert kinds[-1] == "summary"
     assert fault_of(answer).reason == "VERDICT_REQUIRED"
     failure = error_details_pb2.PreconditionFailure()

@@ -73,7 +73,7 @@ def changed(graph: graph_pb2.Graph) -> pb.DifferentiateRequest:
 
 def streamed(stub: Any, request: pb.DifferentiateRequest) -> list[pb.Event]:
     whole = pb.StreamingDifferentiateRequest(request=request)
-    return [response.event for response in stub.StreamingDifferentiate(whole, timeout=60)]
+    return [event for response in stub.StreamingDifferentiate(whole, timeout=60) for event in response.events]
 
 
 @pytest.mark.slow
@@ -141,7 +141,7 @@ def test_a_fault_during_the_run_is_an_event_before_it_is_a_status(stub: Any) -> 
     events: list[pb.Event] = []
     responses = stub.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=changed(graph)))
     with pytest.raises(grpc.RpcError) as caught:
-        events.extend(response.event for response in responses)
+        events.extend(event for response in responses for event in response.events)
     assert [event.WhichOneof("kind") for event in events] == ["accepted", "fault"]
     assert (events[1].fault.node, events[1].fault.op, events[1].fault.reason) == (0, "faulty.explode", "FORWARD_FAULT")
     assert caught.value.code() is grpc.StatusCode.INTERNAL
@@ -174,7 +174,7 @@ def test_small_requests_and_other_proofs_go_on_while_one_hangs(tmp_path: Path) -
         request = hanging()
         request.verify.budget_seconds = 60.0
         slow = served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=request), timeout=120)
-        kinds = [next(slow).event.WhichOneof("kind") for _ in range(2)]
+        kinds = [next(slow).events[0].WhichOneof("kind") for _ in range(2)]
         assert kinds == ["accepted", "gradients"]  # and now it waits for its proof
         small = changed(vector())
         small.verify.budget_seconds = 60.0
@@ -217,7 +217,7 @@ def test_nobody_waits_for_a_proof_on_behalf_of_a_client_that_left(tmp_path: Path
         whole = pb.StreamingDifferentiateRequest(request=request)
         streams = [served.autodiff.StreamingDifferentiate(whole, timeout=120) for _ in range(16)]
         for stream in streams:
-            assert [next(stream).event.WhichOneof("kind") for _ in range(2)] == ["accepted", "gradients"]
+            assert [next(stream).events[0].WhichOneof("kind") for _ in range(2)] == ["accepted", "gradients"]
         for stream in streams:
             stream.cancel()
         other = changed(vector())
@@ -231,5 +231,5 @@ def test_a_server_with_a_hanging_proof_stops(tmp_path: Path) -> None:
         request = hanging()
         request.verify.budget_seconds = 60.0
         stream = served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=request), timeout=600)
-        assert [next(stream).event.WhichOneof("kind") for _ in range(2)] == ["accepted", "gradients"]
+        assert [next(stream).events[0].WhichOneof("kind") for _ in range(2)] == ["accepted", "gradients"]
     # `serving` stops the server within a minute, or raises: the proof has ten, and the check one.

@@ -147,7 +147,7 @@ class TestScopes:
         assert list(faults) == ["checked"]
         assert faults["checked"].code == grpc.StatusCode.PERMISSION_DENIED.value[0]
         assert "needs the scope 'verify'" in faults["checked"].message
-        events = [event for one in answers if one.request_id == "plain" for event in (one.event, *one.more)]
+        events = [event for one in answers if one.request_id == "plain" for event in one.events]
         assert [event.WhichOneof("kind") for event in events][-1] == "summary"
 
     def test_what_nobody_thought_of_is_for_operators(self, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def gradient(response: pb.DifferentiateResponse, name: str) -> Any:
 
 def events(served: Served, message: pb.DifferentiateRequest) -> list[pb.Event]:
     whole = pb.StreamingDifferentiateRequest(request=message)
-    return [response.event for response in served.autodiff.StreamingDifferentiate(whole)]
+    return [event for response in served.autodiff.StreamingDifferentiate(whole) for event in response.events]
 
 
 def streamed(found: list[pb.Event]) -> dict[str, bytes]:
@@ -117,7 +117,7 @@ class TestCalls:
         graph = product().input.graph
         response = served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph)))
         assert [(v.name, float(decode_tensor(v.value))) for v in response.values] == [("y", 12.0)]
-        again = pb.EvaluateRequest(input=pb.RunInput(digest=response.digest, fetch=["a", "y"]))
+        again = pb.EvaluateRequest(input=pb.RunInput(digest=response.accepted.digest, fetch=["a", "y"]))
         again.input.values.extend(tensor_pb2.NamedTensor(name=n, value=encode_tensor(np.float64(2))) for n in "ax")
         assert [decode_tensor(v.value) for v in served.autodiff.Evaluate(again).values] == [2.0, 4.0]
 
@@ -135,13 +135,17 @@ class TestCalls:
     def test_infer_reports_every_spec_and_every_fault_and_runs_nothing(self, served: Served) -> None:
         graph = product().input.graph
         found = served.autodiff.Infer(pb.InferRequest(graph=graph))
-        assert {v.name for v in found.values} == {"x", "a", "y"}
+        assert {v.name for v in found.specs} == {"x", "a", "y"}
         assert not found.violations
-        assert found.digest == served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph))).digest
+        evaluated = served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph, request_id="e")))
+        assert found.digest == evaluated.accepted.digest
+        assert evaluated.accepted.request_id == "e"
+        assert evaluated.accepted.node_count == evaluated.summary.nodes_computed == len(graph.nodes)
+        assert evaluated.accepted.estimated_bytes == found.evaluate_bytes
         graph.nodes.append(node("faulty.explode", "y", "z"))
         graph.nodes.append(node("sine", "y", "s"))
         found = served.autodiff.Infer(pb.InferRequest(graph=graph))
-        assert {v.name for v in found.values} == {"x", "a", "y", "z"}
+        assert {v.name for v in found.specs} == {"x", "a", "y", "z"}
         assert [(f.field, f.reason) for f in found.violations] == [("graph.nodes[2].op", "OP_UNKNOWN")]
         assert not found.digest
 
@@ -156,8 +160,11 @@ class TestCalls:
         assert "faulty.grow" in plugins["faulty"].hooks
         assert list(plugins["planted"].ops) == ["planted.cube"]
         assert not info.refused
-        hooks = {one.name: list(one.attributes) for one in info.hooks}
-        assert hooks["scale"] == ["factor"]
+        hooks = {one.name: {a.name: a for a in one.attributes} for one in info.hooks}
+        assert list(hooks["scale"]) == ["factor"]
+        assert not hooks["scale"]["factor"].HasField("default_value")
+        assert hooks["clip"]["max_norm"].default_value.none
+        assert hooks["round"]["decimals"].default_value.int_value == 0
         assert set(hooks) >= {"scale", "clip", "zero", "round", "record"}
 
     @pytest.mark.slow
@@ -189,7 +196,7 @@ class TestCalls:
         assert found.op.differentiable
         assert not found.op.elementwise
         assert found.cases
-        assert all(case.shape_class and case.rule for case in found.cases)
+        assert all(case.shape_class and case.rule_text for case in found.cases)
         code, text, details = refused(served.ops.GetOp, op_service_pb2.GetOpRequest(name="sine"))
         assert (code, details["ErrorInfo"].reason) == (grpc.StatusCode.NOT_FOUND, "OP_NOT_FOUND")
         assert "'sine'" in text
@@ -229,7 +236,7 @@ class TestRuns:
         assert set(bits) == {"x", "w"}
         assert streamed(events(served, chain())) == bits
         frames = iter([pb.SessionRequest(differentiate=chain())])
-        assert streamed([response.event for response in served.autodiff.Session(frames)]) == bits
+        assert streamed([event for response in served.autodiff.Session(frames) for event in response.events]) == bits
 
     def test_what_is_checked_does_not_change_a_bit(self, served: Served) -> None:
         found = []
@@ -270,13 +277,13 @@ class TestRuns:
         assert "send the graph itself" in text
 
     def test_hooks_and_raw_gradients(self, served: Served) -> None:
-        factor = {"factor": graph_pb2.Attribute(float_value=2.0)}
+        factor = {"factor": graph_pb2.Attribute(double_value=2.0)}
         scale = graph_pb2.Hook(value="y", named=graph_pb2.NamedHook(name="scale", attributes=factor))
         record = graph_pb2.Hook(value="y", named=graph_pb2.NamedHook(name="record"))
         response = served.autodiff.Differentiate(product(hooks=[scale, record], retain=["y"], verify=EVERYTHING))
         y = next(g for g in response.gradients if g.value == "y")
         assert [float(decode_tensor(t)) for t in (y.raw, y.gradient)] == [1.0, 2.0]
-        assert [(h.name, h.changed) for h in y.hooks] == [("scale", True), ("record", False)]
+        assert [(trace.label, trace.changed) for trace in y.hook_traces] == [("scale", True), ("record", False)]
         assert gradient(response, "x") == 8.0
         assert {v.value: list(v.hooked_by) for v in response.verdicts}["x"] == ["y"]
 
@@ -538,8 +545,8 @@ class TestFaults:
         place = "graph.nodes[1] (faulty.explode, plugin faulty)"
         assert text == f"{place}: forward raised OSError; the server's log has it as incident {incident}"
         stream = served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=message))
-        assert next(stream).event.WhichOneof("kind") == "accepted"
-        fault = next(stream).event.fault
+        assert next(stream).events[0].WhichOneof("kind") == "accepted"
+        fault = next(stream).events[0].fault
         assert (fault.node, fault.op, fault.plugin, fault.reason) == (1, "faulty.explode", "faulty", "FORWARD_FAULT")
         with pytest.raises(grpc.RpcError, match=f"forward raised OSError; .* incident {fault.incident}"):
             next(stream)
@@ -666,7 +673,7 @@ class TestGrpcurl:
         decoder, text = json.JSONDecoder(), done.stdout.strip()
         while text:
             one, end = decoder.raw_decode(text)
-            found.append(json_format.ParseDict(one, pb.StreamingDifferentiateResponse()).event)
+            found.extend(json_format.ParseDict(one, pb.StreamingDifferentiateResponse()).events)
             text = text[end:].strip()
         assert streamed(found) == {"x": np.array([2.0, 4.0, -1.0]).tobytes()}
         assert found[-1].summary.verified == 1

@@ -27,7 +27,7 @@ from gradproof.server.runs.handler import Handler
 from gradproof.server.services.session import run_session
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2
-from gradproof.wire import chunks, decode_tensor, encode_spec
+from gradproof.wire import chunks, decode_tensor, encode_spec, encode_tensor
 
 CODE = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -41,11 +41,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def one_by_one(answer: pb.SessionResponse) -> Iterator[pb.SessionResponse]:
     """Events that came together, each by itself."""
-    more = list(answer.more)
-    del answer.more[:]
-    yield answer
-    for event in more:
-        yield pb.SessionResponse(request_id=answer.request_id, event=event)
+    if answer.HasField("status"):
+        assert not answer.events
+        yield answer
+    for event in answer.events:
+        yield pb.SessionResponse(request_id=answer.request_id, events=[event])
 
 
 class Talk:
@@ -77,8 +77,8 @@ class Talk:
         found: list[pb.Event] = []
         while not found or found[-1].WhichOneof("kind") != "summary":
             answer = self.hear()
-            assert (answer.request_id, answer.WhichOneof("frame")) == (request_id, "event"), answer
-            found.append(answer.event)
+            assert (answer.request_id, answer.HasField("status")) == (request_id, False), answer
+            found.extend(answer.events)
         return found
 
     def end(self) -> list[pb.SessionResponse]:
@@ -115,7 +115,7 @@ def test_many_runs_on_one_stream(talk: Talk) -> None:
         talk.say(differentiate=square(f"r{k}", float(k)))
     answers = talk.end()
     for k in range(20):
-        events = [answer.event for answer in answers if answer.request_id == f"r{k}"]
+        events = [event for answer in answers if answer.request_id == f"r{k}" for event in answer.events]
         assert [event.sequence for event in events] == list(range(len(events)))
         assert events[0].accepted.request_id == f"r{k}"
         assert events[-1].WhichOneof("kind") == "summary"
@@ -127,7 +127,13 @@ def test_evaluate(talk: Talk) -> None:
     whole = square("v", 3.0)
     talk.say(evaluate=pb.EvaluateRequest(input=pb.RunInput(graph=whole.input.graph, fetch=["y", "x"], request_id="v")))
     events = talk.hear_run("v")
-    assert [event.WhichOneof("kind") for event in events] == ["accepted", "values", "summary"]
+    assert [(event.sequence, event.WhichOneof("kind")) for event in events] == [
+        (0, "accepted"),
+        (1, "values"),
+        (2, "summary"),
+    ]
+    assert (events[0].accepted.node_count, events[2].summary.nodes_computed) == (1, 1)
+    assert events[0].accepted.estimated_bytes
     assert [(v.name, float(decode_tensor(v.value))) for v in events[1].values.values] == [("y", 9.0), ("x", 3.0)]
     talk.say(evaluate=pb.EvaluateRequest(input=pb.RunInput(digest=events[0].accepted.digest, request_id="again")))
     answer = talk.hear()
@@ -168,6 +174,27 @@ def test_a_tensor_above_four_mebibytes_there_and_back(talk: Talk) -> None:
     decoder = EventDecoder()
     (value,) = [one for event in talk.hear_run("") for one in decoder.decode(event) if isinstance(one, Value)]
     assert value.value.tobytes() == (array * array).tobytes()
+
+
+@pytest.mark.parametrize("tensor_format", [tensor_pb2.TENSOR_FORMAT_BYTES, tensor_pb2.TENSOR_FORMAT_NUMBERS])
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_a_gradient_with_the_traces_of_many_hooks_is_no_longer_than_a_message(
+    served: Served, dtype: str, tensor_format: Any
+) -> None:
+    array = np.arange(60_000.0).astype(dtype)
+    hooks = [graph_pb2.Hook(value="x", named=graph_pb2.NamedHook(name="record")) for _ in range(12)]
+    message = request([leaf("x", array)], [node("square", "x", "y")], "y", hooks=hooks, tensor_format=tensor_format)
+    message.seeds.add(output="y", cotangent=encode_tensor(np.ones(len(array), dtype)))
+    message.verify.level = pb.VERIFY_LEVEL_OFF
+    decoder = EventDecoder()
+    responses = list(served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=message)))
+    assert max(response.ByteSize() for response in responses) < 4 << 20
+    events = [decoded for response in responses for event in response.events for decoded in decoder.decode(event)]
+    (gradient,) = [event for event in events if isinstance(event, Gradient)]
+    assert gradient.gradient is not None
+    assert np.array_equal(gradient.gradient, 2 * array)
+    assert {trace.result.tobytes() for trace in gradient.hooks} == {gradient.gradient.tobytes()}
+    assert len(gradient.hooks) == 12
 
 
 def test_uploads_of_another_spec_are_refused(talk: Talk) -> None:
@@ -238,8 +265,8 @@ def test_a_node_at_fault_is_answered_and_the_session_goes_on(talk: Talk) -> None
     talk.say(differentiate=request([leaf("x", 3.0)], [node("faulty.explode", "x", "y")], "y", request_id="bad"))
     answers = [talk.hear() for _ in range(3)]
     assert {answer.request_id for answer in answers} == {"bad"}
-    assert [answer.event.WhichOneof("kind") for answer in answers[:2]] == ["accepted", "fault"]
-    assert answers[1].event.fault.op == "faulty.explode"
+    assert [answer.events[0].WhichOneof("kind") for answer in answers[:2]] == ["accepted", "fault"]
+    assert answers[1].events[0].fault.op == "faulty.explode"
     assert (CODE[fault_of(answers[2]).code], fault_of(answers[2]).reason) == (grpc.StatusCode.INTERNAL, "FORWARD_FAULT")
     talk.say(differentiate=square("good", 3.0))
     assert gradients(talk.hear_run("good")) == {"x": 6.0}
@@ -289,17 +316,17 @@ def test_a_run_cancelled_before_its_first_step_says_so_and_frees_its_id(talk: Ta
         while True:
             answer = talk.hear()
             assert answer.request_id == "again"
-            if answer.WhichOneof("frame") == "status":
+            if answer.HasField("status"):
                 assert fault_of(answer).reason == "CANCELLED"
                 break
-            if answer.event.WhichOneof("kind") == "summary":  # it was done before anyone could stop it
+            if answer.events[0].WhichOneof("kind") == "summary":  # it was done before anyone could stop it
                 break
     assert talk.end() == []
 
 
 def test_a_running_request_can_be_cancelled(talk: Talk, gate: None) -> None:
     talk.say(differentiate=waiting("slow"))
-    assert talk.hear().event.WhichOneof("kind") == "accepted"
+    assert talk.hear().events[0].WhichOneof("kind") == "accepted"
     assert faulty_plugin.entered.wait(60)
     talk.say(cancel=pb.CancelRun(request_id="nobody"))  # nothing to stop: nothing is said
     talk.say(cancel=pb.CancelRun(request_id="slow"))
@@ -312,14 +339,14 @@ def test_a_running_request_can_be_cancelled(talk: Talk, gate: None) -> None:
 
 def test_an_id_in_progress_is_refused_and_others_overtake(talk: Talk, gate: None) -> None:
     talk.say(differentiate=waiting("slow"))
-    assert talk.hear().event.WhichOneof("kind") == "accepted"
+    assert talk.hear().events[0].WhichOneof("kind") == "accepted"
     talk.say(differentiate=square("slow", 3.0))
     (fault,) = fault_of(talk.hear()).faults
     assert (fault.path, fault.reason) == ("input.request_id", "REQUEST_ID")
     talk.say(differentiate=square("quick", 3.0))
     assert gradients(talk.hear_run("quick")) == {"x": 6.0}
     faulty_plugin.released.set()
-    events = [answer.event for answer in talk.end()]
+    events = [event for answer in talk.end() for event in answer.events]
     assert gradients(events) == {"x": 1.0}
     assert events[-1].WhichOneof("kind") == "summary"
 
@@ -334,7 +361,7 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(served: Served, gate: None
     faulty_plugin.released.set()
     again = Talk(served)
     again.say(differentiate=square("good", 3.0))
-    assert gradients([answer.event for answer in again.end()]) == {"x": 6.0}
+    assert gradients([event for answer in again.end() for event in answer.events]) == {"x": 6.0}
     for _ in range(1000):  # calls, rather than time, for the others to be counted down
         if not served.host.handler.admission.busy:
             break
@@ -357,9 +384,9 @@ def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path)
             await asyncio.Event().wait()  # and then says nothing
 
         responses = run_session(handler, frames())
-        missing = {("kept", "summary"), ("hooked", "hook")}
+        missing = {("kept", "summary"), ("hooked", "hook_request")}
         async for response in responses:
-            for event in (response.event, *response.more):
+            for event in response.events:
                 missing.discard((response.request_id, event.WhichOneof("kind") or ""))
             if not missing:
                 break
@@ -377,10 +404,10 @@ def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path)
 
 
 def test_frames_that_nobody_waits_for(talk: Talk) -> None:
-    talk.say(hook=pb.HookReply(hook_id=1))
+    talk.say(hook_reply=pb.HookReply(hook_id=1))
     answer = talk.hear()
     assert (answer.request_id, fault_of(answer).message.count("no run waits for hook 1")) == ("", 1)
-    assert [(one.path, one.reason) for one in fault_of(answer).faults] == [("hook.hook_id", "HOOK_ID")]
+    assert [(one.path, one.reason) for one in fault_of(answer).faults] == [("hook_reply.hook_id", "HOOK_ID")]
     talk.say()
     assert [(one.path, one.reason) for one in fault_of(talk.hear()).faults] == [("frame", "FRAME_EMPTY")]
 

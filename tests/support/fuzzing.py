@@ -186,7 +186,7 @@ VERIFY = [
 
 def _hooks(g: graph_pb2.Graph) -> list[graph_pb2.Hook]:
     """One of each kind that a call without a session may have, on x and on y."""
-    half = {"factor": graph_pb2.Attribute(float_value=0.5)}
+    half = {"factor": graph_pb2.Attribute(double_value=0.5)}
     gradient = graph_pb2.Leaf(name="g", spec=g.leaves[0].spec)
     doubled = graph_pb2.Graph(leaves=[gradient], nodes=[node("add", "g g", "h")], outputs=["h"])
     return [
@@ -258,9 +258,9 @@ def _asking(n: int) -> pb.SessionRequest:
 
 TALKS = [_uploaded(1), _kept(), [_asking(1)], [_asking(2), *_kept()], [*_uploaded(1), *_uploaded(2)]]
 REPLIES = [
-    pb.SessionRequest(hook=pb.HookReply(hook_id=1, gradient=GRAPHS[0].leaves[0].value)),
-    pb.SessionRequest(hook=pb.HookReply(hook_id=1)),
-    pb.SessionRequest(hook=pb.HookReply(hook_id=2, error="no")),
+    pb.SessionRequest(hook_reply=pb.HookReply(hook_id=1, gradient=GRAPHS[0].leaves[0].value)),
+    pb.SessionRequest(hook_reply=pb.HookReply(hook_id=1)),
+    pb.SessionRequest(hook_reply=pb.HookReply(hook_id=2, error="no")),
 ]
 FRAMES = [
     *(pb.SessionRequest(differentiate=one) for one in DIFFERENTIATE),

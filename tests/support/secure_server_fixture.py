@@ -144,7 +144,7 @@ class Talk:
         for answer in self._answers:
             if answer.HasField("status"):
                 return fault_of(answer).reason
-            if any(event.HasField("summary") for event in (answer.event, *answer.more)):
+            if any(event.HasField("summary") for event in answer.events):
                 return "summary"
         return "the end"
 

@@ -37,6 +37,19 @@ def as_float(number: Any) -> float:
         return math.inf if number > 0 else -math.inf
 
 
+def can_be_sent(value: Any) -> bool:
+    """True for a value that a request can give to an attribute: None, a truth value, a text, a float, an integer of 64
+    bits, or a (nested) list of such values."""
+    if isinstance(value, (tuple, list)):
+        return all(map(can_be_sent, value))
+    if value is None or isinstance(value, (str, float)):
+        return True
+    try:
+        return -(1 << 63) <= operator.index(value) < 1 << 63
+    except TypeError:
+        return False
+
+
 class FreeNumber:
     """A number without a value, which stands for all values of a free attribute in a rule (see `sealed`)."""
 

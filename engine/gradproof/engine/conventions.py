@@ -7,7 +7,7 @@ from typing import Final
 
 
 class Complex(StrEnum):
-    """How the rule of an op treats complex numbers. The gradient of a real L in z = a + ib is dL/da + i dL/db, as in
+    """Treatment of complex numbers by the rule of an op. The gradient of a real L in z = a + ib is dL/da + i dL/db, as in
     PyTorch."""
 
     REFUSED = "no gradient flows through complex numbers"

@@ -64,7 +64,7 @@ def derive(
 
 
 def derivation_faults(graph: Graph, registry: Registry, by: Sequence[str], mode: Mode | None = None) -> list[Violation]:
-    """All faults of a derivation; those of a mode where that is known."""
+    """Faults of a derivation, all of them; those of a mode where that is known."""
     return _faults(graph, lower(graph, registry), _by(graph, by), mode)
 
 

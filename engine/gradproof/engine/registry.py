@@ -13,13 +13,13 @@ from typing import Any
 import pluggy
 
 from gradproof.engine import hookspecs
-from gradproof.engine.attributes import Attributes
+from gradproof.engine.attributes import Attributes, can_be_sent
 from gradproof.engine.cases import Case
 from gradproof.engine.errors import NotFound, PluginRefused, RuleFault
 from gradproof.engine.inference import InferenceError
 from gradproof.engine.lru import LRUCache
 from gradproof.engine.named_hook import NamedHook
-from gradproof.engine.op import Op
+from gradproof.engine.op import REQUIRED, Op
 from gradproof.engine.opaque import with_vjp_companion
 from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.rules import trace_rule
@@ -46,7 +46,7 @@ class Plugin:
 
 @dataclass
 class Registry:
-    """All ops and named hooks by name, the plugins that they are from, and the plugins that were refused. ``manager`` calls
+    """Ops and named hooks by name, the plugins that they are from, and the plugins that were refused. ``manager`` calls
     the hooks that are called more than once (`hookspecs.authenticate`)."""
 
     ops: dict[str, Op] = field(default_factory=dict)
@@ -223,6 +223,10 @@ def _collector(
                 raise PluginRefused(plugin.name, hook, repr(part.name), "the name is already registered")
             if kind is Op and not builtin and "." not in part.name:
                 raise PluginRefused(plugin.name, hook, repr(part.name), "a third-party op is named 'namespace.name'")
+            for name, value in part.attributes.items():
+                if value is not REQUIRED and not can_be_sent(value):
+                    why = f"the default of {name} is {type(value).__name__}: not None, bool, int, float, text or a list"
+                    raise PluginRefused(plugin.name, hook, repr(part.name), why)
             into.append(part)
 
     return register

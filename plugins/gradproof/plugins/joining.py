@@ -54,7 +54,7 @@ def concat_arrays(f, *arrays, axis):
 
 
 def concat_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
-    """All lengths along the axis become 2 or 3, or 1 where there are many arrays."""
+    """Lengths along the axis become 2 or 3, or 1 where there are many arrays."""
     axis, room = attributes["axis"], max(ROOM // len(specs), 1)
     lengths = tuple(x.shape[axis] for x in specs)
     small = smaller(sorted(set(lengths)), ROOM if room > 3 else 1)

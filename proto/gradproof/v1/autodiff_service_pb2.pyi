@@ -110,7 +110,7 @@ class _FormulaKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FormulaKi
     """The derivative of the node that made the value, by one of its inputs."""
     FORMULA_KIND_GRADIENT: _FormulaKind.ValueType  # 3
     """The gradient, by a leaf."""
-    FORMULA_KIND_PART: _FormulaKind.ValueType  # 4
+    FORMULA_KIND_SUBEXPRESSION: _FormulaKind.ValueType  # 4
     """A common subexpression of the gradient."""
 
 class FormulaKind(_FormulaKind, metaclass=_FormulaKindEnumTypeWrapper):
@@ -124,7 +124,7 @@ FORMULA_KIND_LOCAL: FormulaKind.ValueType  # 2
 """The derivative of the node that made the value, by one of its inputs."""
 FORMULA_KIND_GRADIENT: FormulaKind.ValueType  # 3
 """The gradient, by a leaf."""
-FORMULA_KIND_PART: FormulaKind.ValueType  # 4
+FORMULA_KIND_SUBEXPRESSION: FormulaKind.ValueType  # 4
 """A common subexpression of the gradient."""
 Global___FormulaKind: _TypeAlias = FormulaKind  # noqa: Y015
 
@@ -141,13 +141,13 @@ class VerifyOptions(_message.Message):
     level: Global___VerifyLevel.ValueType
     """How much is checked."""
     budget_seconds: _builtins.float
-    """Time for the checks, in seconds. Absent: 5."""
+    """Time for the checks, in seconds, up to the limit verify_budget_seconds. Absent: 5. 0: no time, so that all is unchecked."""
     required: _verdict_pb2.SummaryWord.ValueType
     """The weakest summary that will do. If a gradient's is weaker, the call ends with FAILED_PRECONDITION and the reason
-    VERDICT_REQUIRED, behind all gradients and verdicts. Unspecified: any will do.
+    VERDICT_REQUIRED, behind all gradients and verdicts. Unspecified, or SUMMARY_WORD_WRONG: any will do.
     """
     progress: _builtins.bool
-    """Whether Progress events are sent while checks run."""
+    """Whether Progress events are sent while checks run. Differentiate has none."""
     def __init__(
         self,
         *,
@@ -220,7 +220,9 @@ class RunInput(_message.Message):
     other runs need the room. A name that is in use is taken over. Empty: nothing is saved. Session only.
     """
     request_id: _builtins.str
-    """The client's name for the request, repeated in its responses. On a session it must not be that of a run in progress."""
+    """The client's name for the request, repeated in Accepted and SessionResponse. On a session it must not be that of a run in
+    progress.
+    """
     tensor_format: _tensor_pb2.TensorFormat.ValueType
     """How tensors are written in responses."""
     @_builtins.property
@@ -229,7 +231,7 @@ class RunInput(_message.Message):
 
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedTensor]:
-        """Values of leaves (those that the graph does not carry)."""
+        """Values of leaves, each once: of all that the graph does not carry, and of those whose carried value is replaced."""
 
     @_builtins.property
     def reuse(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reuse]:
@@ -237,7 +239,7 @@ class RunInput(_message.Message):
 
     @_builtins.property
     def fetch(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of values to return. Evaluate returns the outputs where there are none here."""
+        """Names of values to return, in this order. Empty: Evaluate returns the outputs, Differentiate none."""
 
     def __init__(
         self,
@@ -328,27 +330,31 @@ class EvaluateResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    DIGEST_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
-    NODES_COMPUTED_FIELD_NUMBER: _builtins.int
-    digest: _builtins.str
-    """The digest of the graph, for later requests."""
-    nodes_computed: _builtins.int
-    """Number of nodes that were computed."""
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def accepted(self) -> Global___Accepted:
+        """The accepted request."""
+
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedTensor]:
         """The values, in the order of RunInput.fetch or of the outputs."""
 
+    @_builtins.property
+    def summary(self) -> Global___RunSummary:
+        """Counts and times. There are no verdicts to count."""
+
     def __init__(
         self,
         *,
-        digest: _builtins.str = ...,
+        accepted: Global___Accepted | None = ...,
         values: _abc.Iterable[_tensor_pb2.NamedTensor] | None = ...,
-        nodes_computed: _builtins.int = ...,
+        summary: Global___RunSummary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "nodes_computed", b"nodes_computed", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "summary", b"summary", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -372,7 +378,7 @@ class DifferentiateRequest(_message.Message):
 
     @_builtins.property
     def seeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seed]:
-        """Cotangents of outputs; a real output with a single element may go without, and gets 1."""
+        """Cotangents, one at most of each output; a real output with a single element may go without, and gets 1."""
 
     @_builtins.property
     def hooks(self) -> _containers.RepeatedCompositeFieldContainer[_graph_pb2.Hook]:
@@ -380,11 +386,13 @@ class DifferentiateRequest(_message.Message):
 
     @_builtins.property
     def gradients(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the values to differentiate by. Empty: all leaves that require grad."""
+        """Names of the values to differentiate by: leaves that require grad, or inner values. Empty: all leaves that require grad.
+        There is one Gradient for each, also where nothing reaches it.
+        """
 
     @_builtins.property
     def retain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of inner values whose gradients are returned as well."""
+        """Names of inner values whose gradients are returned as well, whatever stands in gradients."""
 
     @_builtins.property
     def verify(self) -> Global___VerifyOptions:
@@ -425,7 +433,7 @@ class DifferentiateResponse(_message.Message):
 
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedTensor]:
-        """Fetched values."""
+        """The values, in the order of RunInput.fetch."""
 
     @_builtins.property
     def gradients(self) -> _containers.RepeatedCompositeFieldContainer[Global___Gradient]:
@@ -433,7 +441,9 @@ class DifferentiateResponse(_message.Message):
 
     @_builtins.property
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[_verdict_pb2.GradientVerdict]:
-        """Verdicts, one per gradient. Where a response would be too long for a message they have no uses, or are left out."""
+        """Verdicts, one per gradient, in no stated order; none with VERIFY_LEVEL_OFF. Where a response would be too long for a
+        message they have no uses, or are left out; the summary counts them all the same.
+        """
 
     @_builtins.property
     def summary(self) -> Global___RunSummary:
@@ -482,23 +492,23 @@ Global___StreamingDifferentiateRequest: _TypeAlias = StreamingDifferentiateReque
 
 @_typing.final
 class StreamingDifferentiateResponse(_message.Message):
-    """An event of a run."""
+    """Events of a run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    EVENT_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def event(self) -> Global___Event:
-        """The event."""
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """The events that come next, in order: one or more."""
 
     def __init__(
         self,
         *,
-        event: Global___Event | None = ...,
+        events: _abc.Iterable[Global___Event] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -506,8 +516,9 @@ Global___StreamingDifferentiateResponse: _TypeAlias = StreamingDifferentiateResp
 
 @_typing.final
 class Event(_message.Message):
-    """An event of a run. The gradient of a value comes before its verdict, and the summary last. Kinds may be added: skip one that
-    you do not know.
+    """An event of a run. The order is: accepted; values; gradients, with hook requests between them; verdicts, with progress between
+    them; summary. The header and chunks of a tensor come before the event that names it. A fault may come in place of anything
+    behind accepted, and is the last event then. Kinds may be added: skip one that you do not know.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -521,7 +532,7 @@ class Event(_message.Message):
     CHUNK_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
-    HOOK_FIELD_NUMBER: _builtins.int
+    HOOK_REQUEST_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Number of the event within its run, from 0."""
@@ -543,7 +554,7 @@ class Event(_message.Message):
 
     @_builtins.property
     def header(self) -> _tensor_pb2.TensorHeader:
-        """A tensor of more than 1 MiB follows in chunks; a Tensor.tensor_id names it afterwards."""
+        """A tensor of more than 1 MiB, or that its event has no room for, follows in chunks; a Tensor.tensor_id names it afterwards."""
 
     @_builtins.property
     def chunk(self) -> _tensor_pb2.TensorChunk:
@@ -551,19 +562,19 @@ class Event(_message.Message):
 
     @_builtins.property
     def fault(self) -> Global___RunFault:
-        """A node or hook failed. Events before it stay true; the call then ends with a status."""
+        """A node or hook failed. Events before it stay true; no summary follows, and the call ends with a status."""
 
     @_builtins.property
     def progress(self) -> _verdict_pb2.Progress:
         """How far the checks are. Only where VerifyOptions.progress is set, and never before a gradient."""
 
     @_builtins.property
-    def hook(self) -> Global___HookRequest:
-        """Run a hook, and send a HookReply. Session only."""
+    def hook_request(self) -> Global___HookRequest:
+        """Run a hook, and send a HookReply: no other event of the run comes before it. Session only."""
 
     @_builtins.property
     def summary(self) -> Global___RunSummary:
-        """The run is over. The last event."""
+        """The run is over. The last event of a run without a fault."""
 
     def __init__(
         self,
@@ -577,14 +588,14 @@ class Event(_message.Message):
         chunk: _tensor_pb2.TensorChunk | None = ...,
         fault: Global___RunFault | None = ...,
         progress: _verdict_pb2.Progress | None = ...,
-        hook: Global___HookRequest | None = ...,
+        hook_request: Global___HookRequest | None = ...,
         summary: Global___RunSummary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "chunk", b"chunk", "fault", b"fault", "gradients", b"gradients", "header", b"header", "hook", b"hook", "kind", b"kind", "progress", b"progress", "summary", b"summary", "values", b"values", "verdicts", b"verdicts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "chunk", b"chunk", "fault", b"fault", "gradients", b"gradients", "header", b"header", "hook_request", b"hook_request", "kind", b"kind", "progress", b"progress", "summary", b"summary", "values", b"values", "verdicts", b"verdicts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "chunk", b"chunk", "fault", b"fault", "gradients", b"gradients", "header", b"header", "hook", b"hook", "kind", b"kind", "progress", b"progress", "sequence", b"sequence", "summary", b"summary", "values", b"values", "verdicts", b"verdicts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "chunk", b"chunk", "fault", b"fault", "gradients", b"gradients", "header", b"header", "hook_request", b"hook_request", "kind", b"kind", "progress", b"progress", "sequence", b"sequence", "summary", b"summary", "values", b"values", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["accepted", "values", "gradients", "verdicts", "header", "chunk", "fault", "progress", "hook", "summary"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["accepted", "values", "gradients", "verdicts", "header", "chunk", "fault", "progress", "hook_request", "summary"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -709,7 +720,7 @@ class Gradient(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     GRADIENT_FIELD_NUMBER: _builtins.int
     RAW_FIELD_NUMBER: _builtins.int
-    HOOKS_FIELD_NUMBER: _builtins.int
+    HOOK_TRACES_FIELD_NUMBER: _builtins.int
     GRAD_FN_FIELD_NUMBER: _builtins.int
     value: _builtins.str
     """The name of the value."""
@@ -724,8 +735,8 @@ class Gradient(_message.Message):
         """The sum of all contributions, before hooks. Present where the value has hooks."""
 
     @_builtins.property
-    def hooks(self) -> _containers.RepeatedCompositeFieldContainer[Global___HookTrace]:
-        """Effect of each hook, in order."""
+    def hook_traces(self) -> _containers.RepeatedCompositeFieldContainer[Global___HookTrace]:
+        """Effect of each hook, in order. Present where the value has hooks."""
 
     def __init__(
         self,
@@ -733,12 +744,12 @@ class Gradient(_message.Message):
         value: _builtins.str = ...,
         gradient: _tensor_pb2.Tensor | None = ...,
         raw: _tensor_pb2.Tensor | None = ...,
-        hooks: _abc.Iterable[Global___HookTrace] | None = ...,
+        hook_traces: _abc.Iterable[Global___HookTrace] | None = ...,
         grad_fn: _builtins.str | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn", "grad_fn", b"grad_fn", "gradient", b"gradient", "raw", b"raw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn", "grad_fn", b"grad_fn", "gradient", b"gradient", "hooks", b"hooks", "raw", b"raw", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn", "grad_fn", b"grad_fn", "gradient", b"gradient", "hook_traces", b"hook_traces", "raw", b"raw", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__grad_fn: _TypeAlias = _typing.Literal["grad_fn"]  # noqa: Y015
     _WhichOneofArgType__grad_fn: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn"]  # noqa: Y015
@@ -752,27 +763,27 @@ class HookTrace(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    NAME_FIELD_NUMBER: _builtins.int
-    RESULT_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    GRADIENT_FIELD_NUMBER: _builtins.int
     CHANGED_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
+    label: _builtins.str
     """The hook's label."""
     changed: _builtins.bool
     """Whether any bit changed."""
     @_builtins.property
-    def result(self) -> _tensor_pb2.Tensor:
+    def gradient(self) -> _tensor_pb2.Tensor:
         """The gradient after it."""
 
     def __init__(
         self,
         *,
-        name: _builtins.str = ...,
-        result: _tensor_pb2.Tensor | None = ...,
+        label: _builtins.str = ...,
+        gradient: _tensor_pb2.Tensor | None = ...,
         changed: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gradient", b"gradient"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "name", b"name", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "gradient", b"gradient", "label", b"label"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -887,7 +898,9 @@ Global___HookRequest: _TypeAlias = HookRequest  # noqa: Y015
 
 @_typing.final
 class RunSummary(_message.Message):
-    """Counts and times of a run."""
+    """Counts and times of a run. The first four count gradients by the summaries of their verdicts; all are 0 where nothing was to
+    be checked.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -895,13 +908,13 @@ class RunSummary(_message.Message):
     PLAUSIBLE_FIELD_NUMBER: _builtins.int
     UNCHECKED_FIELD_NUMBER: _builtins.int
     WRONG_FIELD_NUMBER: _builtins.int
+    WEAKER_FIELD_NUMBER: _builtins.int
     ELEMENTS_CHECKED_FIELD_NUMBER: _builtins.int
     ELEMENTS_TOTAL_FIELD_NUMBER: _builtins.int
+    NODES_COMPUTED_FIELD_NUMBER: _builtins.int
+    SAVED_BYTES_FIELD_NUMBER: _builtins.int
     RUN_SECONDS_FIELD_NUMBER: _builtins.int
     VERIFY_SECONDS_FIELD_NUMBER: _builtins.int
-    WEAKER_FIELD_NUMBER: _builtins.int
-    SAVED_BYTES_FIELD_NUMBER: _builtins.int
-    NODES_COMPUTED_FIELD_NUMBER: _builtins.int
     verified: _builtins.int
     """Number of gradients that are verified."""
     plausible: _builtins.int
@@ -910,20 +923,20 @@ class RunSummary(_message.Message):
     """Number of gradients that are unchecked."""
     wrong: _builtins.int
     """Number of gradients that are wrong."""
+    weaker: _builtins.int
+    """Number of gradients that are weaker than VerifyOptions.required. If there are any, VERDICT_REQUIRED follows."""
     elements_checked: _builtins.int
     """Number of elements that were enclosed, over all contributions."""
     elements_total: _builtins.int
     """Number of elements of all contributions."""
+    nodes_computed: _builtins.int
+    """Number of nodes whose forward half was computed in this run: all but those whose values were saved before."""
+    saved_bytes: _builtins.int
+    """Bytes that are saved under RunInput.save_as; 0 where nothing was to be saved, or there is no room for so much."""
     run_seconds: _builtins.float
     """Time for values and gradients, in seconds."""
     verify_seconds: _builtins.float
     """Time for the checks, in seconds."""
-    weaker: _builtins.int
-    """Number of gradients that are weaker than VerifyOptions.required. If there are any, VERDICT_REQUIRED follows."""
-    saved_bytes: _builtins.int
-    """Bytes that are saved under RunInput.save_as; 0 where nothing was to be saved, or there is no room for so much."""
-    nodes_computed: _builtins.int
-    """Number of nodes whose forward half was computed in this run: all but those whose values were saved before."""
     def __init__(
         self,
         *,
@@ -931,13 +944,13 @@ class RunSummary(_message.Message):
         plausible: _builtins.int = ...,
         unchecked: _builtins.int = ...,
         wrong: _builtins.int = ...,
+        weaker: _builtins.int = ...,
         elements_checked: _builtins.int = ...,
         elements_total: _builtins.int = ...,
+        nodes_computed: _builtins.int = ...,
+        saved_bytes: _builtins.int = ...,
         run_seconds: _builtins.float = ...,
         verify_seconds: _builtins.float = ...,
-        weaker: _builtins.int = ...,
-        saved_bytes: _builtins.int = ...,
-        nodes_computed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -958,7 +971,7 @@ class SessionRequest(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
-    HOOK_FIELD_NUMBER: _builtins.int
+    HOOK_REPLY_FIELD_NUMBER: _builtins.int
     RELEASE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def differentiate(self) -> Global___DifferentiateRequest:
@@ -981,7 +994,7 @@ class SessionRequest(_message.Message):
         """Stop a run."""
 
     @_builtins.property
-    def hook(self) -> Global___HookReply:
+    def hook_reply(self) -> Global___HookReply:
         """Answer a HookRequest."""
 
     @_builtins.property
@@ -996,14 +1009,14 @@ class SessionRequest(_message.Message):
         header: _tensor_pb2.TensorHeader | None = ...,
         chunk: _tensor_pb2.TensorChunk | None = ...,
         cancel: Global___CancelRun | None = ...,
-        hook: Global___HookReply | None = ...,
+        hook_reply: Global___HookReply | None = ...,
         release: Global___ReleaseSaved | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "chunk", b"chunk", "differentiate", b"differentiate", "evaluate", b"evaluate", "frame", b"frame", "header", b"header", "hook", b"hook", "release", b"release"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "chunk", b"chunk", "differentiate", b"differentiate", "evaluate", b"evaluate", "frame", b"frame", "header", b"header", "hook_reply", b"hook_reply", "release", b"release"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "chunk", b"chunk", "differentiate", b"differentiate", "evaluate", b"evaluate", "frame", b"frame", "header", b"header", "hook", b"hook", "release", b"release"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "chunk", b"chunk", "differentiate", b"differentiate", "evaluate", b"evaluate", "frame", b"frame", "header", b"header", "hook_reply", b"hook_reply", "release", b"release"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["differentiate", "evaluate", "header", "chunk", "cancel", "hook", "release"]  # noqa: Y015
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["differentiate", "evaluate", "header", "chunk", "cancel", "hook_reply", "release"]  # noqa: Y015
     _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
 
@@ -1089,43 +1102,37 @@ Global___HookReply: _TypeAlias = HookReply  # noqa: Y015
 
 @_typing.final
 class SessionResponse(_message.Message):
-    """A message from a session."""
+    """A message from a session: events of a run, or the status of a request that failed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
-    EVENT_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
-    MORE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request that the message belongs to; empty for a fault of a message that names no run."""
     @_builtins.property
-    def event(self) -> Global___Event:
-        """An event of a run."""
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """The events of the run that come next, in order: one or more, or none where there is a status."""
 
     @_builtins.property
     def status(self) -> _status_pb2.Status:
-        """The status that the request would have ended a call with. The session goes on."""
-
-    @_builtins.property
-    def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
-        """Events of the same run that followed at once."""
+        """The status that the request would have ended a call with. Present where the request failed: it is the last message of the
+        request, and the session goes on.
+        """
 
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
-        event: Global___Event | None = ...,
+        events: _abc.Iterable[Global___Event] | None = ...,
         status: _status_pb2.Status | None = ...,
-        more: _abc.Iterable[Global___Event] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "frame", b"frame", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "frame", b"frame", "more", b"more", "request_id", b"request_id", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "request_id", b"request_id", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["event", "status"]  # noqa: Y015
-    _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SessionResponse: _TypeAlias = SessionResponse  # noqa: Y015
 
@@ -1150,15 +1157,15 @@ class InferRequest(_message.Message):
 
     @_builtins.property
     def gradients(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the values to differentiate by. Empty: all leaves that require grad."""
+        """As DifferentiateRequest.gradients, of the run whose cost is asked for."""
 
     @_builtins.property
     def retain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of inner values whose gradients are returned as well."""
+        """As DifferentiateRequest.retain."""
 
     @_builtins.property
     def fetch(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of values to return."""
+        """As RunInput.fetch."""
 
     def __init__(
         self,
@@ -1183,7 +1190,7 @@ class InferResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    VALUES_FIELD_NUMBER: _builtins.int
+    SPECS_FIELD_NUMBER: _builtins.int
     VIOLATIONS_FIELD_NUMBER: _builtins.int
     VIOLATION_COUNT_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
@@ -1194,7 +1201,7 @@ class InferResponse(_message.Message):
     violation_count: _builtins.int
     """Number of faults in all."""
     digest: _builtins.str
-    """The digest of the graph, if there are no faults."""
+    """The digest of the graph; empty if there are faults."""
     estimated_bytes: _builtins.int
     """Estimate of the bytes that a run will allocate: a run that differentiates the graph as the request says, or evaluates it,
     whichever takes more. 0 if there are faults. Accepted has the same number.
@@ -1206,8 +1213,8 @@ class InferResponse(_message.Message):
     evaluate_flops: _builtins.int
     """Estimate of the floating point operations of a run that only evaluates."""
     @_builtins.property
-    def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedSpec]:
-        """Every value whose shape and dtype follow."""
+    def specs(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedSpec]:
+        """Shapes and dtypes of the values for which they follow: of all, if there are no faults."""
 
     @_builtins.property
     def violations(self) -> _containers.RepeatedCompositeFieldContainer[_error_details_pb2.BadRequest.FieldViolation]:
@@ -1218,7 +1225,7 @@ class InferResponse(_message.Message):
     def __init__(
         self,
         *,
-        values: _abc.Iterable[_tensor_pb2.NamedSpec] | None = ...,
+        specs: _abc.Iterable[_tensor_pb2.NamedSpec] | None = ...,
         violations: _abc.Iterable[_error_details_pb2.BadRequest.FieldViolation] | None = ...,
         violation_count: _builtins.int = ...,
         digest: _builtins.str = ...,
@@ -1229,7 +1236,7 @@ class InferResponse(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "estimated_bytes", b"estimated_bytes", "estimated_flops", b"estimated_flops", "evaluate_bytes", b"evaluate_bytes", "evaluate_flops", b"evaluate_flops", "values", b"values", "violation_count", b"violation_count", "violations", b"violations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "estimated_bytes", b"estimated_bytes", "estimated_flops", b"estimated_flops", "evaluate_bytes", b"evaluate_bytes", "evaluate_flops", b"evaluate_flops", "specs", b"specs", "violation_count", b"violation_count", "violations", b"violations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1321,7 +1328,9 @@ class DerivedValue(_message.Message):
     by: _builtins.str
     """The value differentiated by; absent for a derivative along all tangents together (JVP)."""
     output: _builtins.str
-    """The output that is differentiated; absent for a derivative of all outputs together."""
+    """The output that is differentiated, or in a Hessian the value whose gradient is; absent for a derivative of all outputs
+    together.
+    """
     value: _builtins.str
     """The name of the derivative; absent where nothing flows from `by` to `output`, which is not zeros."""
     def __init__(
@@ -1484,7 +1493,7 @@ Global___Formula: _TypeAlias = Formula  # noqa: Y015
 
 @_typing.final
 class GetServerInfoRequest(_message.Message):
-    """Ask for versions, features, limits and plugins."""
+    """Ask for versions, features, limits, plugins and named hooks."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1501,7 +1510,7 @@ Global___GetServerInfoRequest: _TypeAlias = GetServerInfoRequest  # noqa: Y015
 
 @_typing.final
 class GetServerInfoResponse(_message.Message):
-    """Versions, features, limits and plugins of a server."""
+    """Versions, features, limits, plugins and named hooks of a server."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1615,7 +1624,7 @@ class PluginInfo(_message.Message):
 
     @_builtins.property
     def hooks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the plugin's hooks."""
+        """Names of the plugin's named hooks."""
 
     def __init__(
         self,
@@ -1671,19 +1680,19 @@ class HookInfo(_message.Message):
     DOC_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The hook's name."""
+    """The name, as NamedHook takes it."""
     doc: _builtins.str
     """A sentence on what the hook does."""
     @_builtins.property
-    def attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the hook's attributes."""
+    def attributes(self) -> _containers.RepeatedCompositeFieldContainer[_graph_pb2.AttributeInfo]:
+        """The hook's attributes."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         doc: _builtins.str = ...,
-        attributes: _abc.Iterable[_builtins.str] | None = ...,
+        attributes: _abc.Iterable[_graph_pb2.AttributeInfo] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from gradproof.v1 import tensor_pb2 as gradproof_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gradproof/v1/graph.proto\x12\x0cgradproof.v1\x1a\x19gradproof/v1/tensor.proto\"\x82\x01\n\x05Graph\x12\"\n\x06leaves\x18\x01 \x03(\x0b\x32\x12.gradproof.v1.Leaf\x12!\n\x05nodes\x18\x02 \x03(\x0b\x32\x12.gradproof.v1.Node\x12\x0f\n\x07outputs\x18\x03 \x03(\t\x12!\n\x05rules\x18\x04 \x03(\x0b\x32\x12.gradproof.v1.Rule\"\xc0\x01\n\x04Rule\x12\n\n\x02op\x18\x01 \x01(\t\x12(\n\x06inputs\x18\x02 \x03(\x0b\x32\x18.gradproof.v1.TensorSpec\x12\x36\n\nattributes\x18\x03 \x03(\x0b\x32\".gradproof.v1.Rule.AttributesEntry\x1aJ\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.gradproof.v1.Attribute:\x02\x38\x01\"x\n\x04Leaf\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.gradproof.v1.TensorSpec\x12\x15\n\rrequires_grad\x18\x03 \x01(\x08\x12#\n\x05value\x18\x04 \x01(\x0b\x32\x14.gradproof.v1.Tensor\"\xc6\x01\n\x04Node\x12\n\n\x02op\x18\x01 \x01(\t\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x0f\n\x07outputs\x18\x03 \x03(\t\x12\x36\n\nattributes\x18\x04 \x03(\x0b\x32\".gradproof.v1.Node.AttributesEntry\x12\r\n\x05rules\x18\x05 \x03(\r\x1aJ\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.gradproof.v1.Attribute:\x02\x38\x01\"\xd5\x01\n\tAttribute\x12\x13\n\tint_value\x18\x01 \x01(\x03H\x00\x12\x15\n\x0b\x66loat_value\x18\x02 \x01(\x01H\x00\x12\x16\n\x0cstring_value\x18\x03 \x01(\tH\x00\x12\x14\n\nbool_value\x18\x04 \x01(\x08H\x00\x12)\n\x08int_list\x18\x05 \x01(\x0b\x32\x15.gradproof.v1.IntListH\x00\x12+\n\x04list\x18\x06 \x01(\x0b\x32\x1b.gradproof.v1.AttributeListH\x00\x12\x0e\n\x04none\x18\x07 \x01(\x08H\x00\x42\x06\n\x04kind\"8\n\rAttributeList\x12\'\n\x06values\x18\x01 \x03(\x0b\x32\x17.gradproof.v1.Attribute\"\xaa\x01\n\x04Hook\x12\r\n\x05value\x18\x01 \x01(\t\x12(\n\x05named\x18\x02 \x01(\x0b\x32\x17.gradproof.v1.NamedHookH\x00\x12$\n\x05graph\x18\x03 \x01(\x0b\x32\x13.gradproof.v1.GraphH\x00\x12*\n\x06\x63lient\x18\x04 \x01(\x0b\x32\x18.gradproof.v1.ClientHookH\x00\x12\r\n\x05label\x18\x05 \x01(\tB\x08\n\x06\x61\x63tion\"\xa2\x01\n\tNamedHook\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\nattributes\x18\x02 \x03(\x0b\x32\'.gradproof.v1.NamedHook.AttributesEntry\x1aJ\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.gradproof.v1.Attribute:\x02\x38\x01\"\x1d\n\nClientHook\x12\x0f\n\x07hook_id\x18\x01 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gradproof/v1/graph.proto\x12\x0cgradproof.v1\x1a\x19gradproof/v1/tensor.proto\"\x82\x01\n\x05Graph\x12\"\n\x06leaves\x18\x01 \x03(\x0b\x32\x12.gradproof.v1.Leaf\x12!\n\x05nodes\x18\x02 \x03(\x0b\x32\x12.gradproof.v1.Node\x12\x0f\n\x07outputs\x18\x03 \x03(\t\x12!\n\x05rules\x18\x04 \x03(\x0b\x32\x12.gradproof.v1.Rule\"\xc0\x01\n\x04Rule\x12\n\n\x02op\x18\x01 \x01(\t\x12(\n\x06inputs\x18\x02 \x03(\x0b\x32\x18.gradproof.v1.TensorSpec\x12\x36\n\nattributes\x18\x03 \x03(\x0b\x32\".gradproof.v1.Rule.AttributesEntry\x1aJ\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.gradproof.v1.Attribute:\x02\x38\x01\"x\n\x04Leaf\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.gradproof.v1.TensorSpec\x12\x15\n\rrequires_grad\x18\x03 \x01(\x08\x12#\n\x05value\x18\x04 \x01(\x0b\x32\x14.gradproof.v1.Tensor\"\xc6\x01\n\x04Node\x12\n\n\x02op\x18\x01 \x01(\t\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x0f\n\x07outputs\x18\x03 \x03(\t\x12\x36\n\nattributes\x18\x04 \x03(\x0b\x32\".gradproof.v1.Node.AttributesEntry\x12\r\n\x05rules\x18\x05 \x03(\r\x1aJ\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.gradproof.v1.Attribute:\x02\x38\x01\"\xd6\x01\n\tAttribute\x12\x13\n\tint_value\x18\x01 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x02 \x01(\x01H\x00\x12\x16\n\x0cstring_value\x18\x03 \x01(\tH\x00\x12\x14\n\nbool_value\x18\x04 \x01(\x08H\x00\x12)\n\x08int_list\x18\x05 \x01(\x0b\x32\x15.gradproof.v1.IntListH\x00\x12+\n\x04list\x18\x06 \x01(\x0b\x32\x1b.gradproof.v1.AttributeListH\x00\x12\x0e\n\x04none\x18\x07 \x01(\x08H\x00\x42\x06\n\x04kind\"M\n\rAttributeInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\rdefault_value\x18\x02 \x01(\x0b\x32\x17.gradproof.v1.Attribute\"8\n\rAttributeList\x12\'\n\x06values\x18\x01 \x03(\x0b\x32\x17.gradproof.v1.Attribute\"\xaa\x01\n\x04Hook\x12\r\n\x05value\x18\x01 \x01(\t\x12(\n\x05named\x18\x02 \x01(\x0b\x32\x17.gradproof.v1.NamedHookH\x00\x12$\n\x05graph\x18\x03 \x01(\x0b\x32\x13.gradproof.v1.GraphH\x00\x12*\n\x06\x63lient\x18\x04 \x01(\x0b\x32\x18.gradproof.v1.ClientHookH\x00\x12\r\n\x05label\x18\x05 \x01(\tB\x08\n\x06\x61\x63tion\"\xa2\x01\n\tNamedHook\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\nattributes\x18\x02 \x03(\x0b\x32\'.gradproof.v1.NamedHook.AttributesEntry\x1aJ\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.gradproof.v1.Attribute:\x02\x38\x01\"\x1d\n\nClientHook\x12\x0f\n\x07hook_id\x18\x01 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,15 +51,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODE_ATTRIBUTESENTRY']._serialized_start=321
   _globals['_NODE_ATTRIBUTESENTRY']._serialized_end=395
   _globals['_ATTRIBUTE']._serialized_start=721
-  _globals['_ATTRIBUTE']._serialized_end=934
-  _globals['_ATTRIBUTELIST']._serialized_start=936
-  _globals['_ATTRIBUTELIST']._serialized_end=992
-  _globals['_HOOK']._serialized_start=995
-  _globals['_HOOK']._serialized_end=1165
-  _globals['_NAMEDHOOK']._serialized_start=1168
-  _globals['_NAMEDHOOK']._serialized_end=1330
+  _globals['_ATTRIBUTE']._serialized_end=935
+  _globals['_ATTRIBUTEINFO']._serialized_start=937
+  _globals['_ATTRIBUTEINFO']._serialized_end=1014
+  _globals['_ATTRIBUTELIST']._serialized_start=1016
+  _globals['_ATTRIBUTELIST']._serialized_end=1072
+  _globals['_HOOK']._serialized_start=1075
+  _globals['_HOOK']._serialized_end=1245
+  _globals['_NAMEDHOOK']._serialized_start=1248
+  _globals['_NAMEDHOOK']._serialized_end=1410
   _globals['_NAMEDHOOK_ATTRIBUTESENTRY']._serialized_start=321
   _globals['_NAMEDHOOK_ATTRIBUTESENTRY']._serialized_end=395
-  _globals['_CLIENTHOOK']._serialized_start=1332
-  _globals['_CLIENTHOOK']._serialized_end=1361
+  _globals['_CLIENTHOOK']._serialized_start=1412
+  _globals['_CLIENTHOOK']._serialized_end=1441
 # @@protoc_insertion_point(module_scope)

@@ -134,7 +134,7 @@ class Leaf(_message.Message):
     """Whether a gradient is computed for the leaf. Floating point and complex dtypes only."""
     @_builtins.property
     def spec(self) -> _tensor_pb2.TensorSpec:
-        """Shape and dtype. May be left out where value is present."""
+        """Shape and dtype. May be left out where value is present; where both are, they must agree."""
 
     @_builtins.property
     def value(self) -> _tensor_pb2.Tensor:
@@ -192,7 +192,7 @@ class Node(_message.Message):
     """The op's name, as ListOps gives it."""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the values that the op is applied to, in order."""
+        """Names of the values that the op is applied to, in the op's order."""
 
     @_builtins.property
     def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -230,7 +230,7 @@ class Attribute(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INT_VALUE_FIELD_NUMBER: _builtins.int
-    FLOAT_VALUE_FIELD_NUMBER: _builtins.int
+    DOUBLE_VALUE_FIELD_NUMBER: _builtins.int
     STRING_VALUE_FIELD_NUMBER: _builtins.int
     BOOL_VALUE_FIELD_NUMBER: _builtins.int
     INT_LIST_FIELD_NUMBER: _builtins.int
@@ -238,7 +238,7 @@ class Attribute(_message.Message):
     NONE_FIELD_NUMBER: _builtins.int
     int_value: _builtins.int
     """An integer."""
-    float_value: _builtins.float
+    double_value: _builtins.float
     """A number."""
     string_value: _builtins.str
     """A text."""
@@ -258,22 +258,50 @@ class Attribute(_message.Message):
         self,
         *,
         int_value: _builtins.int = ...,
-        float_value: _builtins.float = ...,
+        double_value: _builtins.float = ...,
         string_value: _builtins.str = ...,
         bool_value: _builtins.bool = ...,
         int_list: _tensor_pb2.IntList | None = ...,
         list: Global___AttributeList | None = ...,
         none: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "float_value", b"float_value", "int_list", b"int_list", "int_value", b"int_value", "kind", b"kind", "list", b"list", "none", b"none", "string_value", b"string_value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "double_value", b"double_value", "int_list", b"int_list", "int_value", b"int_value", "kind", b"kind", "list", b"list", "none", b"none", "string_value", b"string_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "float_value", b"float_value", "int_list", b"int_list", "int_value", b"int_value", "kind", b"kind", "list", b"list", "none", b"none", "string_value", b"string_value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "double_value", b"double_value", "int_list", b"int_list", "int_value", b"int_value", "kind", b"kind", "list", b"list", "none", b"none", "string_value", b"string_value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["int_value", "float_value", "string_value", "bool_value", "int_list", "list", "none"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["int_value", "double_value", "string_value", "bool_value", "int_list", "list", "none"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___Attribute: _TypeAlias = Attribute  # noqa: Y015
+
+@_typing.final
+class AttributeInfo(_message.Message):
+    """An attribute of an op or of a named hook."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DEFAULT_VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The attribute's name."""
+    @_builtins.property
+    def default_value(self) -> Global___Attribute:
+        """The value where the attribute is not set. Absent: it must be set."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        default_value: Global___Attribute | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["default_value", b"default_value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_value", b"default_value", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttributeInfo: _TypeAlias = AttributeInfo  # noqa: Y015
 
 @_typing.final
 class AttributeList(_message.Message):

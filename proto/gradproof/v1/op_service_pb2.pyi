@@ -29,7 +29,7 @@ class ListOpsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The most ops on the page; 0 means 100."""
+    """The most ops on the page; 0 means 100. The limit of this name bounds it."""
     page_token: _builtins.str
     """The next_page_token of the page before; empty for the first page."""
     def __init__(
@@ -113,12 +113,12 @@ class OpInfo(_message.Message):
         """Names of the inputs. The last stands for any number of them where the op is variadic."""
 
     @_builtins.property
-    def attributes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttributeInfo]:
+    def attributes(self) -> _containers.RepeatedCompositeFieldContainer[_graph_pb2.AttributeInfo]:
         """The attributes, in the op's order."""
 
     @_builtins.property
     def domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The domain of each input."""
+        """The domain of each input, in their order."""
 
     @_builtins.property
     def verdict(self) -> _verdict_pb2.RuleVerdict:
@@ -132,7 +132,7 @@ class OpInfo(_message.Message):
         doc: _builtins.str = ...,
         inputs: _abc.Iterable[_builtins.str] | None = ...,
         variadic: _builtins.bool = ...,
-        attributes: _abc.Iterable[Global___AttributeInfo] | None = ...,
+        attributes: _abc.Iterable[_graph_pb2.AttributeInfo] | None = ...,
         elementwise: _builtins.bool = ...,
         differentiable: _builtins.bool = ...,
         grad_fn: _builtins.str | None = ...,
@@ -149,34 +149,6 @@ class OpInfo(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__grad_fn) -> _WhichOneofReturnType__grad_fn | None: ...
 
 Global___OpInfo: _TypeAlias = OpInfo  # noqa: Y015
-
-@_typing.final
-class AttributeInfo(_message.Message):
-    """An attribute of an op."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    DEFAULT_VALUE_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """The attribute's name."""
-    @_builtins.property
-    def default_value(self) -> _graph_pb2.Attribute:
-        """The value where a node does not set the attribute. Absent: each node must set it."""
-
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        default_value: _graph_pb2.Attribute | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["default_value", b"default_value"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_value", b"default_value", "name", b"name"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___AttributeInfo: _TypeAlias = AttributeInfo  # noqa: Y015
 
 @_typing.final
 class GetOpRequest(_message.Message):
@@ -237,12 +209,12 @@ class OpCase(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SHAPE_CLASS_FIELD_NUMBER: _builtins.int
-    RULE_FIELD_NUMBER: _builtins.int
+    RULE_TEXT_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
     shape_class: _builtins.str
     """Shapes and attributes of the representative."""
-    rule: _builtins.str
-    """The traced rule as text, a line for each instruction."""
+    rule_text: _builtins.str
+    """The traced rule as text for people, a line for each instruction."""
     @_builtins.property
     def verdict(self) -> _verdict_pb2.RuleVerdict:
         """The verdict on the rule; absent if there is none yet."""
@@ -251,12 +223,12 @@ class OpCase(_message.Message):
         self,
         *,
         shape_class: _builtins.str = ...,
-        rule: _builtins.str = ...,
+        rule_text: _builtins.str = ...,
         verdict: _verdict_pb2.RuleVerdict | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule", "shape_class", b"shape_class", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule_text", b"rule_text", "shape_class", b"shape_class", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -275,7 +247,7 @@ class VerifyOpRequest(_message.Message):
     name: _builtins.str
     """The op's name."""
     budget_seconds: _builtins.float
-    """Time for all cases, in seconds. Absent: 30."""
+    """Time for all cases, in seconds, up to the limit verify_op_budget_seconds. Absent: 30. 0: what is known already."""
     refresh: _builtins.bool
     """Whether to prove again what is known already."""
     progress: _builtins.bool
@@ -309,7 +281,7 @@ class VerifyOpResponse(_message.Message):
     CASES_TOTAL_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     cases_done: _builtins.int
-    """Number of cases that are answered."""
+    """Number of cases that are answered. May rise by more than 1: a case that has no response of its own counts too."""
     cases_total: _builtins.int
     """Number of cases in all."""
     @_builtins.property

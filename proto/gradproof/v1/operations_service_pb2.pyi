@@ -134,7 +134,9 @@ class ProcessStatus(_message.Message):
     """Resident memory, in bytes."""
     @_builtins.property
     def health(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Health by service, in the words of grpc.health.v1: SERVING, NOT_SERVING. The server itself has the empty name."""
+        """Health by service, in the words of grpc.health.v1: SERVING, NOT_SERVING. The server itself has the empty name, and the checks
+        have the name verify.
+        """
 
     @_builtins.property
     def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallStatus]:

@@ -106,7 +106,7 @@ class _TensorFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TensorFo
     TENSOR_FORMAT_BYTES: _TensorFormat.ValueType  # 1
     """Bytes: exact, and the quickest."""
     TENSOR_FORMAT_NUMBERS: _TensorFormat.ValueType  # 2
-    """Lists of numbers, for a reader of JSON. Exact too, and larger. On a stream, tensors of more than 100,000 elements come in
+    """Lists of numbers, for a reader of JSON. Exact too, and larger. On a stream, tensors of more than 100,000 numbers come in
     chunks all the same.
     """
 
@@ -118,7 +118,7 @@ TENSOR_FORMAT_UNSPECIFIED: TensorFormat.ValueType  # 0
 TENSOR_FORMAT_BYTES: TensorFormat.ValueType  # 1
 """Bytes: exact, and the quickest."""
 TENSOR_FORMAT_NUMBERS: TensorFormat.ValueType  # 2
-"""Lists of numbers, for a reader of JSON. Exact too, and larger. On a stream, tensors of more than 100,000 elements come in
+"""Lists of numbers, for a reader of JSON. Exact too, and larger. On a stream, tensors of more than 100,000 numbers come in
 chunks all the same.
 """
 Global___TensorFormat: _TypeAlias = TensorFormat  # noqa: Y015
@@ -170,15 +170,18 @@ class Tensor(_message.Message):
     tensor_id: _builtins.int
     """The id of the TensorHeader whose chunks hold the elements. It came before this message on the same stream."""
     weak: _builtins.bool
-    """True for a Python number: a 0-d tensor that takes the dtype of the tensors it meets."""
+    """True for a number without a dtype of its own, as in Python: a 0-d tensor that takes the dtype of the tensors it meets. Read in
+    Leaf.value only, since it is a part of the graph; ignored where there are axes.
+    """
     @_builtins.property
     def spec(self) -> Global___TensorSpec:
         """Shape and dtype."""
 
     @_builtins.property
     def doubles(self) -> Global___DoubleList:
-        """Numbers, as the server sends floating point and complex dtypes in TENSOR_FORMAT_NUMBERS. The server takes them for
-        any dtype that can hold them.
+        """Numbers, as the server sends floating point and complex dtypes in TENSOR_FORMAT_NUMBERS. The server takes this and the
+        following lists for any dtype. A floating point dtype rounds them to the nearest, beyond its largest to an infinity; a
+        number that an integer or boolean dtype does not have is a fault.
         """
 
     @_builtins.property

@@ -365,30 +365,30 @@ class ValueVerdict(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     WORD_FIELD_NUMBER: _builtins.int
-    MAX_ULPS_FIELD_NUMBER: _builtins.int
-    CHECKED_FIELD_NUMBER: _builtins.int
-    TOTAL_FIELD_NUMBER: _builtins.int
-    WITNESS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
-    BITS_FIELD_NUMBER: _builtins.int
-    SCREENED_FIELD_NUMBER: _builtins.int
-    SAMPLED_FIELD_NUMBER: _builtins.int
+    MAX_ULPS_FIELD_NUMBER: _builtins.int
+    PRECISION_BITS_FIELD_NUMBER: _builtins.int
+    ELEMENTS_CHECKED_FIELD_NUMBER: _builtins.int
+    ELEMENTS_TOTAL_FIELD_NUMBER: _builtins.int
+    ELEMENTS_SCREENED_FIELD_NUMBER: _builtins.int
+    ELEMENTS_SAMPLED_FIELD_NUMBER: _builtins.int
     THROUGH_RULE_FIELD_NUMBER: _builtins.int
+    WITNESS_FIELD_NUMBER: _builtins.int
     word: Global___ValueWord.ValueType
     """The verdict in a word."""
-    max_ulps: _builtins.float
-    """Largest distance from the true value, in units in the last place of the dtype."""
-    checked: _builtins.int
-    """Number of elements that were enclosed."""
-    total: _builtins.int
-    """Number of elements in all."""
     reason: _builtins.str
     """Why the numbers were not checked, or what explains the distance; empty where neither applies."""
-    bits: _builtins.int
-    """Working precision in bits."""
-    screened: _builtins.int
+    max_ulps: _builtins.float
+    """Largest distance from the true value, in units in the last place of the dtype; may be infinite."""
+    precision_bits: _builtins.int
+    """Working precision in bits; 0 where nothing was enclosed."""
+    elements_checked: _builtins.int
+    """Number of elements that were enclosed."""
+    elements_total: _builtins.int
+    """Number of elements in all."""
+    elements_screened: _builtins.int
     """Number of elements that were compared without an enclosure that stands by itself."""
-    sampled: _builtins.int
+    elements_sampled: _builtins.int
     """Number of elements that were read against the definition one by one, where the others were enclosed as whole arrays."""
     through_rule: _builtins.bool
     """Whether the enclosures are of what the rule gives in exact arithmetic: of the truth only if the rule is proved."""
@@ -400,19 +400,19 @@ class ValueVerdict(_message.Message):
         self,
         *,
         word: Global___ValueWord.ValueType = ...,
-        max_ulps: _builtins.float = ...,
-        checked: _builtins.int = ...,
-        total: _builtins.int = ...,
-        witness: Global___Witness | None = ...,
         reason: _builtins.str = ...,
-        bits: _builtins.int = ...,
-        screened: _builtins.int = ...,
-        sampled: _builtins.int = ...,
+        max_ulps: _builtins.float = ...,
+        precision_bits: _builtins.int = ...,
+        elements_checked: _builtins.int = ...,
+        elements_total: _builtins.int = ...,
+        elements_screened: _builtins.int = ...,
+        elements_sampled: _builtins.int = ...,
         through_rule: _builtins.bool = ...,
+        witness: Global___Witness | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["witness", b"witness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bits", b"bits", "checked", b"checked", "max_ulps", b"max_ulps", "reason", b"reason", "sampled", b"sampled", "screened", b"screened", "through_rule", b"through_rule", "total", b"total", "witness", b"witness", "word", b"word"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["elements_checked", b"elements_checked", "elements_sampled", b"elements_sampled", "elements_screened", b"elements_screened", "elements_total", b"elements_total", "max_ulps", b"max_ulps", "precision_bits", b"precision_bits", "reason", b"reason", "through_rule", b"through_rule", "witness", b"witness", "word", b"word"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -425,24 +425,24 @@ class AccumulationVerdict(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     WORD_FIELD_NUMBER: _builtins.int
-    USES_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    USE_COUNT_FIELD_NUMBER: _builtins.int
     word: Global___AccumulationWord.ValueType
     """The verdict in a word."""
-    uses: _builtins.int
-    """Number of uses that were summed."""
     reason: _builtins.str
     """Why the word is not EXACT; empty where it is."""
+    use_count: _builtins.int
+    """Number of uses that were summed: also of those that GradientVerdict.uses leaves out."""
     def __init__(
         self,
         *,
         word: Global___AccumulationWord.ValueType = ...,
-        uses: _builtins.int = ...,
         reason: _builtins.str = ...,
+        use_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "uses", b"uses", "word", b"word"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "use_count", b"use_count", "word", b"word"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -620,14 +620,14 @@ class NonfiniteOrigin(_message.Message):
 
     NODE_FIELD_NUMBER: _builtins.int
     OP_FIELD_NUMBER: _builtins.int
-    RULE_FIELD_NUMBER: _builtins.int
+    BACKWARD_FIELD_NUMBER: _builtins.int
     ELEMENT_FIELD_NUMBER: _builtins.int
     GOT_FIELD_NUMBER: _builtins.int
     node: _builtins.int
     """Index of the node in Graph.nodes."""
     op: _builtins.str
     """The node's op."""
-    rule: _builtins.bool
+    backward: _builtins.bool
     """Whether the node's backward rule made the number, rather than its forward pass."""
     got: _builtins.str
     """The number: "nan", "inf" or "-inf"; of a complex element as Python writes it."""
@@ -640,13 +640,13 @@ class NonfiniteOrigin(_message.Message):
         *,
         node: _builtins.int = ...,
         op: _builtins.str = ...,
-        rule: _builtins.bool = ...,
+        backward: _builtins.bool = ...,
         element: _abc.Iterable[_builtins.int] | None = ...,
         got: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["element", b"element", "got", b"got", "node", b"node", "op", b"op", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backward", b"backward", "element", b"element", "got", b"got", "node", b"node", "op", b"op"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

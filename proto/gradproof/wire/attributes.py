@@ -33,7 +33,7 @@ def _encode(name: str, value: Any) -> pb.Attribute:
     if isinstance(value, str):
         return pb.Attribute(string_value=value)
     if isinstance(value, float):
-        return pb.Attribute(float_value=value)
+        return pb.Attribute(double_value=value)
     if isinstance(value, (tuple, list)):
         if all(type(item) is int for item in value):
             return pb.Attribute(int_list=tensor_pb2.IntList(values=value))

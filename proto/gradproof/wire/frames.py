@@ -7,7 +7,7 @@ from gradproof.v1 import tensor_pb2
 
 
 def tensors(message: pb.DifferentiateRequest | pb.EvaluateRequest | pb.HookReply) -> list[tensor_pb2.Tensor]:
-    """All tensors of a message, with elements inline or in chunks."""
+    """The tensors of a message, with elements inline or in chunks."""
     if isinstance(message, pb.HookReply):
         return [message.gradient]
     carried = [named.value for named in message.input.values] + [leaf.value for leaf in message.input.graph.leaves]

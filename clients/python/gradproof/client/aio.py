@@ -232,8 +232,9 @@ class AsyncClient:
             started = self._autodiff.StreamingDifferentiate(run.streaming(), **call.options())
             async with aclosing(self._connection.aio_answers(started)) as responses:
                 async for response in responses:
-                    for event in run.decoder.decode(response.event):
-                        yield event
+                    for message in response.events:
+                        for event in run.decoder.decode(message):
+                            yield event
 
     async def _session(self, run: RunExchange, call: Call) -> AsyncGenerator[Event, None]:
         """A run on a session of its own, which ends with the run."""

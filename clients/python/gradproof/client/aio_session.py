@@ -50,7 +50,7 @@ class AsyncSession:
 
     @property
     def alive(self) -> bool:
-        """Whether the stream is open."""
+        """True if the stream is open."""
         return self._open and self._ended is None and self._origin.here
 
     async def close(self) -> None:

@@ -153,7 +153,7 @@ def _split(address: str) -> tuple[str, str]:
 
 
 def _here(target: str) -> bool:
-    """Whether all addresses of a target, in any of gRPC's forms, are on this machine."""
+    """True if all addresses of a target, in any of gRPC's forms, are on this machine."""
     scheme, _, rest = target.partition(":")
     if scheme in ("unix", "unix-abstract"):
         return True

@@ -301,7 +301,8 @@ class Client:
                 yield from requests.differentiated(self._autodiff.Differentiate(message.request, **call.options()))
                 return
             for response in self._connection.answers(self._autodiff.StreamingDifferentiate(message, **call.options())):
-                yield from run.decoder.decode(response.event)
+                for event in response.events:
+                    yield from run.decoder.decode(event)
 
     def _session(self, run: RunExchange, call: Call) -> Generator[Event, None, None]:
         """A run on a session of its own, which ends with the run."""

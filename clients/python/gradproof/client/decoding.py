@@ -56,7 +56,9 @@ class EventDecoder:
     def _gradient(self, message: pb.Gradient) -> Gradient:
         gradient = self.tensor(message.gradient) if message.HasField("gradient") else None
         raw = self.tensor(message.raw) if message.HasField("raw") else gradient
-        hooks = tuple(HookTrace(name=h.name, result=self.tensor(h.result), changed=h.changed) for h in message.hooks)
+        hooks = tuple(
+            HookTrace(name=h.label, result=self.tensor(h.gradient), changed=h.changed) for h in message.hook_traces
+        )
         return Gradient(name=message.value, gradient=gradient, raw=raw, hooks=hooks, grad_fn=message.grad_fn)
 
     def tensor(self, message: tensor_pb2.Tensor) -> Array:
@@ -101,20 +103,20 @@ def _value(v: verdict_pb2.ValueVerdict) -> ValueVerdict:
     return ValueVerdict(
         word=_word(verdict_pb2.ValueWord.DESCRIPTOR, v.word, "VALUE_WORD_", "UNCHECKED"),
         max_ulps=v.max_ulps,
-        checked=v.checked,
-        total=v.total,
+        checked=v.elements_checked,
+        total=v.elements_total,
         reason=v.reason,
         witness=_witness(v),
-        bits=v.bits,
-        screened=v.screened,
-        sampled=v.sampled,
+        bits=v.precision_bits,
+        screened=v.elements_screened,
+        sampled=v.elements_sampled,
         through_rule=v.through_rule,
     )
 
 
 def _accumulation(a: verdict_pb2.AccumulationVerdict) -> AccumulationVerdict:
     word = _word(verdict_pb2.AccumulationWord.DESCRIPTOR, a.word, "ACCUMULATION_WORD_", "UNCHECKED")
-    return AccumulationVerdict(word=word, uses=a.uses, reason=a.reason)
+    return AccumulationVerdict(word=word, uses=a.use_count, reason=a.reason)
 
 
 def _graph(g: verdict_pb2.GraphVerdict) -> GraphVerdict:
@@ -143,7 +145,7 @@ def _use(use: verdict_pb2.UseVerdict) -> Use:
 
 
 def _origin(o: verdict_pb2.NonfiniteOrigin) -> Origin:
-    return Origin(node=o.node, op=o.op, rule=o.rule, element=tuple(o.element), got=o.got)
+    return Origin(node=o.node, op=o.op, rule=o.backward, element=tuple(o.element), got=o.got)
 
 
 def decode_verdict(message: verdict_pb2.GradientVerdict) -> Verdict:

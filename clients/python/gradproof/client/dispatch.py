@@ -1,4 +1,4 @@
-"""Which request is sent first, and which run a response is for: shared by clients and sessions of both kinds."""
+"""Dispatch: the request that is sent first, and the run that a response is for, in clients and sessions of both kinds."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Attempt(Generic[RequestT]):
         self._reason = reason
 
     def settles(self, error: GradproofError) -> bool:
-        """Whether no other attempt is made after ``error``."""
+        """True if no other attempt is made after ``error``."""
         return not (isinstance(error, NotFound) and self._reason and error.reason == self._reason)
 
 

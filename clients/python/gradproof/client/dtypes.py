@@ -60,12 +60,12 @@ def set_default_dtype(dtype: Any) -> None:
 
 
 def is_floating_point(dtype: DType) -> bool:
-    """Whether the dtype is real and floating point (bfloat16 is)."""
+    """True if the dtype is real and floating point (bfloat16 is)."""
     return dtype.kind == "f" or dtype == bfloat16
 
 
 def is_differentiable(dtype: DType) -> bool:
-    """Whether tensors of this dtype may require gradients."""
+    """True if tensors of this dtype may require gradients."""
     return is_floating_point(dtype) or dtype.kind == "c"
 
 

@@ -100,7 +100,7 @@ class ValueVerdict:
 
 @dataclass(frozen=True)
 class AccumulationVerdict:
-    """Whether the gradient is the sum over all uses: EXACT, ILL_CONDITIONED, UNCHECKED or OFF."""
+    """True if the gradient is the sum over all uses: EXACT, ILL_CONDITIONED, UNCHECKED or OFF."""
 
     word: str
     uses: int
@@ -163,8 +163,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the checks of a run, or the proofs of an op, are. ``stage``: numbers, proofs, or empty for a stage that this
-    client does not know."""
+    """Progress of the checks of a run, or of the proofs of an op. ``stage``: numbers, proofs, or empty for a stage that
+    this client does not know."""
 
     stage: str
     proofs_done: int
@@ -207,7 +207,7 @@ Event: TypeAlias = Accepted | Value | Gradient | Verdict | Progress | Fault | Su
 
 @dataclass
 class Result:
-    """All values, gradients and verdicts of a run, by name."""
+    """Values, gradients and verdicts of a run, by name."""
 
     digest: str = ""
     values: dict[str, Array] = field(default_factory=dict)

@@ -11,7 +11,7 @@ KINDS = {
     pb.FORMULA_KIND_VALUE: "value",
     pb.FORMULA_KIND_LOCAL: "local",
     pb.FORMULA_KIND_GRADIENT: "gradient",
-    pb.FORMULA_KIND_PART: "part",
+    pb.FORMULA_KIND_SUBEXPRESSION: "part",
 }
 
 
@@ -33,7 +33,7 @@ class Formula:
 
 @dataclass(frozen=True)
 class Explanation:
-    """All formulas of a value. Prints as lines; a notebook shows them typeset."""
+    """Formulas of a value. Prints as lines; a notebook shows them typeset."""
 
     formulas: tuple[Formula, ...]
     subexpressions: tuple[Formula, ...]

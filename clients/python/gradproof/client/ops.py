@@ -27,7 +27,7 @@ def call(name: str, *inputs: Operand, **attributes: object) -> Tensor:
 
 
 def call_multiple(name: str, *inputs: Operand, **attributes: object) -> tuple[Tensor, ...]:
-    """All outputs of the op ``name``; otherwise as `call`."""
+    """The outputs of the op ``name``, all of them; otherwise as `call`."""
     return tuple(apply_as(Tensor, name, *inputs, **attributes))
 
 

@@ -28,7 +28,7 @@ class Origin:
 
     @property
     def here(self) -> bool:
-        """Whether this is that process, and no fork of it."""
+        """True if this is that process, and no fork of it."""
         return os.getpid() == self._pid
 
     def check(self) -> None:

@@ -22,6 +22,9 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, op_service_pb2, tensor_pb2, verdict_pb2
 from gradproof.wire import WireError, chunks, decode_spec, decode_tensor, encode_tensor, tensors
 
+BUDGET_SECONDS = 5.0
+"""Time that the server gives to the checks of a request that states none."""
+
 INLINE_BYTES = 3 << 20
 """A request larger than this goes through a session, with its tensors in chunks (messages end at 4 MiB)."""
 
@@ -106,7 +109,7 @@ class Options:
     retain: Sequence[str] = ()
     fetch: Sequence[str] = ()
     verify: str = "everything"
-    budget: float = 5.0
+    budget: float = BUDGET_SECONDS
     required: str = ""
     progress: bool = False
 
@@ -161,7 +164,7 @@ class RunExchange:
 
     @property
     def needs_session(self) -> bool:
-        """Whether a hook runs here, or the request is too large for a message."""
+        """True if a hook runs here, or the request is too large for a message."""
         return bool(self._hooks) or self.request.ByteSize() > INLINE_BYTES
 
     @property
@@ -190,17 +193,17 @@ class RunExchange:
 
     def receive(self, response: pb.SessionResponse) -> tuple[list[Event], list[pb.SessionRequest]]:
         """Events, and frames to reply with. Raises the request's fault, and any exception of a hook that runs here."""
-        if response.WhichOneof("frame") == "status":
+        if response.HasField("status"):
             self.over = bool(response.request_id)  # a status without an id is of a frame, not of the run
             error = from_status(response.status, place=self._place)
             error.request_id = self.request.input.request_id
             raise error
         events, replies = list[Event](), list[pb.SessionRequest]()
-        for event in (response.event, *response.more):
+        for event in response.events:
             if event.HasField("fault"):
                 self._place = event.fault
-            if event.HasField("hook"):
-                replies += self._reply(event.hook)
+            if event.HasField("hook_request"):
+                replies += self._reply(event.hook_request)
             self.over = event.HasField("summary") and not event.summary.weaker  # if any are, a fault follows
             events += self.decoder.decode(event)
         return events, replies
@@ -213,7 +216,7 @@ class RunExchange:
         if result is not None:
             reply.gradient.CopyFrom(encode_tensor(result))
             yield from chunked_frames([reply.gradient])
-        yield pb.SessionRequest(hook=reply)
+        yield pb.SessionRequest(hook_reply=reply)
 
 
 def watching(on_progress: OnProgress | None) -> Watch | None:
@@ -232,7 +235,7 @@ def check_seconds(request: Request) -> float:
     """Time that a request gives to the checks, if it asks for any."""
     if not isinstance(request, pb.DifferentiateRequest) or request.verify.level == pb.VERIFY_LEVEL_OFF:
         return 0.0
-    return request.verify.budget_seconds
+    return request.verify.budget_seconds if request.verify.HasField("budget_seconds") else BUDGET_SECONDS
 
 
 def chunked_frames(carried: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionRequest]:
@@ -252,9 +255,9 @@ def chunked_frames(carried: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionR
 def evaluated(response: pb.EvaluateResponse) -> Result:
     """The values of a response."""
     result = Result()
-    result.digest = response.digest
+    result.digest = response.accepted.digest
     result.values = {named.name: decode_tensor(named.value) for named in response.values}
-    result.summary = decode_summary(pb.RunSummary(nodes_computed=response.nodes_computed))
+    result.summary = decode_summary(response.summary)
     return result
 
 
@@ -271,7 +274,7 @@ def differentiated(response: pb.DifferentiateResponse) -> Iterator[Event]:
 def inferred(response: pb.InferResponse) -> Inference:
     """Shapes, dtypes and faults of a response."""
     values = {}
-    for named in response.values:
+    for named in response.specs:
         shape, dtype = decode_spec(named.spec)
         values[named.name] = (dtype, shape)
     return Inference(values, field_faults(response.violations), response.digest, response.estimated_bytes)

@@ -75,7 +75,7 @@ class Call:
 
     @property
     def recovers(self) -> bool:
-        """Whether `recover` has anything to do."""
+        """True if `recover` has anything to do."""
         return self._lost and self._connection.on_loss is not None
 
     def recover(self) -> None:

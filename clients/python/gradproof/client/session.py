@@ -72,7 +72,7 @@ class Session:
 
     @property
     def alive(self) -> bool:
-        """Whether the stream is open."""
+        """True if the stream is open."""
         return self._open and self._ended is None and self._origin.here
 
     def close(self) -> None:

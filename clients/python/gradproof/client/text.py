@@ -68,7 +68,7 @@ def _whole(array: Array) -> Callable[[Any], str]:
 
 
 def _plain(array: Array) -> bool:
-    """Whether the numbers are readable without exponents."""
+    """True if the numbers are readable without exponents."""
     if array.dtype.kind != "f" or not array.size:
         return True
     sizes = np.abs(array[np.isfinite(array) & (array != 0)].astype(np.float64))

@@ -300,7 +300,7 @@ class _Walk:
         return tuple([self._source.get(k, k) for k in inputs])
 
     def _narrowed(self, op: Op, inputs: tuple[int, ...], output: int, attributes: Attributes) -> tuple[int, ...] | None:
-        """Where all inputs are broadcast from a smaller shape, the op in that shape, and its result broadcast."""
+        """The op in a smaller shape from which all its inputs are broadcast, with its result broadcast."""
         if not any(k in self._source for k in inputs) or not is_exact(op):
             return None
         specs = self.simplified.specs

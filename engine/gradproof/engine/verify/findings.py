@@ -229,7 +229,7 @@ class RemoteFindings:
             self._stalled.append(self._size(index))
 
     def unanswered(self, indices: Sequence[int]) -> list[int]:
-        """Those of ``indices`` that have no answer yet."""
+        """The members of ``indices`` that have no answer yet."""
         for k in indices:
             if k not in self.answers and self._stalled and self.questions[k].kind is Kind.NUMBERS:
                 op, size = self._size(k)

@@ -114,7 +114,7 @@ def distrust(folder: Path) -> str:
 
 
 def _writers(status: os.stat_result) -> str:
-    """How users other than this one and root may write to a file or folder."""
+    """Ways in which users other than the owner and root may write to a file or folder."""
     if hasattr(os, "geteuid") and status.st_uid not in (os.geteuid(), 0):
         return f"belongs to another user (uid {status.st_uid})"
     if S_IMODE(status.st_mode) & 0o022:

@@ -120,7 +120,7 @@ class Access:
 
     @property
     def serves_everyone(self) -> bool:
-        """Whether neither token, certificate nor plugin is asked who calls."""
+        """True if neither token, certificate nor plugin is asked who calls."""
         return self._token_file is None and self._client_ca is None and not (self._hook and self._hook.get_hookimpls())
 
     def interceptors(self) -> list[grpc.aio.ServerInterceptor]:

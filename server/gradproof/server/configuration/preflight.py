@@ -26,7 +26,7 @@ MAX_PATH = 100  # bytes of the path of a Unix socket
 
 
 def problems_of(settings: Settings) -> list[Problem]:
-    """All problems of settings. Imports the plugins that they name."""
+    """Problems of settings. Imports the plugins that they name."""
     problems = [*_network(settings), *_metrics(settings), *_plugins(settings), *_cache(settings)]
     with collecting(problems):
         Access(settings)
@@ -34,7 +34,7 @@ def problems_of(settings: Settings) -> list[Problem]:
 
 
 def is_local(host: str) -> bool:
-    """Whether an address can be reached from this machine only."""
+    """True if an address can be reached from this machine only."""
     if host.startswith("unix:") or host == "localhost":
         return True
     return _is_address(host) and ipaddress.ip_address(host).is_loopback

@@ -39,7 +39,7 @@ class MetricSource(Protocol):
 
     @property
     def serving(self) -> bool:
-        """Whether health is SERVING."""
+        """True if health is SERVING."""
 
 
 class Row(NamedTuple):
@@ -191,7 +191,7 @@ class Metrics:
         yield _build()
 
     def text(self) -> bytes:
-        """All metrics in the text format of Prometheus."""
+        """The metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
 

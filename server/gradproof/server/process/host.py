@@ -112,7 +112,7 @@ class Host:
 
     @property
     def serving(self) -> bool:
-        """Whether the health service reports SERVING."""
+        """True if the health service reports SERVING."""
         return self.health.is_serving("")
 
     async def start(self, warm_up_address: str = "") -> None:

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TypeAlias
 
 from gradproof.engine.cancellation import watched
-from gradproof.engine.engine import GradientEvent, ValueEvent
+from gradproof.engine.engine import GradientEvent, Prepared, ValueEvent
 from gradproof.engine.graph import Graph
 from gradproof.engine.hooks import HookCall
 from gradproof.engine.pullback import Derived
@@ -27,28 +27,32 @@ GRAPH = {word: getattr(verdict_pb2, f"GRAPH_WORD_{word.value}") for word in word
 SUMMARY = {word: getattr(verdict_pb2, f"SUMMARY_WORD_{word.name}") for word in words.SummaryWord}
 BATCH_BYTES = 1 << 20  # of verdicts in a message
 MAX_TEXT = 4000  # characters of a reason
+INLINE_BYTES = 3 << 20  # of tensors in an event, which ends below 4 MiB
 NUMBERS_BYTES = 10  # of a number in a list of numbers, at most
 KINDS = {
     "value": pb.FORMULA_KIND_VALUE,
     "local": pb.FORMULA_KIND_LOCAL,
     "gradient": pb.FORMULA_KIND_GRADIENT,
-    "part": pb.FORMULA_KIND_PART,
+    "part": pb.FORMULA_KIND_SUBEXPRESSION,
 }
 Format: TypeAlias = tensor_pb2.TensorFormat.ValueType
 
 
 @dataclass
 class Encoder:
-    """Makes the events of a run. Where ``chunked``, a tensor above 1 MiB is sent in chunks ahead of its event."""
+    """Makes the events of a run. Where ``chunked``, a tensor above 1 MiB, or that its event has no room for, is sent in
+    chunks ahead of the event: a gradient has a tensor for each of its hooks."""
 
     chunked: bool
     tensor_format: Format = tensor_pb2.TENSOR_FORMAT_BYTES
     next_tensor: int = 1
+    room: int = 0
 
     def batch(self, events: Sequence[ValueEvent | GradientEvent]) -> Iterator[pb.Event]:
         """Values and gradients that became known together, in their order."""
         values: list[tensor_pb2.NamedTensor] = []
         gradients: list[pb.Gradient] = []
+        self.room = INLINE_BYTES
         for event in events:
             parts: list[Iterator[pb.Event]] = []
             if isinstance(event, ValueEvent):
@@ -64,9 +68,10 @@ class Encoder:
     def hook(self, call: HookCall) -> Iterator[pb.Event]:
         """The request to run a hook at the client, behind the chunks of its gradient."""
         parts: list[Iterator[pb.Event]] = []
+        self.room = INLINE_BYTES
         gradient = self._tensor(call.gradient, parts)
         message = pb.HookRequest(hook_id=call.hook_id, value=call.name, gradient=gradient, label=call.label)
-        return chain(*parts, (pb.Event(hook=message),))
+        return chain(*parts, (pb.Event(hook_request=message),))
 
     def _gradient(self, event: GradientEvent, parts: list[Iterator[pb.Event]]) -> pb.Gradient:
         message = pb.Gradient(value=event.name, grad_fn=event.grad_fn or None)
@@ -75,18 +80,31 @@ class Encoder:
         if event.raw is not None and event.traces:
             message.raw.CopyFrom(self._tensor(event.raw, parts))
         for trace in event.traces:
-            message.hooks.add(name=trace.name, changed=trace.changed, result=self._tensor(trace.result, parts))
+            message.hook_traces.add(label=trace.name, changed=trace.changed, gradient=self._tensor(trace.result, parts))
         return message
 
     def _tensor(self, array: Array, parts: list[Iterator[pb.Event]]) -> tensor_pb2.Tensor:
-        """The array as a message; where it is large, its chunks are appended to ``parts``."""
+        """The array as a message; where it is large, or there is no room for it, its chunks are appended to ``parts``."""
         as_numbers = self.tensor_format == tensor_pb2.TENSOR_FORMAT_NUMBERS
-        nbytes = NUMBERS_BYTES * array.size if as_numbers else array.nbytes
-        if not self.chunked or nbytes <= CHUNK_BYTES:
+        numbers = array.size * (2 if array.dtype.kind == "c" else 1)
+        nbytes = NUMBERS_BYTES * numbers if as_numbers else array.nbytes
+        if not self.chunked or nbytes <= min(self.room, CHUNK_BYTES):
+            self.room -= nbytes
             return encode_tensor(array, self.tensor_format)
         number, self.next_tensor = self.next_tensor, self.next_tensor + 1
         parts.append(_frame(part) for part in chunks(array, number))
         return tensor_pb2.Tensor(spec=encode_spec(array.shape, array.dtype), tensor_id=number)
+
+
+def accepted(prepared: Prepared, digest: str, request_id: str) -> pb.Accepted:
+    """The answer to a request without faults, whose graph has this digest."""
+    return pb.Accepted(
+        digest=digest,
+        request_id=request_id,
+        node_count=len(prepared.job.graph.nodes),
+        estimated_bytes=prepared.cost.nbytes,
+        estimated_flops=prepared.cost.flops,
+    )
 
 
 def _frame(part: tensor_pb2.TensorHeader | tensor_pb2.TensorChunk) -> pb.Event:
@@ -209,12 +227,12 @@ def value_verdict(verdict: words.ValueVerdict, input_name: str) -> verdict_pb2.V
     message = verdict_pb2.ValueVerdict(
         word=VALUE[verdict.word],
         max_ulps=verdict.max_ulps,
-        checked=verdict.checked,
-        total=verdict.total,
+        elements_checked=verdict.checked,
+        elements_total=verdict.total,
         reason=shortened_text(verdict.reason),
-        bits=verdict.bits,
-        screened=verdict.screened,
-        sampled=verdict.sampled,
+        precision_bits=verdict.bits,
+        elements_screened=verdict.screened,
+        elements_sampled=verdict.sampled,
         through_rule=verdict.through_rule,
     )
     if verdict.word is words.ValueWord.OFF:
@@ -252,7 +270,7 @@ def gradient_verdict(verdict: words.GradientVerdict) -> verdict_pb2.GradientVerd
             for use in verdict.uses
         ],
         accumulation=verdict_pb2.AccumulationVerdict(
-            word=ACCUMULATION[accumulation.word], uses=accumulation.uses, reason=shortened_text(accumulation.reason)
+            word=ACCUMULATION[accumulation.word], use_count=accumulation.uses, reason=shortened_text(accumulation.reason)
         ),
         graph=_graph_verdict(verdict.graph),
         hooked_by=verdict.hooked_by,
@@ -275,4 +293,6 @@ def _graph_verdict(verdict: words.GraphVerdict) -> verdict_pb2.GraphVerdict:
 
 def _origin(origin: words.Origin) -> verdict_pb2.NonfiniteOrigin:
     element = element_of(origin.element)
-    return verdict_pb2.NonfiniteOrigin(node=origin.node, op=origin.op, rule=origin.rule, element=element, got=origin.got)
+    return verdict_pb2.NonfiniteOrigin(
+        node=origin.node, op=origin.op, backward=origin.rule, element=element, got=origin.got
+    )

@@ -33,8 +33,8 @@ class Question:
     def take(self, reply: pb.HookReply, chunked: Mapping[int, Array]) -> None:
         """Answer the question by the client's reply; ``chunked``: tensors that came in chunks, by id."""
         try:
-            if reply.error:
-                self.reply.set_result(self._fault(f"raised {reply.error}"))
+            if reply.HasField("error"):
+                self.reply.set_result(self._fault(f"raised {reply.error or 'an error'}"))
             else:
                 self.reply.set_result(decode_tensor(reply.gradient, chunked) if reply.HasField("gradient") else None)
         except WireError as error:
@@ -78,7 +78,7 @@ class ClientHooks:
         """Hand a reply to the run that waits for it. Raises InvalidRequest if no run does."""
         question = self.open.get(reply.hook_id)
         if question is None or question.reply.done():
-            raise InvalidRequest([Violation("hook.hook_id", f"no run waits for hook {reply.hook_id}", "HOOK_ID")])
+            raise InvalidRequest([Violation("hook_reply.hook_id", f"no run waits for hook {reply.hook_id}", "HOOK_ID")])
         question.take(reply, chunked)
 
     def end(self) -> None:

@@ -41,10 +41,11 @@ class Differentiation:
         self.summary = pb.RunSummary(nodes_computed=batcher.prepared.missing)
 
     async def events(self, checks: Checks) -> AsyncGenerator[pb.Event]:
-        """All events, without sequence numbers. Raises RunFault behind a fault event, VerdictRequired behind the
+        """Events of the run, without sequence numbers. Raises RunFault behind a fault event, VerdictRequired behind the
         summary."""
         started, summary = time.perf_counter(), self.summary
-        yield pb.Event(accepted=self._accepted())
+        prepared = self.batcher.prepared
+        yield pb.Event(accepted=encode.accepted(prepared, self.digest, self.request.input.request_id))
         try:
             async with aclosing(self._results()) as results:
                 async for event in results:
@@ -67,16 +68,6 @@ class Differentiation:
         yield pb.Event(summary=summary)
         if weaker:
             raise VerdictRequired(required(self.request.verify).value, weaker)
-
-    def _accepted(self) -> pb.Accepted:
-        prepared = self.batcher.prepared
-        return pb.Accepted(
-            digest=self.digest,
-            request_id=self.request.input.request_id,
-            node_count=len(prepared.job.graph.nodes),
-            estimated_bytes=prepared.cost.nbytes,
-            estimated_flops=prepared.cost.flops,
-        )
 
     async def _results(self) -> AsyncGenerator[pb.Event]:
         """Values and gradients in batches; the forward half is saved with the first. Where a hook runs at the client, no

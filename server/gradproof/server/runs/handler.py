@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from gradproof.engine.plugin_errors import shielded
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.server.limits import Limits
+from gradproof.server.requests import encode
 from gradproof.server.requests.decode import Request, Source, decode_job
 from gradproof.server.runs.admission import SMALL_SECONDS, Admission, Turn
 from gradproof.server.runs.checks import Checks
@@ -155,9 +157,9 @@ class Handler:
             save_as = request.input.save_as
             if result is None:
                 turn.reserve(prepared.cost)
-                result = await turn.run("run", prepared.cost.seconds, self._evaluate, prepared, digest, bool(save_as))
+                result = await turn.run("run", prepared.cost.seconds, self._evaluate, prepared, digest, request)
             evaluated, forward = result
-            evaluated.saved_bytes = self._save(save_as, forward, session)
+            evaluated.summary.saved_bytes = self._save(save_as, forward, session)
             return evaluated
 
     def _prepared(
@@ -174,15 +176,18 @@ class Handler:
         if prepared.cost.seconds > SMALL_SECONDS:
             return prepared, digest, None
         turn.enter_phase("run")
-        return prepared, digest, self._evaluate(prepared, digest, bool(request.input.save_as))
+        return prepared, digest, self._evaluate(prepared, digest, request)
 
-    def _evaluate(self, prepared: Prepared, digest: str, save: bool) -> tuple[Evaluated, Forward | None]:
+    def _evaluate(self, prepared: Prepared, digest: str, request: pb.EvaluateRequest) -> tuple[Evaluated, Forward | None]:
         """The result of `evaluate`, and the forward half if it is to be saved."""
-        missing = prepared.missing
+        started, save = time.perf_counter(), bool(request.input.save_as)
+        accepted = encode.accepted(prepared, digest, request.input.request_id)
+        summary = pb.RunSummary(nodes_computed=prepared.missing)
         if save:
             prepared = self.engine.compute(prepared)
-        evaluated = Evaluated(digest, list(self.engine.forward(prepared)), missing)
-        return evaluated, prepared.forward if save else None
+        values = list(self.engine.forward(prepared))
+        summary.run_seconds = time.perf_counter() - started
+        return Evaluated(accepted, values, summary), prepared.forward if save else None
 
     async def infer(self, request: pb.InferRequest, left: float | None = None) -> pb.InferResponse:
         """Specs of the values, all faults, and the costs of runs. Raises GradproofError."""
@@ -253,9 +258,8 @@ class Handler:
 
 @dataclass
 class Evaluated:
-    """The fetched values, the graph's digest, the number of nodes that were computed, and the bytes saved of them."""
+    """The messages around the fetched values, and the values."""
 
-    digest: str
+    accepted: pb.Accepted
     values: list[ValueEvent]
-    nodes_computed: int
-    saved_bytes: int = 0
+    summary: pb.RunSummary

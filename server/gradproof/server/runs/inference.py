@@ -54,7 +54,7 @@ def infer(request: pb.InferRequest, engine: Engine, limits: Limits) -> pb.InferR
             ]
     spec_of = {spec: encode_spec(spec.shape, spec.dtype) for spec in watched(dict.fromkeys(specs.values()))}
     return pb.InferResponse(
-        values=[tensor_pb2.NamedSpec(name=name, spec=spec_of[spec]) for name, spec in watched(specs.items())],
+        specs=[tensor_pb2.NamedSpec(name=name, spec=spec_of[spec]) for name, spec in watched(specs.items())],
         violations=violations_of(faults[: limits.violations]),
         violation_count=len(faults),
         digest=graph.digest() if sound else "",

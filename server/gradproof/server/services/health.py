@@ -32,7 +32,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
             self._tell()
 
     def is_serving(self, name: str) -> bool:
-        """Whether a service is serving."""
+        """True if a service is serving."""
         return bool(self._states.get(name) == SERVING)
 
     def words(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ import asyncio
 import math
 import platform
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -28,7 +28,14 @@ from gradproof.server.requests import encode
 from gradproof.server.runs.handler import Evaluated, Handler
 from gradproof.server.services.session import run_session
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc, tensor_pb2, verdict_pb2
+from gradproof.v1 import (
+    autodiff_service_pb2_grpc,
+    graph_pb2,
+    op_service_pb2,
+    op_service_pb2_grpc,
+    tensor_pb2,
+    verdict_pb2,
+)
 from gradproof.wire import encode_attributes, encode_tensor
 
 Response = TypeVar("Response", pb.EvaluateResponse, pb.DifferentiateResponse)
@@ -69,7 +76,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
             return response
 
     def _evaluated(self, evaluated: Evaluated, tensor_format: encode.Format) -> pb.EvaluateResponse:
-        response = pb.EvaluateResponse(digest=evaluated.digest, nodes_computed=evaluated.nodes_computed)
+        response = pb.EvaluateResponse(accepted=evaluated.accepted, summary=evaluated.summary)
         for value in watched(evaluated.values):
             tensor = encode_tensor(value.value, tensor_format)
             response.values.append(tensor_pb2.NamedTensor(name=value.name, value=tensor))
@@ -109,7 +116,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
             run = self.handler.differentiate(request.request, {}, chunked=True, left=left)
             async with aclosing(run) as events:
                 async for event in events:
-                    await send(context, pb.StreamingDifferentiateResponse(event=event), stall)
+                    await send(context, pb.StreamingDifferentiateResponse(events=[event]), stall)
 
     async def Session(  # type: ignore[override]
         self, requests: AsyncIterator[pb.SessionRequest], context: Context
@@ -151,7 +158,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
             inside = ADMIN in CURRENT.get().caller.scopes
             response.refused.add(name=refusal.plugin, reason=str(refusal) if inside else refusal.public)
         for hook in registry.hooks.values():
-            response.hooks.add(name=hook.name, doc=hook.doc, attributes=list(hook.attributes))
+            response.hooks.add(name=hook.name, doc=hook.doc, attributes=_attributes(hook.attributes))
         return response
 
 
@@ -193,7 +200,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     def _cases(self, op: Op) -> op_service_pb2.GetOpResponse:
         response = op_service_pb2.GetOpResponse(op=self._info(op))
         for key in watched(keys_of(self.registry, op)):
-            entry = response.cases.add(shape_class=str(key.case), rule=self.registry.rule_of(op, key.case).text())
+            entry = response.cases.add(shape_class=str(key.case), rule_text=self.registry.rule_of(op, key.case).text())
             known = self.handler.proofs.lookup(key)
             if known is not None:
                 entry.verdict.CopyFrom(encode.rule_verdict(known))
@@ -275,7 +282,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             doc=op.doc,
             inputs=op.inputs,
             variadic=op.variadic,
-            attributes=map(_attribute, op.attributes, op.attributes.values()),
+            attributes=_attributes(op.attributes),
             elementwise=op.elementwise,
             differentiable=op.differentiable,
             grad_fn=op.grad_fn if op.differentiable else None,
@@ -295,7 +302,6 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         return info
 
 
-def _attribute(name: str, default: Any) -> op_service_pb2.AttributeInfo:
-    if default is REQUIRED:
-        return op_service_pb2.AttributeInfo(name=name)
-    return op_service_pb2.AttributeInfo(name=name, default_value=encode_attributes({name: default})[name])
+def _attributes(defaults: Mapping[str, Any]) -> list[graph_pb2.AttributeInfo]:
+    values = encode_attributes({name: value for name, value in defaults.items() if value is not REQUIRED})
+    return [graph_pb2.AttributeInfo(name=name, default_value=values.get(name)) for name in defaults]

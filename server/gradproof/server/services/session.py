@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from google.rpc import status_pb2
@@ -73,16 +74,16 @@ class _Session:
         """The next response, with the events of its run that wait behind it. None at the end."""
         response = self.held_back.popleft() if self.held_back else await self.out.get()
         size = response.ByteSize() if response is not None else 0
-        while response is not None and response.HasField("event") and size < MESSAGE_BYTES and not self.out.empty():
+        while response is not None and response.events and size < MESSAGE_BYTES and not self.out.empty():
             behind = self.out.get_nowait()
-            if behind is None or behind.request_id != response.request_id or not behind.HasField("event"):
+            if behind is None or behind.request_id != response.request_id or not behind.events:
                 self.held_back.append(behind)
                 break
-            if behind.event.HasField("hook"):  # the client takes the events before it calls the hook
+            if behind.events[0].HasField("hook_request"):  # the client takes the events before it calls the hook
                 self.held_back.append(behind)
                 break
             size += behind.ByteSize()
-            response.more.append(behind.event)
+            response.events.extend(behind.events)
         return response
 
     def drain(self) -> None:
@@ -117,8 +118,8 @@ class _Session:
                 task = self.runs.get(frame.cancel.request_id)
                 if task is not None:
                     task.cancel()
-            elif kind == "hook":
-                self.context.hooks.take(frame.hook, self._taken(frame.hook))
+            elif kind == "hook_reply":
+                self.context.hooks.take(frame.hook_reply, self._taken(frame.hook_reply))
             elif kind == "release":
                 self.context.release(frame.release.saved)
             else:
@@ -170,17 +171,17 @@ class _Session:
         run = self.handler.differentiate(request, chunked, chunked=True, session=self.context, left=left)
         async with aclosing(run) as events:
             async for event in events:
-                await self._put(pb.SessionResponse(request_id=request.input.request_id, event=event))
+                await self._put(pb.SessionResponse(request_id=request.input.request_id, events=[event]))
 
     async def _evaluate(self, request: pb.EvaluateRequest, chunked: dict[int, Array]) -> None:
         authorize(f"{AUTODIFF}Evaluate", request)
         result = await self.handler.evaluate(request, chunked, self.context, left=self.seconds_left())
         request_id = request.input.request_id
-        accepted = pb.Event(accepted=pb.Accepted(digest=result.digest, request_id=request_id))
-        summary = pb.Event(summary=pb.RunSummary(saved_bytes=result.saved_bytes, nodes_computed=result.nodes_computed))
         values = Encoder(chunked=True, tensor_format=request.input.tensor_format).batch(result.values)
-        for event in (accepted, *values, summary):
-            await self._put(pb.SessionResponse(request_id=request_id, event=event))
+        events = chain((pb.Event(accepted=result.accepted),), values, (pb.Event(summary=result.summary),))
+        for sequence, event in enumerate(events):
+            event.sequence = sequence
+            await self._put(pb.SessionResponse(request_id=request_id, events=[event]))
 
     async def _put(self, response: pb.SessionResponse | None) -> None:
         if not self.left:

@@ -184,7 +184,7 @@ class _Child:
 
 
 def _answers(target: str, seconds: float) -> bool:
-    """Whether a process listens at ``target``."""
+    """True if a process listens at ``target``."""
     host, _, port = target.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=min(seconds, 1.0)):

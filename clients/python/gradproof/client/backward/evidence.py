@@ -42,7 +42,7 @@ class Evidence:
     _checked: Result | None = None
 
     def names_of(self, tensor: Recorded) -> list[str]:
-        """All names that a tensor has in the graph."""
+        """Names of a tensor in the graph."""
         return self.names.get(id(tensor), [])
 
     def total(self, tensor: Recorded) -> Array | None:

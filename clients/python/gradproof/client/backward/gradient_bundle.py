@@ -50,7 +50,7 @@ class Bundle:
         return values
 
     def join(self, values: Mapping[int, Recorded]) -> Recorded:
-        """All values as a single one."""
+        """The values as a single value."""
         if self._alone:
             [value] = values.values()
             return value

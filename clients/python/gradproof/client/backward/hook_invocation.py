@@ -42,7 +42,7 @@ class PendingGradient:
 
 
 class HookInvocation:
-    """One invocation of a hook on one gradient, in a thread of its own, where it may wait for the pass.
+    """Invocation of a hook on a gradient, in a thread of its own, where it may wait for the pass.
 
     Args:
         kind: the class of the gradient.
@@ -99,7 +99,7 @@ class HookInvocation:
 
     @property
     def kept(self) -> bool:
-        """Whether code outside keeps the gradient without having looked at it."""
+        """True if code outside keeps the gradient without having looked at it."""
         return self._reference() is not None
 
     def wait_for_pass(self) -> None:

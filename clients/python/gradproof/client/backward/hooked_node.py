@@ -52,7 +52,7 @@ class NodeSide:
 
     @property
     def all_lost(self) -> bool:
-        """Whether no gradient is left."""
+        """True if no gradient is left."""
         return self.lost.issuperset(self.bundle.specs)
 
 
@@ -100,7 +100,7 @@ class HookedNode:
 
     @property
     def idle(self) -> bool:
-        """Whether hooks have left no gradient for the rule."""
+        """True if hooks have left no gradient for the rule."""
         return self.outside.all_lost
 
     def detach_inputs(self) -> None:

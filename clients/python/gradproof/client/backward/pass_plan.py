@@ -14,7 +14,7 @@ from gradproof.wire import encode_tensor
 
 
 class PassPlan:
-    """What one backward pass sends and asks for.
+    """Plan of a backward pass: its graph, its tensors and its request.
 
     Args:
         roots: the tensors that gradients are taken of.
@@ -67,12 +67,12 @@ class PassPlan:
 
     @property
     def empty(self) -> bool:
-        """Whether no gradient is asked for, kept, or given to a hook."""
+        """True if no gradient is asked for, kept, or given to a hook."""
         return not self._gradients and not self.retained and not any(t.hooks for _, t in self.reached)
 
     @property
     def freed(self) -> bool:
-        """Whether values that the rules need were given up after an earlier pass."""
+        """True if values that the rules need were given up after an earlier pass."""
         return any(node.freed and node.saves for node in self.nodes)
 
     def results(self) -> list[Recorded]:

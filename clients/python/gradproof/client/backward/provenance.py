@@ -69,7 +69,7 @@ class Provenance:
         self._numbers, self._node = tensor.detach(), tensor.node
 
     def holds(self, tensor: Recorded | None) -> bool:
-        """Whether a tensor still has these numbers."""
+        """True if a tensor still has these numbers."""
         if tensor is None:
             return False
         if tensor.node is not None:

@@ -49,7 +49,7 @@ def backward_recorded(
 
 
 class RecordedPass:
-    """One recorded pass.
+    """A recorded pass.
 
     The pass is cut at hooked tensors and nodes: the gradients that arrive there are summed, given to the hooks, and go on
     from there.

@@ -111,7 +111,7 @@ class _Pass:
 
 
 def _ancestors(root: Recorded) -> list[Node]:
-    """All nodes that a tensor came from, in the order they were recorded."""
+    """Nodes that a tensor came from, in the order they were recorded."""
     nodes: dict[int, Node] = {}
     pending = [root.node] if root.node is not None else []
     while pending:

@@ -68,11 +68,11 @@ class Ancestry:
         ]
 
     def ends_at(self, root: Recorded) -> bool:
-        """Whether a root is a leaf. With a backward half a known value does not make it one: it has a formula."""
+        """True if a root is a leaf. With a backward half a known value does not make it one: it has a formula."""
         return self.is_leaf(root, root.requires_grad or self.backward)
 
     def is_leaf(self, x: Recorded, needs: bool) -> bool:
-        """Whether a tensor is a leaf where it is used; ``needs`` as in `edges`."""
+        """True if a tensor is a leaf where it is used; ``needs`` as in `edges`."""
         if x.node is None or key_of(x) in self.cut:
             return True
         if not self.backward:

@@ -65,7 +65,7 @@ def naming_failed_node(graph: Subgraph) -> Iterator[None]:
 
 
 def _is_new(tensors: Sequence[Recorded], run_of: RunOf) -> bool:
-    """Whether a backward pass from ``tensors`` would send just the graph that is computed now: gradients flow to them, and
+    """True if a backward pass from ``tensors`` would send just the graph that is computed now: gradients flow to them, and
     nothing that gradients flow through has been computed before."""
     pending, seen = [t.node for t in tensors], set[int]()
     if not all(t.requires_grad for t in tensors):

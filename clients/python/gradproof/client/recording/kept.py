@@ -41,7 +41,7 @@ class CachedForward:
 
     @property
     def alive(self) -> bool:
-        """Whether the server may still have the values."""
+        """True if the server may still have the values."""
         return self.release.alive and self.session.alive
 
 

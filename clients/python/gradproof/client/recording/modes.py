@@ -13,12 +13,12 @@ _anomaly: ContextVar[bool] = ContextVar("gradproof_anomaly_mode", default=False)
 
 
 def is_grad_enabled() -> bool:
-    """Whether results of ops on tensors that require grad require grad. Follows torch.is_grad_enabled."""
+    """True if results of ops on tensors that require grad require grad. Follows torch.is_grad_enabled."""
     return _grad.get()
 
 
 def is_anomaly_enabled() -> bool:
-    """Whether a NaN in a gradient is an error."""
+    """True if a NaN in a gradient is an error."""
     return _anomaly.get()
 
 

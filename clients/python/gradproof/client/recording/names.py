@@ -29,12 +29,12 @@ class Application(Protocol):
 
 
 def saves(op: str) -> bool:
-    """Whether the rule of ``op`` needs values of the forward pass."""
+    """True if the rule of ``op`` needs values of the forward pass."""
     return op not in SAVE_NOTHING
 
 
 def is_number(x: object) -> bool:
-    """Whether ``x`` is a Python number, which an op takes with a weak type."""
+    """True if ``x`` is a Python number, which an op takes with a weak type."""
     return type(x) in (bool, int, float, complex)
 
 

@@ -127,7 +127,7 @@ class Recorded:
 
     @property
     def is_leaf(self) -> bool:
-        """Whether no recorded node made it (``grad_fn`` is None). Follows torch.Tensor.is_leaf."""
+        """True if no recorded node made it (``grad_fn`` is None). Follows torch.Tensor.is_leaf."""
         return self.grad_fn is None
 
     @property
@@ -137,7 +137,7 @@ class Recorded:
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients flow to it. May be set on leaves of floating point and complex dtype."""
+        """True if gradients flow to it. May be set on leaves of floating point and complex dtype."""
         return self._requires_grad
 
     @requires_grad.setter
@@ -296,17 +296,17 @@ class Node(Hookable):
 
     @property
     def condition(self) -> bool:
-        """Whether it is a condition, or made of conditions, that depends on a tensor that requires grad."""
+        """True if it is a condition, or made of conditions, that depends on a tensor that requires grad."""
         return any(self.moves)
 
     @property
     def requires_grad(self) -> bool:
-        """Whether a gradient flows through it."""
+        """True if a gradient flows through it."""
         return any(self.needs)
 
     @property
     def saves(self) -> bool:
-        """Whether its rule needs values of the forward pass, which are given up after a backward pass."""
+        """True if its rule needs values of the forward pass, which are given up after a backward pass."""
         return saves(self.op)
 
     def output(self, slot: int) -> Recorded | None:

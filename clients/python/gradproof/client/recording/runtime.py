@@ -57,7 +57,7 @@ class Runtime:
         self.cache.close()
 
     def ops(self) -> dict[str, OpInfo]:
-        """All ops of the server by name, requested once."""
+        """The ops of the server by name, requested once."""
         if not self._ops:
             self._ops = {info.name: info for info in self.client.ops()}
         return self._ops

@@ -139,7 +139,7 @@ class ServerCache:
 
 
 def has_all(source: Source, graph: Subgraph) -> bool:
-    """Whether a kept run is of exactly this graph, under the same names."""
+    """True if a kept run is of exactly this graph, under the same names."""
     return (
         source.run.structure == graph.structure
         and len(source.names) == graph.size

@@ -85,7 +85,7 @@ class Subgraph:
         return self._names[("argument",) if tensor is self._argument else key_of(tensor)]
 
     def names_of(self, tensor: Recorded) -> list[str]:
-        """All names that a tensor has here: a leaf has one for each value it had. Empty if it is not in the graph."""
+        """Names of a tensor in this graph: a leaf has one for each value it had. Empty if it is not in the graph."""
         names = [name for name, leaf in self.leaves.items() if leaf is tensor]
         key = key_of(tensor)
         return names or ([self._names[key]] if tensor.node is not None and key in self._names else [])
@@ -124,7 +124,7 @@ class Subgraph:
 
     @property
     def borrows(self) -> bool:
-        """Whether leaves are borrowed from kept runs."""
+        """True if leaves are borrowed from kept runs."""
         return bool(self._borrowed)
 
     @property

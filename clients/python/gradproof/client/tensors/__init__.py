@@ -1,1 +1,1 @@
-"""Tensors: what they are, how they are made and written with."""
+"""Tensors: their methods, constructors and texts."""

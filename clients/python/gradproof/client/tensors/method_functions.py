@@ -545,7 +545,7 @@ def is_complex(x: TensorT) -> bool:
 
 
 def is_floating_point(x: TensorT) -> bool:
-    """Whether its numbers are real and floating point. Follows torch.is_floating_point."""
+    """True if its numbers are real and floating point. Follows torch.is_floating_point."""
     return _tensor(x, "is_floating_point").is_floating_point()
 
 

@@ -67,7 +67,7 @@ class Tensor(Ordering):
         return self.shape if dim is None else self.shape[self._axis(dim)]
 
     def is_floating_point(self) -> bool:
-        """Whether its numbers are real and floating point. Follows torch.is_floating_point."""
+        """True if its numbers are real and floating point. Follows torch.is_floating_point."""
         return dtypes.is_floating_point(self.dtype)
 
     def __len__(self) -> int:

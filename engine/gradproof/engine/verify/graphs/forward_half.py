@@ -13,7 +13,7 @@ from gradproof.engine.spec import Array, is_differentiable
 
 
 class Skipped(Exception):
-    """Nothing can be compared; the message says why."""
+    """Raised where there is nothing to compare; the message says why."""
 
 
 class ForwardHalf:

@@ -350,6 +350,6 @@ def dyadic(spec: Spec, seed: Sequence[int]) -> Array:
 
 @cache
 def _dyadic(dtype: DType) -> Array:
-    """All dyadic numbers of magnitude 1/2 to 1 of 16 bits, of both signs."""
+    """Dyadic numbers of magnitude 1/2 to 1 of 16 bits, of both signs."""
     half = np.arange(2**15, 2**16) / 2**16
     return np.concatenate((half, -half)).astype(dtype)

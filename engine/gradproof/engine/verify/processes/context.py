@@ -9,13 +9,13 @@ import pickle
 import resource
 import sys
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from typing import Any, NamedTuple
 
 from gradproof.engine.errors import text_of
+from gradproof.engine.lru import LRUCache
 from gradproof.engine.plan import Plan
 from gradproof.engine.plugin_errors import Interrupt
 from gradproof.engine.verify.processes.envelope import Timing
@@ -26,6 +26,7 @@ from gradproof.engine.verify.verdict.advice import MEMORY
 CPU_FACTOR = 4.0  # allowed CPU time per second; more than the threads of a process that proves
 KEPT_PLANS = 64
 KEPT_REGIONS = 4
+"""Most recently used plans and regions that a worker holds. Its owner counts their uses alike, so that it knows which."""
 NOTE_BYTES = 8
 NOTHING, BEGUN = -1, -2  # steps: no task has arrived; a task has arrived, and is before its first step
 
@@ -78,8 +79,8 @@ class WorkerContext:
 
     def __init__(self, connection: Connection, notes: int) -> None:
         self.connection, self.notes = connection, mmap.mmap(notes, NOTE_BYTES)
-        self.plans: OrderedDict[int, Plan] = OrderedDict()
-        self.regions: OrderedDict[int, mmap.mmap] = OrderedDict()
+        self.plans: LRUCache[int, Plan] = LRUCache(KEPT_PLANS)
+        self.regions: LRUCache[int, mmap.mmap] = LRUCache(KEPT_REGIONS)
         self.number, self.timed = 0, False
         self._timings: list[Timing] = []
         self._step, self._step_began = "", 0
@@ -130,12 +131,13 @@ class WorkerContext:
         """Shared memory region ``number``; if ``new``, its handle follows the task on the connection."""
         if new:
             handle = recv_handle(self.connection)
-            self.regions[number] = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+            self.regions.put(number, mmap.mmap(handle, 0, access=mmap.ACCESS_READ))
             os.close(handle)
-        keep(self.regions, number, KEPT_REGIONS)
-        if new:
             self._initial = process_state()  # the mapping has its own descriptor
-        return self.regions[number]
+        region = self.regions.get(number)
+        if region is None:
+            raise LookupError(f"this process has not mapped region {number}")
+        return region
 
 
 def _mapped() -> int:
@@ -148,11 +150,3 @@ def limit(seconds: float) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + CPU_FACTOR * seconds), hard))
-
-
-def keep(held: OrderedDict[int, Any], number: int, most: int) -> None:
-    """Mark ``number`` as used last, and drop the least recently used beyond ``most``. A worker and its owner do the same,
-    so that both know what the worker has."""
-    held.move_to_end(number)
-    while len(held) > most:
-        held.popitem(last=False)

@@ -7,13 +7,13 @@ import mmap
 import os
 import pickle
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.reduction import send_handle
 from typing import Any, Protocol
 
-from gradproof.engine.verify.processes.context import KEPT_PLANS, KEPT_REGIONS, NOTE_BYTES, NOTHING, Reply, keep
+from gradproof.engine.lru import LRUCache
+from gradproof.engine.verify.processes.context import KEPT_PLANS, KEPT_REGIONS, NOTE_BYTES, NOTHING, Reply
 from gradproof.engine.verify.processes.envelope import ORIGIN, TimingListener, valid_timings
 from gradproof.engine.verify.processes.exit_watch import Watch
 from gradproof.engine.verify.processes.spawner import Forked
@@ -60,8 +60,8 @@ class Worker:
         self.notes = mmap.mmap(notes, NOTE_BYTES)
         os.close(notes)
         self._workers = workers
-        self.plans: OrderedDict[int, bool] = OrderedDict()
-        self.regions: OrderedDict[int, bool] = OrderedDict()
+        self.plans: LRUCache[int, bool] = LRUCache(KEPT_PLANS)
+        self.regions: LRUCache[int, bool] = LRUCache(KEPT_REGIONS)
         self.tasks, self.started = 0, math.inf
         self.alive = self.has_normal_priority = self.unchanged = True
 
@@ -80,11 +80,11 @@ class Worker:
 
     def has_plan(self, number: int) -> bool:
         """True if the worker has the plan of this number; from now on it has."""
-        return _noted(self.plans, number, KEPT_PLANS)
+        return _noted(self.plans, number)
 
     def has_region(self, number: int) -> bool:
         """True if the worker has mapped the region of this number; from now on it has."""
-        return _noted(self.regions, number, KEPT_REGIONS)
+        return _noted(self.regions, number)
 
     def poll(self, seconds: float) -> bool:
         """True if a message arrives within ``seconds``. Lowers the priority of a long task if there are more tasks than
@@ -199,9 +199,8 @@ class Worker:
         return Ended(f"the process that checked it ended: it took too much memory, or crashed; {MEMORY}")
 
 
-def _noted(held: OrderedDict[int, bool], number: int, most: int) -> bool:
+def _noted(held: LRUCache[int, bool], number: int) -> bool:
     """True if ``number`` is in ``held``, where it is marked as used last."""
-    known = number in held
-    held[number] = True
-    keep(held, number, most)
+    known = held.get(number) is not None
+    held.put(number, True)
     return known

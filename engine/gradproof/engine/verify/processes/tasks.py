@@ -14,7 +14,7 @@ from gradproof.engine.graph import Graph
 from gradproof.engine.plan import Plan
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.processes.context import KEPT_PLANS, Batch, WorkerContext, failed, keep
+from gradproof.engine.verify.processes.context import Batch, WorkerContext, failed
 from gradproof.engine.verify.processes.cputime import OutOfTime, cpu_seconds
 from gradproof.engine.verify.processes.loading import loaded_registry
 from gradproof.engine.verify.proof import prove
@@ -131,10 +131,12 @@ class Examine:
     def _plan(self, context: WorkerContext, registry: Registry) -> Plan:
         if self.plan is not None:
             gc.disable()
-            context.plans[self.number] = unpack_plan(self.plan, registry)
+            context.plans.put(self.number, unpack_plan(self.plan, registry))
             gc.enable()
-        keep(context.plans, self.number, KEPT_PLANS)
-        return context.plans[self.number]
+        plan = context.plans.get(self.number)
+        if plan is None:
+            raise LookupError(f"this process does not have plan {self.number}")
+        return plan
 
     def _answers(self, examination: Examination, context: WorkerContext) -> Iterator[tuple[int, Any]]:
         for index, question in self.questions:

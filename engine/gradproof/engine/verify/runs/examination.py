@@ -271,7 +271,7 @@ def budget_is_over(seconds: float) -> str:
 
 
 def questions_of(positions: Sequence[int], not_finite: Sequence[str]) -> list[Question]:
-    """All questions about a run, in order."""
+    """Questions about a run, in order."""
     return [
         Question(Kind.GRAPHS),
         Question(Kind.TIED),
