@@ -126,13 +126,22 @@ class Provenance:
 
 
 UNKNOWN = Verdict(
-    "",
-    "unchecked",
-    "numbers that no pass is known for: .grad was assigned, or changed in place",
-    (),
-    AccumulationVerdict("UNCHECKED", 0, "no pass is known"),
-    GraphVerdict("SKIPPED", "no pass is known", 0.0, 0.0, 0, 0, 0, 0.0),
-    (),
+    name="",
+    summary="unchecked",
+    reason="numbers that no pass is known for: .grad was assigned, or changed in place",
+    uses=(),
+    accumulation=AccumulationVerdict(word="UNCHECKED", uses=0, reason="no pass is known"),
+    graph=GraphVerdict(
+        word="SKIPPED",
+        reason="no pass is known",
+        ratio=0.0,
+        bits_lost=0.0,
+        directions=0,
+        nodes_read=0,
+        nodes_total=0,
+        seconds=0.0,
+    ),
+    hooked_by=(),
 )
 
 
