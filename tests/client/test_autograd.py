@@ -12,6 +12,7 @@ from tests.support.liveness import Living
 
 import gradproof.client as gp
 from gradproof.client.autograd import functional, grad
+from gradproof.client.backward import engine
 from gradproof.client.recording import runtime
 from gradproof.client.tensors.tensor import Tensor
 
@@ -335,8 +336,8 @@ class TestHigherOrder:
             (g,) = grad(function(a), a, create_graph=True)
             assert (g.item(), grad(g, a)[0].item()) == expected
 
-    def test_backward_with_create_graph(self) -> None:
-        gp.autograd._warned = False
+    def test_backward_with_create_graph(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(engine, "_warned", False)
         x = leaf(2.0)
         with pytest.warns(UserWarning, match="reference cycle"):
             (x**3).backward(create_graph=True)

@@ -12,6 +12,7 @@ from tests.support.server_fixture import Served
 
 import gradproof.client as gp
 from gradproof.client.autograd import grad
+from gradproof.client.backward import engine
 from gradproof.client.recording import runtime
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.record import Node
@@ -552,8 +553,8 @@ class TestAccumulateGrad:
         assert (len(said), x.grad.tolist()) == (8, [12.0])
         assert lists(grad(x * 3, x)) == [[3.0]]
 
-    def test_under_create_graph_it_is_differentiated(self) -> None:
-        gp.autograd._warned = True
+    def test_under_create_graph_it_is_differentiated(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(engine, "_warned", True)
         x = leaf(2.0)
         handle = self.of(x).register_prehook(lambda go: (go[0] * x,))
         (x**3).backward(create_graph=True)  # 3 x³

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench, Line
 
+from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.engine import Engine, GradientEvent, ValueEvent
 from gradproof.engine.errors import ForwardFault, GradproofError, HookFault, InvalidRequest, RuleFault
 from gradproof.engine.extend import NO_GRADIENT, Inferred, Op, Spec, case, hookimpl, ops
@@ -642,3 +644,11 @@ def test_dtypes_that_do_not_promote_are_a_fault_of_the_node(bench: Bench) -> Non
     leaves = {"a": np.ones(2, np.float16), "b": np.ones(2, ml_dtypes.bfloat16)}
     with pytest.raises(InvalidRequest, match="float16 and bfloat16 have no dtype in common"):
         bench.gradients(leaves, ["s = add(a, b)"], "s")
+
+
+def test_a_job_with_seeds_is_evaluated_by_a_compiled_plan() -> None:
+    """A forward plan has no seeds."""
+    bench = Bench(Engine(REGISTRY, compilations=Compilations(Plans.ALWAYS)))
+    job = bench.job({"x": np.array([0.0, 1.0])}, ["y = exp(x)"], "y", seeds={"y": np.array([1.0, 2.0])})
+    (event,) = bench.engine.evaluate(job)
+    assert event.value.tolist() == [1.0, math.e]

@@ -129,7 +129,9 @@ def test_what_is_not_a_named_hook_is_refused() -> None:
     assert (fault.plugin, fault.hook, fault.why) == ("bad", "register_hooks", "is not NamedHook")
 
 
-@pytest.mark.parametrize("default", [object(), np.ones(2), 1j, 2**63, (1, [object()])], ids=repr)
+@pytest.mark.parametrize(
+    "default", [object(), np.ones(2), 1j, 2**63, (1, [object()])], ids=["object", "array", "complex", "large", "nested"]
+)
 def test_a_default_that_no_message_can_carry_is_refused(default: Any) -> None:
     def scaled(x: Any, *, factor: Any = default) -> Any:
         return x

@@ -13,6 +13,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from tests.conftest import REGISTRY, Bench
+from tests.support.executors import single_executor
 from tests.support.server_fixture import Served, leaf, node, request, serving
 
 from gradproof.client import Accepted, Client, GraphBuilder, ResourceExhausted
@@ -106,6 +107,7 @@ def test_accepted_says_the_same(client: Client) -> None:
     assert accepted.estimated_bytes == client.infer(graph).estimated_bytes
 
 
+@single_executor
 @pytest.mark.parametrize(
     ("shape", "lines"),
     [

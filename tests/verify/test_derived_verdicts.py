@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.conftest import Bench, Line
 from tests.support import derived_plugin
+from tests.support.executors import single_executor
 from tests.support.proof_sources import LocalProofs
 from tests.support.server_fixture import Served, serving
 from tests.support.verdicts import finish
@@ -386,6 +387,7 @@ class TestEveryWayOfAsking:
         assert g.verdict.summary == "verified"
 
 
+@single_executor
 class TestAnotherRun:
     """The run that is checked gives other numbers than the requested run."""
 

@@ -325,7 +325,8 @@ class Engine:
         whole = prepared.evidence or prepared.forward is not None or bool(prepared.known)
         fast = None
         if not whole or self.compilations.plans is Plans.ALWAYS:
-            variant = Variant(tuple(fetch), frozenset(prepared.hooks), tuple(name for name, _ in job.seeds))
+            seeded = tuple(name for name, _ in job.seeds if name in plan.backward.seeds)  # a forward plan has none
+            variant = Variant(tuple(fetch), frozenset(prepared.hooks), seeded)
             fast = self.compilations.find(plan, variant)
         slow = interpreted(plan, prepared.start, seeds, fetch, prepared.cancellation)
         if fast is None:
