@@ -65,7 +65,7 @@ def test_everything_once(served: Served) -> None:
                 result = await client.differentiate(g, budget=30.0)
                 assert (result.gradients["x"].gradient, result.verdicts["x"].summary) == (6.0, "verified")
             gradients = [event async for event in client.stream(g, verify="off") if isinstance(event, Gradient)]
-            assert [one.name for one in gradients] == ["x"]
+            assert [gradient.value for gradient in gradients] == ["x"]
             assert list((await client.evaluate(g, fetch=["y"])).values()) == [9.0]
             assert (await client.infer(g)).faults == []
             assert (await client.derive(g)).results[0].by == "x"

@@ -106,7 +106,7 @@ def square(request_id: str, x: float) -> pb.DifferentiateRequest:
 def gradients(events: list[pb.Event]) -> dict[str, Any]:
     decoder = EventDecoder()
     decoded = [one for event in events for one in decoder.decode(event)]
-    return {one.name: one.gradient for one in decoded if isinstance(one, Gradient)}
+    return {one.value: one.gradient for one in decoded if isinstance(one, Gradient)}
 
 
 @pytest.mark.slow
@@ -193,8 +193,8 @@ def test_a_gradient_with_the_traces_of_many_hooks_is_no_longer_than_a_message(
     (gradient,) = [event for event in events if isinstance(event, Gradient)]
     assert gradient.gradient is not None
     assert np.array_equal(gradient.gradient, 2 * array)
-    assert {trace.result.tobytes() for trace in gradient.hooks} == {gradient.gradient.tobytes()}
-    assert len(gradient.hooks) == 12
+    assert {trace.gradient.tobytes() for trace in gradient.hook_traces} == {gradient.gradient.tobytes()}
+    assert len(gradient.hook_traces) == 12
 
 
 def test_uploads_of_another_spec_are_refused(talk: Talk) -> None:

@@ -15,12 +15,12 @@ from gradproof.client.events import (
     Gradient,
     GraphVerdict,
     HookTrace,
+    NonfiniteOrigin,
     OpInfo,
-    Origin,
     Progress,
     RuleVerdict,
     Summary,
-    Use,
+    UseVerdict,
     Value,
     ValueVerdict,
     Verdict,
@@ -56,8 +56,8 @@ class EventDecoder:
     def _gradient(self, message: pb.Gradient) -> Gradient:
         gradient = self.tensor(message.gradient) if message.HasField("gradient") else None
         raw = self.tensor(message.raw) if message.HasField("raw") else gradient
-        hooks = tuple(HookTrace(h.label, self.tensor(h.gradient), h.changed) for h in message.hook_traces)
-        return Gradient(message.value, gradient, raw, hooks, message.grad_fn)
+        hook_traces = tuple(HookTrace(t.label, self.tensor(t.gradient), t.changed) for t in message.hook_traces)
+        return Gradient(message.value, gradient, raw, hook_traces, message.grad_fn)
 
     def tensor(self, message: tensor_pb2.Tensor) -> Array:
         """The array of a message, whose chunks have come."""
@@ -107,7 +107,7 @@ def _graph(g: verdict_pb2.GraphVerdict) -> GraphVerdict:
 def decode_verdict(message: verdict_pb2.GradientVerdict) -> Verdict:
     """A gradient's verdict with its words as text."""
     uses = [
-        Use(use.node, use.op, use.input, use.position, decode_rule(use.rule), _value(use.value), _value(use.forward))
+        UseVerdict(use.node, use.op, use.input, use.position, decode_rule(use.rule), _value(use.value), _value(use.forward))
         for use in message.uses
     ]
     origin = message.nonfinite if message.HasField("nonfinite") else None
@@ -119,7 +119,7 @@ def decode_verdict(message: verdict_pb2.GradientVerdict) -> Verdict:
         _accumulation(message.accumulation),
         _graph(message.graph),
         tuple(message.hooked_by),
-        origin and Origin(origin.node, origin.op, origin.backward, tuple(origin.element), origin.got),
+        origin and NonfiniteOrigin(origin.node, origin.op, origin.backward, tuple(origin.element), origin.got),
     )
 
 
@@ -131,13 +131,14 @@ def decode_progress(message: verdict_pb2.Progress) -> Progress:
 
 def decode_accepted(message: pb.Accepted) -> Accepted:
     """A request without faults."""
-    return Accepted(message.digest, message.node_count, message.estimated_bytes)
+    return Accepted(message.digest, message.node_count, message.estimated_bytes, message.estimated_flops)
 
 
 def decode_fault(message: pb.RunFault) -> Fault:
     """A node or hook that failed."""
     node = message.node if message.HasField("node") else None
-    return Fault(node, message.op, message.plugin, message.reason, message.message)
+    place = (message.value, tuple(message.element), message.incident)
+    return Fault(node, message.op, message.plugin, message.reason, message.message, *place)
 
 
 def decode_summary(s: pb.RunSummary) -> Summary:

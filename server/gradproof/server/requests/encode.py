@@ -33,7 +33,7 @@ KINDS = {
     "value": pb.FORMULA_KIND_VALUE,
     "local": pb.FORMULA_KIND_LOCAL,
     "gradient": pb.FORMULA_KIND_GRADIENT,
-    "part": pb.FORMULA_KIND_SUBEXPRESSION,
+    "subexpression": pb.FORMULA_KIND_SUBEXPRESSION,
 }
 Format: TypeAlias = tensor_pb2.TensorFormat.ValueType
 

@@ -136,7 +136,7 @@ def _gradient(
     fresh = (sympy.Symbol(f"t{k}") for k in range(10_000) if f"t{k}" not in taken)
     replacements, reduced = sympy.cse([_tidy(sympy.diff(loss, x)) for x in symbols], symbols=fresh, order="canonical")
     of = name if result.shape == () else f"sum of {name}"
-    parts = tuple(_formula("part", str(symbol), "", expression) for symbol, expression in replacements)
+    parts = tuple(_formula("subexpression", str(symbol), "", expression) for symbol, expression in replacements)
     return [_formula("gradient", of, shown[x], e) for x, e in zip(symbols, reduced, strict=True)], parts
 
 
