@@ -72,7 +72,7 @@ def test_everything_once(served: Served) -> None:
             assert "numpy" in (await client.info()).versions
             assert "sin" in {op.name for op in await client.ops()}
             assert (await client.op("sin")).op.name == "sin"
-            assert [step.done async for step in client.verify_op("sin")][-1] >= 1
+            assert [step.cases_done async for step in client.verify_op("sin")][-1] >= 1
             served.host.handler.graphs.clear()
             assert (await client.differentiate(g, verify="off")).gradients["x"].gradient == 6.0
 

@@ -58,9 +58,9 @@ SUMMARIES = {
 
 @dataclass(frozen=True)
 class Inference:
-    """Dtype and shape of every value that could be inferred, the faults of the graph, and the costs of a run:
-    ``evaluate_bytes`` and ``evaluate_flops`` if it only evaluates, ``estimated_bytes`` and ``estimated_flops`` if it
-    differentiates."""
+    """Dtype and shape of every value that could be inferred, and the faults of the graph. ``estimated_bytes`` and
+    ``estimated_flops``: cost of a run, 0 if there are faults; ``evaluate_bytes`` and ``evaluate_flops``: of a run that only
+    evaluates."""
 
     specs: dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
     faults: list[FieldFault]

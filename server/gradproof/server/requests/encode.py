@@ -138,7 +138,7 @@ def explained(formulas: Explained) -> pb.ExplainResponse:
         text="\n".join(f"{formula.of} = {formula.text}" for formula in own),
         latex="\n".join(formula.latex for formula in own),
         formulas=map(_formula, formulas.formulas),
-        subexpressions=map(_formula, formulas.parts),
+        subexpressions=map(_formula, formulas.subexpressions),
     )
 
 
