@@ -43,13 +43,14 @@ ATTRIBUTES = {
 """Types of the attributes of ops, by name."""
 
 SEVERAL_AXES = "int | Sequence[int] | None"
+"""Type of an attribute ``axis`` whose default is None, which stands for all axes."""
+
 OP_ATTRIBUTES = {
     **{f"{op}.axis": "int | None" for op in ("argmax", "argmin")},
-    **{f"{op}.axis": SEVERAL_AXES for op in ("sum", "mean", "prod", "max", "min", "var", "logsumexp", "squeeze", "flip")},
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",
 }
-"""Types of attributes that differ from `ATTRIBUTES`, by op and name."""
+"""Types of attributes that differ from `ATTRIBUTES` and `SEVERAL_AXES`, by op and name."""
 
 SPREAD = (
     "self, dim: Axes = None, unbiased: bool = True, *, correction: int | None = None, keepdim: bool = False, "
@@ -310,7 +311,8 @@ def op_text(op: Op) -> str:
 
 def attribute_text(op: Op, name: str, default: object) -> str:
     """An attribute as a parameter, with its type and its default."""
-    kind = OP_ATTRIBUTES.get(f"{op.name}.{name}") or ATTRIBUTES.get(name)
+    usual = SEVERAL_AXES if name == "axis" and default is None else ATTRIBUTES.get(name)
+    kind = OP_ATTRIBUTES.get(f"{op.name}.{name}", usual)
     if kind is None:
         raise KeyError(f"attribute {name!r} of the op {op.name!r} has no type in ATTRIBUTES")
     return f"{name}: {kind}" if default is REQUIRED else f"{name}: {kind} = {default!r}"

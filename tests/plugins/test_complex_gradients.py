@@ -85,7 +85,11 @@ def oracle(op: Op, inputs: list[Array], seeds: list[Array], attributes: Any) -> 
     function = ORACLES.get(op.name, op.forward)
 
     def loss(arrays: list[Array]) -> Any:
-        results = function(*arrays, **attributes)
+        try:
+            results = function(*arrays, **attributes)
+        except (AttributeError, TypeError) as error:
+            message = f"add a row to ORACLES for {op.name}: its forward does not take arrays of mpmath's numbers"
+            raise AssertionError(message) from error
         outputs = results if isinstance(results, tuple) else (results,)
         return mp.fsum(
             mp.re(mp.conj(complex(g)) * y)

@@ -60,17 +60,15 @@ def leaving_bytes(names: Iterable[str], specs: Mapping[str, Spec]) -> int:
 
 
 def run_flops(program: Program) -> int:
-    """Floating point operations of all instructions: as many as elements of results, but for the ops of `FLOPS`, which
-    take more. Complex numbers count four times."""
+    """Floating point operations of all instructions: as many as elements of the results, or of the only input where a
+    reduction reads more; the ops of `FLOPS` take more. Complex numbers count four times."""
     specs, total = program.specs, 0
     for instruction in watched(program.instructions):
         if instruction.op.view:
             continue
-        outputs = [specs[k] for k in instruction.outputs]
-        count = _products if instruction.op.contracts else FLOPS.get(instruction.op.name)
-        flops = (
-            sum(out.size for out in outputs) if count is None else count([specs[k] for k in instruction.inputs], outputs)
-        )
+        inputs, outputs = [specs[k] for k in instruction.inputs], [specs[k] for k in instruction.outputs]
+        count = _products if instruction.op.contracts else FLOPS.get(instruction.op.name, _elements)
+        flops = count(inputs, outputs)
         total += 4 * flops if outputs[0].dtype.kind == "c" else flops
     return total
 
@@ -80,9 +78,10 @@ def _products(inputs: Sequence[Spec], outputs: Sequence[Spec]) -> int:
     return 2 * outputs[0].size * inputs[0].shape[-1]
 
 
-def _reads(inputs: Sequence[Spec], outputs: Sequence[Spec]) -> int:
-    """An operation for each element that a reduction reads."""
-    return inputs[0].size
+def _elements(inputs: Sequence[Spec], outputs: Sequence[Spec]) -> int:
+    """An operation for each element that is written, or that an op of one input reads, whichever are more."""
+    written = sum(out.size for out in outputs)
+    return max(written, inputs[0].size) if len(inputs) == 1 else written
 
 
 def _sorts(inputs: Sequence[Spec], outputs: Sequence[Spec]) -> int:
@@ -112,9 +111,8 @@ FLOPS: Mapping[str, Callable[[Sequence[Spec], Sequence[Spec]], int]] = {
     "cofactors": _cubic(30),  # singular values and vectors
     "cholesky": _cubic(1 / 3),
     "argsort": _sorts,
-    **dict.fromkeys(("sum", "mean", "prod", "max", "min", "var", "logsumexp", "argmax", "argmin"), _reads),
 }
-"""By name the number of operations of ops that take more than the number of elements of their results."""
+"""By name the number of operations of ops that take more than one for each element."""
 
 
 def _views(program: Program) -> set[int]:

@@ -63,7 +63,7 @@ class Op:
         normwise: the error of forward is relative to the largest element of its inputs, not to each: so it is for
             decompositions.
         stress: input values that have caused trouble: huge, tiny, equal, at a kink.
-        ties: the convention at points where the derivative does not exist, in words.
+        ties: what the rule gives where it is not proved (kinks, ties, zeros of a branch), in words.
         kink: the convention at kinks as a choice among the one-sided derivatives, one for each input (or one for all); it
             is checked. None: any value between them will do.
         promotes: positions of the inputs that take part in dtype promotion (elementwise ops; None: all).

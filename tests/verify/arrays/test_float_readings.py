@@ -130,6 +130,50 @@ def test_equal_extremes_that_move_are_a_tie(word: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_results_have_the_dtype_of_the_arrays(dtype: Any) -> None:
+    """Also where a condition chooses between constants, or where a derivative is a constant."""
+    x = FloatDual(np.array([-1.5, 0.0, 2.5], dtype), {0: 1.0})
+    still = FloatDual(np.array([1.0, 2.0], dtype), {})
+    square = FloatDual(np.ones((3, 3), dtype), {})
+
+    def results(f: Floats) -> list[Any]:
+        negative = f.less(x, 0)
+        return [
+            f.sign(x),
+            f.sign(x) * f.power(f.modulus(x), f.number(1) / 3),
+            f.where(negative, 0.1, 0.3),
+            f.where(negative, 0.1, x),
+            f.as_number(negative),
+            f.floor(f.number(2.5)) * x,
+            f.floor(x),
+            f.total(x),
+            f.exp(f.total(x)),
+            f.running_total(x, 0),
+            f.matmul(square, x),
+            f.moved(lambda *arrays: np.concatenate(arrays), x, still),
+            f.largest(x),
+        ]
+
+    first = Floats()
+    with np.errstate(all="ignore"):
+        for result, again in zip(results(first), results(Floats(first.decisions)), strict=True):
+            assert np.asarray(result.head).dtype == dtype
+            np.testing.assert_array_equal(result.head, again.head)
+            assert all(np.asarray(step).dtype == dtype for step in tangents(result).values() if not isinstance(step, float))
+        f = Floats()
+        np.testing.assert_array_equal(f.where(f.less(x, 0), 0.1, 0.3).head, np.array([0.1, 0.3, 0.3], dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_function_of_a_sum_over_all_axes_has_a_derivative(dtype: Any) -> None:
+    f, x = Floats(), np.array([0.5, 1.5], dtype)
+    total = f.total(FloatDual(x, {0: np.ones(2, dtype)}))
+    np.testing.assert_allclose(tangents(f.exp(total))[0], 2 * np.exp(x.sum()))
+    f.floor(total)
+    assert f.tied
+
+
 def test_inner_products_are_within_their_bound() -> None:
     random = np.random.default_rng(0)
     for size in (0, 1, 100, BLOCK, 3 * BLOCK + 17):

@@ -159,6 +159,32 @@ def test_a_number_where_the_truth_is_0_is_not_nan() -> None:
     assert verdict.nonfinite is not None
 
 
+def root_rule(g: Any, y: Any, x: Any) -> Any:
+    return g / (3 * ops.square(y))
+
+
+def cube_root(f: Any, x: Any) -> Any:
+    return f.sign(x) * f.power(f.modulus(x), f.number(1) / 3)
+
+
+def test_no_derivative_is_stated_where_an_op_has_none() -> None:
+    """The sign of the definition jumps at 0, where the branch that is read is constant."""
+    registry = planted(forward=np.cbrt, rule=root_rule, define=cube_root)
+    for x in (np.array(0.0), np.array([8.0, 0.0])):
+        verdict = verdicts_by_name({"x": x}, ["y = planted.op(x)", "s = sum(y)"], registry=registry)["x"]
+        assert "inf was first made by node 0 (planted.op), backward" in verdict.reason
+        assert "the derivative is" not in verdict.reason
+
+
+def test_a_finite_derivative_is_stated_beside_a_branch_that_is_decided() -> None:
+    """The derivative by the element that was clipped is 0, though another element is at the kink of abs."""
+    lines = ["a = abs(x)", "e = exp(a)", "c = clip(e, k, m)", "s = sum(c)"]
+    leaves = {"x": np.array([0.0, 900.0]), "k": np.array(0.5), "m": np.array(2.0)}
+    verdict = verdicts_by_name(leaves, lines, constants="km")["x"]
+    assert "nan" in verdict.reason
+    assert "the derivative is 0" in verdict.reason
+
+
 # infinities are limits
 
 

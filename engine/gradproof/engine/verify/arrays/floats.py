@@ -14,7 +14,7 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.scalar_functions import OnReals
-from gradproof.engine.spec import Array
+from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.arrays.dual import Dual, added, tangents
 from gradproof.engine.verify.arrays.folds import Folds
 from gradproof.engine.verify.arrays.functions import TABLE
@@ -32,9 +32,11 @@ class FloatDual(Dual):
 
     @property
     def head(self) -> Any:
-        """The value."""
+        """The value: an array, or a Python float for a constant."""
         if callable(self._value):
             self._value = self._value()
+        if isinstance(self._value, np.generic):  # what NumPy makes of a sum over all axes; a np.float64 is a float too
+            self._value = np.asarray(self._value)
         return self._value
 
     def __neg__(self) -> Self:
@@ -77,7 +79,14 @@ class FloatDual(Dual):
         return NotImplemented
 
     def moved(self, move: Callable[[Array], Array]) -> Self:
-        return type(self)(move(self.head), {k: move(np.broadcast_to(x, self.shape)) for k, x in self.tangents.items()})
+        return type(self)(move(self.head), {k: move(self.along(k)) for k in self.tangents})
+
+    def along(self, direction: int) -> Array:
+        """The derivative along a direction, in the shape of the value, and where it is constant in its dtype."""
+        step = self.tangents.get(direction, 0.0)
+        if isinstance(step, float):
+            step = np.result_type(np.float32, self.head).type(step)
+        return np.broadcast_to(step, np.shape(self.head))
 
 
 def _power(f: Any, y: FloatDual, x: FloatDual, a: FloatDual) -> Any:
@@ -97,13 +106,15 @@ class Floats(OnReals, Folds):
             definition cannot branch on a condition, so that both readings make the same comparisons. None: compare here.
 
     ``decisions`` collects the results of the comparisons, and ``tied`` the elements where two equal numbers were compared
-    of which at least one has a derivative.
+    of which at least one has a derivative. ``dtype`` is that of the numbers compared so far: a condition that chooses
+    between constants makes an array of it.
     """
 
     def __init__(self, decided: Sequence[Array] | None = None) -> None:
         self._decided = None if decided is None else iter(decided)
         self.decisions: list[Array] = []
         self.tied: Any = False
+        self.dtype: DType | None = None
 
     def __getattr__(self, name: str) -> Callable[..., FloatDual]:
         """A function of the table."""
@@ -140,6 +151,9 @@ class Floats(OnReals, Folds):
 
     def _decide(self, compare: Callable[[Any, Any], Any], a: Any, b: Any) -> Array:
         x, y = _float(a), _float(b)
+        floating = [z.dtype for z in (x, y) if isinstance(z, np.ndarray) and z.dtype.kind == "f"]
+        if floating:
+            self.dtype = np.result_type(self.dtype or np.float32, *floating)
         if self._decided is not None:
             return np.asarray(next(self._decided))
         decision = np.asarray(compare(x, y))
@@ -169,7 +183,7 @@ class Floats(OnReals, Folds):
     def as_number(self, x: Any) -> FloatDual:
         """A condition as 1 or 0; a number as itself."""
         if isinstance(x, bool) or (isinstance(x, np.ndarray) and x.dtype.kind == "b"):
-            return FloatDual(np.asarray(x, np.float32), {})
+            return FloatDual(np.asarray(x, self.dtype or np.float32), {})
         return self.number(x)
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
@@ -184,11 +198,14 @@ class Floats(OnReals, Folds):
                 dtype = np.result_type(np.float32, _float(a), _float(b))
                 if_true, if_false = dtype.type(if_true), dtype.type(if_false)
             slopes[k] = np.where(mask, if_true, if_false)
-        return FloatDual(lambda: np.where(mask, _float(a), _float(b)), slopes)
+        constants = self.dtype
+        return FloatDual(lambda: _choose(mask, _float(a), _float(b), constants), slopes)
 
     def floor(self, x: Any) -> FloatDual:
         """The largest integer up to ``x``, without a derivative; a tie at its steps."""
         value = _float(x)
+        if isinstance(value, float):
+            return FloatDual(float(np.floor(value)), {})
         if self._decided is not None:
             return FloatDual(next(self._decided), {})
         whole = np.asarray(np.floor(value))
@@ -212,15 +229,13 @@ class Floats(OnReals, Folds):
     def _each(self, linear: Callable[[Array], Array], x: Any) -> FloatDual:
         """A linear function of the value and of each tangent."""
         x = self.as_number(x)
-        return FloatDual(
-            lambda: linear(x.head), {k: linear(np.broadcast_to(t, np.shape(x.head))) for k, t in x.tangents.items()}
-        )
+        return FloatDual(lambda: linear(x.head), {k: linear(x.along(k)) for k in x.tangents})
 
     def matmul(self, a: Any, b: Any) -> Any:
         """The matrix product, with a value that is computed when it is used."""
         left, right = self.as_number(a), self.as_number(b)
-        left_slopes = {k: np.broadcast_to(t, np.shape(left.head)) @ right.head for k, t in left.tangents.items()}
-        right_slopes = {k: left.head @ np.broadcast_to(t, np.shape(right.head)) for k, t in right.tangents.items()}
+        left_slopes = {k: left.along(k) @ right.head for k in left.tangents}
+        right_slopes = {k: left.head @ right.along(k) for k in right.tangents}
         return FloatDual(lambda: left.head @ right.head, added(left_slopes, right_slopes))
 
     def moved(self, move: Callable[..., Any], *arrays: Any, **options: Any) -> Any:
@@ -228,11 +243,8 @@ class Floats(OnReals, Folds):
         if all(isinstance(x, np.ndarray) for x in arrays):
             return move(*arrays, **options)
         numbers = [self.as_number(x) for x in arrays]
-        shapes = [np.shape(x.head) for x in numbers]
-        slopes = {}
-        for k in sorted({k for x in numbers for k in x.tangents}):
-            steps = [np.broadcast_to(x.tangents.get(k, 0.0), shape) for x, shape in zip(numbers, shapes, strict=True)]
-            slopes[k] = move(*steps, **options)
+        directions = sorted({k for x in numbers for k in x.tangents})
+        slopes = {k: move(*(x.along(k) for x in numbers), **options) for k in directions}
         return FloatDual(lambda: move(*(np.asarray(x.head) for x in numbers), **options), slopes)
 
     def places(self, indices: Any) -> Array:
@@ -328,6 +340,13 @@ def _float(x: Any) -> Any:
     if value is NotImplemented:
         raise TypeError(f"{type(x).__name__} is no number")
     return value
+
+
+def _choose(mask: Array, a: Any, b: Any, constants: DType | None) -> Array:
+    """``np.where`` of heads; two constants make an array of the dtype ``constants``."""
+    if isinstance(a, float) and isinstance(b, float):
+        a, b = np.asarray(a, constants), np.asarray(b, constants)
+    return np.asarray(np.where(mask, a, b))
 
 
 def _truth(x: Any) -> Array:

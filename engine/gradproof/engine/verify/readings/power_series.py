@@ -21,11 +21,13 @@ MATRIX_SHARE = 10  # operations within whole matrices that take as long as a sin
 class Series(Balls):
     """The reading in power series of length 2 (numbers that do not move stay balls). ``limit`` bounds the number of
     operations: elements, calls of functions, terms of sums, comparisons, and the work of equations. Beyond, TooLarge is
-    raised."""
+    raised. ``branched`` tells whether equal numbers with different derivatives were compared: at a kink or a jump the
+    branch that was read has a derivative, but the function may have none."""
 
     def __init__(self, limit: int = MAX_OPERATIONS) -> None:
         super().__init__()
         self.limit, self.spent = limit, 0
+        self.branched = False
 
     def spend(self, operations: int = 1) -> None:
         """Count operations. Raises TooLarge."""
@@ -70,7 +72,10 @@ class Series(Balls):
 
     def compare(self, a: Any, b: Any) -> int:
         self.spend()
-        return super().compare(head(a), head(b))
+        order = super().compare(head(a), head(b))
+        if not order and a is not b and not arb(tangent(a) - tangent(b)).is_zero():
+            self.branched = True
+        return order
 
 
 def head(x: Any) -> Any:

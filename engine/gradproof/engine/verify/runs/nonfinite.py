@@ -15,7 +15,7 @@ from gradproof.engine.spec import is_complex, is_differentiable, parts
 from gradproof.engine.verify.floats.balls import balls_of
 from gradproof.engine.verify.floats.ulps import exact, finite
 from gradproof.engine.verify.readings import Series, concrete, parts_shape, read_parts
-from gradproof.engine.verify.readings.power_series import head, tangent
+from gradproof.engine.verify.readings.power_series import head, mapped, tangent
 from gradproof.engine.verify.verdict import Origin
 from gradproof.engine.verify.verdict.wording import index_text
 
@@ -63,7 +63,7 @@ def true_derivative(run: Run, name: str, seconds: float) -> tuple[str, arb] | No
     """Index of the first element of the gradient of ``name`` that is not finite, and the derivative there.
 
     The forward pass is read in power series, without the branches that were not taken. None if the derivative is not
-    finite there, or was not computed within ``seconds``.
+    finite there, if an op on the way is at a kink or a jump, or if it was not computed within ``seconds``.
     """
     plan, program = run.plan, run.plan.program
     number = plan.lowered.values[name]
@@ -110,21 +110,30 @@ def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb
         if time.monotonic() > deadline:
             return None
         specs, outs = [program.specs[k] for k in instruction.inputs], [program.specs[k] for k in instruction.outputs]
+        reading = Series()
         try:
             outputs = read_parts(
-                instruction.op, Series(), [cells_of(k) for k in instruction.inputs], specs, instruction.attributes, outs
+                instruction.op, reading, [cells_of(k) for k in instruction.inputs], specs, instruction.attributes, outs
             )
         except BaseException as error:  # at a pole or without a definition, its outputs have no value
             reraise_own(error)
             outputs = [_filled(parts_shape(spec)) for spec in outs]
         for out, spec, result in zip(instruction.outputs, outs, outputs, strict=True):
-            cells[out] = result if is_differentiable(spec.dtype) else concrete(np.asarray(run.values[out]))
+            if not is_differentiable(spec.dtype):
+                cells[out] = concrete(np.asarray(run.values[out]))
+            else:
+                cells[out] = mapped(_without_derivative, result) if reading.branched else result
             enter(out)
     total = arb(0)
     for name, seed in plan.backward.seeds.items():
         for g, x in zip(parts(np.asarray(run.values[seed])).flat, cells_of(plan.lowered.values[name]).flat, strict=True):
             total += exact(g) * tangent(x)
     return total
+
+
+def _without_derivative(x: Any) -> arb_series:
+    """The value of a cell, with the derivative nan."""
+    return arb_series([arb(head(x)), arb("nan")], 2)
 
 
 def _filled(shape: tuple[int, ...]) -> Any:
