@@ -26,8 +26,8 @@ LOCAL_ELEMENTS = 16
 
 @dataclass(frozen=True)
 class Formula:
-    """The value ``of`` (``by`` empty), or its derivative by the value ``by``; ``kind``: value, local, gradient or subexpression. Names
-    of elements have their indices: ``x[0, 1]``."""
+    """The value ``of`` (``by`` empty), or its derivative by the value ``by``; ``kind``: value, local, gradient or
+    subexpression. Names of elements have their indices: ``x[0, 1]``."""
 
     kind: str
     of: str
