@@ -15,7 +15,7 @@ from rich.table import Table
 from tests.support.fault_catalogue import Fault
 from tests.support.fault_injection import NAME, arrays_of, catches, job_of, planted, registry_with
 from tests.support.subtle_faults import EVERY
-from tests.verify.numbers.test_value import finish
+from tests.support.verdicts import finish
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import GradproofError

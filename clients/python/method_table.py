@@ -124,10 +124,10 @@ FUNCTIONS = (
         for row in table
         if row.name not in ("maximum", "minimum")
     ),
-    "add", "all", "any", "argmax", "argmin", "argsort", "broadcast_to", "chunk", "clamp", "clip", "clone", "conj", "det",
-    "diagonal", "div", "divide", "flatten", "flip", "frac", "gather", "imag", "index_select", "inverse", "is_complex",
-    "is_floating_point", "isfinite", "isinf", "isnan", "logical_xor", "masked_select", "max", "min", "narrow", "norm",
-    "numel", "outer", "permute", "real", "reshape", "select", "sort", "split", "squeeze", "sub", "t", "take",
-    "topk", "trace", "transpose", "tril", "triu", "unbind", "unsqueeze",
+    "add", "all", "any", "argmax", "argmin", "argsort", "broadcast_to", "chunk", "clamp", "clamp_max", "clamp_min", "clip",
+    "clone", "conj", "det", "diagonal", "div", "divide", "flatten", "flip", "frac", "gather", "imag", "index_select",
+    "inverse", "is_complex", "is_floating_point", "isfinite", "isinf", "isnan", "logical_xor", "masked_fill",
+    "masked_select", "max", "min", "narrow", "norm", "numel", "outer", "permute", "real", "reshape", "select", "sort",
+    "split", "squeeze", "sub", "t", "take", "topk", "trace", "transpose", "tril", "triu", "unbind", "unsqueeze",
 )  # fmt: skip
 """Methods that are functions too: ``exp(x)`` is ``x.exp()``. `maximum` and `minimum` are functions of any operands."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import runpy
 import subprocess
 import sys
@@ -72,6 +73,14 @@ def test_methods_have_signatures_and_docstrings(name: str) -> None:
     assert name in dir(gp.Tensor)
     assert "Follows torch." in METHODS[name].__doc__
     hold(METHODS[name])
+
+
+@pytest.mark.parametrize("name", dir(gp.Tensor))
+def test_methods_that_follow_a_function_of_pytorch_are_functions(name: str) -> None:
+    member = inspect.getattr_static(gp.Tensor, name)
+    method = member.fget if isinstance(member, property) else member
+    if re.search(r"Follows\s+torch\.\w+(?!\w|\.\w)", method.__doc__ or ""):  # but torch.Tensor.x and torch.nn.x
+        assert getattr(method, "__name__", name) in dir(gp), "add the name to FUNCTIONS in method_table.py"
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

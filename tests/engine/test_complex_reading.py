@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flint import arb
 from mpmath import mp
-from tests.plugins.test_complex_gradients import numbers
+from tests.support.complex_numbers import complex_numbers
 
 from gradproof.engine.complexes import FORMULAS, Complexes, Pair
 from gradproof.engine.precision import precision
@@ -20,7 +20,7 @@ def test_a_function_of_parts_is_the_function(name: str) -> None:
     with mp.workdps(60), precision(256):
         f = Complexes(Balls())
         for _ in range(40):
-            point = [complex(z) * 2 for z in numbers(random, 2 if name == "power" else 1)]
+            point = [complex(z) * 2 for z in complex_numbers(random, 2 if name == "power" else 1)]
             got = getattr(f, name)(*(Pair(arb(z.real), arb(z.imag)) for z in point))
             true = (oracles.get(name) or getattr(mp, name))(*map(mp.mpmathify, point))
             for part_ball, part in ((got.re, true.real), (got.im, true.imag)):
@@ -48,7 +48,7 @@ class TestReading:
     def test_arithmetic_is_that_of_python(self) -> None:
         random = np.random.default_rng(14)
         for _ in range(20):
-            z, w = (complex(number) for number in numbers(random, 2))
+            z, w = (complex(number) for number in complex_numbers(random, 2))
             a, b = Pair(z.real, z.imag), Pair(w.real, w.imag)
             for got, true in (
                 (a + b, z + w), (a - b, z - w), (a * b, z * w), (a / b, z / w), (-a, -z), (2 + a, 2 + z), (2 - a, 2 - z),

@@ -12,8 +12,8 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import REGISTRY, Bench, Line
+from tests.support.proof_sources import LocalProofs
 from tests.support.server_fixture import Served
-from tests.verify.numbers.test_value import Here
 
 from gradproof.client import GraphBuilder
 from gradproof.engine.derive import Mode, derive
@@ -155,7 +155,7 @@ def test_a_derived_graph_is_verified_like_any_other() -> None:
     seed = [(name, np.ones(3)) for name in derived.graph.outputs]
     job = Job(derived.graph, [("x", np.array(X["x"])), *derived.values], seed, gradients=["x"])
     run = BENCH.events(job)[1]
-    (verdict,) = Verifier(REGISTRY, Here(REGISTRY)).check(run)
+    (verdict,) = Verifier(REGISTRY, LocalProofs(REGISTRY)).check(run)
     assert (verdict.summary, verdict.graph.word) == (SummaryWord.VERIFIED, GraphWord.CONSISTENT)
 
 

@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import Bench
-from tests.verify.numbers.test_value import judge, numbers
+from tests.support.registries import registry_of
+from tests.support.verdicts import judge, numbers
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import ForwardFault, NoRule
-from gradproof.engine.extend import Inferred, Op, Spec, case, hookimpl
-from gradproof.engine.registry import Registry, build_registry
+from gradproof.engine.extend import Inferred, Op, Spec, case
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof.second_derivative import second_program
 from gradproof.engine.verify.verdict import RuleWord, SummaryWord, ValueWord
-from gradproof.plugins import BUILTIN
 
 
 def softsign(**fields: Any) -> Op:
@@ -28,19 +27,6 @@ def softsign(**fields: Any) -> Op:
         **fields,
     }
     return Op("opaque.softsign", **whole)
-
-
-def registry_of(*planted: Op) -> Registry:
-    class Plugin:
-        GRADPROOF_API = 1
-        GRADPROOF_NAME = "opaque"
-
-        @hookimpl
-        def register_ops(self, register: Callable[[Op], None]) -> None:
-            for op in planted:
-                register(op)
-
-    return build_registry(BUILTIN, others=[Plugin()])
 
 
 def test_its_numbers_are_enclosed_and_its_rule_is_not_proved() -> None:
@@ -139,11 +125,11 @@ def test_what_is_no_cotangent_is_a_fault_with_a_name(backward: Callable[..., Any
     assert (caught.value.node, caught.value.plugin) == (0, "opaque")
 
 
-def test_a_rule_and_a_backward_are_one_too_many() -> None:
-    registry = registry_of(softsign(rule=lambda g, y, x: g))
-    assert "one of them is to go" in str(registry.refused[0])
+def test_an_op_has_a_rule_or_a_backward() -> None:
+    registry = registry_of(softsign(rule=lambda g, y, x: g), refused=True)
+    assert "has both a rule and a backward" in str(registry.refused[0])
 
 
 def test_the_name_of_the_companion_must_be_free() -> None:
-    registry = registry_of(Op("opaque.softsign_vjp", np.sin), softsign())
+    registry = registry_of(Op("opaque.softsign_vjp", np.sin), softsign(), refused=True)
     assert "softsign_vjp" in str(registry.refused[0])

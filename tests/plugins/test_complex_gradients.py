@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from mpmath import mp
 from tests.conftest import REGISTRY, Bench, Line
+from tests.support.complex_numbers import complex_numbers
 from tests.support.fault_injection import registry_with
+from tests.support.proof_sources import NoProofs
 from tests.support.server_fixture import serving
-from tests.verify.numbers.test_value import Never, finish, graph_of, verdicts_of
+from tests.support.verdicts import finish, graph_of, verdicts_of
 
 from gradproof.client import GraphBuilder
 from gradproof.engine import rules
@@ -39,12 +41,6 @@ CASES = [
     for op in COMPLEX_OPS
     for case in op.complex_cases() or op.proof_cases()  # of `complex` the parts are real
 ]
-
-
-def numbers(random: np.random.Generator, *shape: int) -> Array:
-    """Off the axes, in all four quadrants."""
-    size = random.uniform(0.2, 1.6, (2, *shape)) * random.choice([-1, 1], (2, *shape))
-    return np.asarray(size[0] + 1j * size[1])
 
 
 def cast(z: Array, dtype: Any) -> Array:
@@ -125,9 +121,9 @@ def drawn(op: Op, case: Case, random: np.random.Generator) -> tuple[list[Array],
     inference = op.inference(case.specs(), case.attributes)
     inputs = []
     for operand, spec in zip(case.inputs, inference.inputs or case.specs(), strict=True):
-        z = numbers(random, *spec.shape)
+        z = complex_numbers(random, *spec.shape)
         inputs.append(np.broadcast_to(operand, spec.shape) if isinstance(operand, np.ndarray) else cast(z, spec.dtype))
-    return inputs, [cast(numbers(random, *out.shape), out.dtype) for out in inference.outputs]
+    return inputs, [cast(complex_numbers(random, *out.shape), out.dtype) for out in inference.outputs]
 
 
 @pytest.mark.slow
@@ -191,8 +187,8 @@ def test_a_real_leaf_gets_the_real_part(bench: Bench) -> None:
 )
 def test_broadcast_and_mixed_dtypes(bench: Bench, real: str, common: str) -> None:
     random = np.random.default_rng(7)
-    z, x = numbers(random, 3).astype(common), random.normal(size=(2, 1)).astype(real)
-    g = numbers(random, 2, 3).astype(common)
+    z, x = complex_numbers(random, 3).astype(common), random.normal(size=(2, 1)).astype(real)
+    g = complex_numbers(random, 2, 3).astype(common)
     gradients = bench.gradients({"z": z, "x": x}, ["y = multiply(z, x)"], "y", seeds={"y": g})
     rough = {"float16": 2e-3, "float32": 1e-5, "float64": 1e-13}[real]
     assert (gradients["z"].dtype, gradients["x"].dtype) == (np.dtype(common), np.dtype(real))
@@ -273,8 +269,8 @@ def test_every_rule_is_proved_in_complex_numbers(op: Op, case: Case) -> None:
 
 NET: tuple[dict[str, Any], list[Line]] = (
     {
-        "a": numbers(np.random.default_rng(1), 3, 2),
-        "b": numbers(np.random.default_rng(2), 2, 2),
+        "a": complex_numbers(np.random.default_rng(1), 3, 2),
+        "b": complex_numbers(np.random.default_rng(2), 2, 2),
         "x": np.random.default_rng(3).normal(size=2),
     },
     [
@@ -320,15 +316,15 @@ def test_no_right_number_is_called_wrong(op: Op, dtype: Any) -> None:
         if op.name == "split":
             continue
         out = Engine(REGISTRY).infer(graph).specs()["y"]
-        seeds = [("y", cast(numbers(random, *out.shape), out.dtype))]
+        seeds = [("y", cast(complex_numbers(random, *out.shape), out.dtype))]
         with np.errstate(all="ignore"):
             run = finish(Engine(REGISTRY), Job(graph, values, seeds))
-        for verdict in Verifier(REGISTRY, Never(REGISTRY)).check(run, budget=100.0):
+        for verdict in Verifier(REGISTRY, NoProofs(REGISTRY)).check(run, budget=100.0):
             assert verdict.summary is not SummaryWord.WRONG, (arrays, verdict.reason)
 
 
 def test_fan_out_is_summed_and_the_sum_is_checked(bench: Bench) -> None:
-    z = numbers(np.random.default_rng(8), 4)
+    z = complex_numbers(np.random.default_rng(8), 4)
     job = bench.job({"z": z}, ["s = multiply(z, z)", "e = exp(z)", "t = add(s, e)", "r = real(t)", "y = sum(r)"], "y")
     [verdict] = verdicts_of(REGISTRY, job).values()
     assert (verdict.accumulation.word, verdict.accumulation.uses) == (AccumulationWord.EXACT, 3)
@@ -338,7 +334,7 @@ def test_fan_out_is_summed_and_the_sum_is_checked(bench: Bench) -> None:
 @pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
 def test_a_wrong_sum_is_off(dtype: Any) -> None:
     random = np.random.default_rng(9)
-    some = [numbers(random, 3).astype(dtype) for _ in range(3)]
+    some = [complex_numbers(random, 3).astype(dtype) for _ in range(3)]
     total = np.asarray(some[0] + some[1] + some[2])
     assert check_sum(some, total, 3).word is AccumulationWord.EXACT
     assert check_sum(some, total.conj(), 3).word is AccumulationWord.OFF
@@ -359,13 +355,13 @@ def test_on_a_cut_nothing_is_said_of_the_number(bench: Bench) -> None:
 @pytest.mark.slow
 def test_a_large_node_is_enclosed_or_projected(bench: Bench) -> None:
     random = np.random.default_rng(10)
-    job = bench.job({"z": numbers(random, 3000)}, ["e = exp(z)", "y = sum(e)"], "y", seeds={"y": 1 - 1j})
+    job = bench.job({"z": complex_numbers(random, 3000)}, ["e = exp(z)", "y = sum(e)"], "y", seeds={"y": 1 - 1j})
     [verdict] = verdicts_of(REGISTRY, job).values()
     value = verdict.uses[0].value
     assert value.word is ValueWord.ENCLOSED
     assert value.checked == value.total
     assert verdict.summary is SummaryWord.PLAUSIBLE  # as its sum is projected
-    a, b = numbers(random, 60, 50), numbers(random, 50, 60)
+    a, b = complex_numbers(random, 60, 50), complex_numbers(random, 50, 60)
     job = bench.job({"a": a, "b": b}, ["p = matmul(a, b)", "y = sum(p)"], "y", seeds={"y": 1 - 1j})
     for verdict in verdicts_of(REGISTRY, job).values():
         assert verdict.uses[0].value.word is ValueWord.SCREENED
@@ -423,9 +419,11 @@ def test_a_planted_fault_is_refuted_and_wrong(name: str) -> None:
     assert verdict.word is RuleWord.REFUTED, verdict
     assert verdict.point.endswith(" i")
     random = np.random.default_rng(11)
-    graph, values = graph_of("planted.op", numbers(random, 3))
+    graph, values = graph_of("planted.op", complex_numbers(random, 3))
     out = Engine(registry).infer(graph).specs()["y"]
-    [gradient_verdict] = verdicts_of(registry, Job(graph, values, [("y", cast(numbers(random, 3), out.dtype))])).values()
+    [gradient_verdict] = verdicts_of(
+        registry, Job(graph, values, [("y", cast(complex_numbers(random, 3), out.dtype))])
+    ).values()
     assert gradient_verdict.uses[0].value.word is ValueWord.OFF
     assert "+ i " in gradient_verdict.uses[0].value.expected
     assert gradient_verdict.graph.word is GraphWord.INCONSISTENT
@@ -455,7 +453,7 @@ def test_an_engine_that_forgets_to_conjugate_is_refuted(bench: Bench, monkeypatc
     monkeypatch.setattr(REGISTRY, "traced", LRUCache(1000))  # and not what was traced before
     op = REGISTRY.op(name)
     assert prove(REGISTRY, op, op.complex_cases()[0]).word is RuleWord.REFUTED
-    inputs = {f"x{k}": numbers(np.random.default_rng(k), 2, 2) for k in range(len(op.inputs))}
+    inputs = {f"x{k}": complex_numbers(np.random.default_rng(k), 2, 2) for k in range(len(op.inputs))}
     job = Bench(Engine(REGISTRY)).job(inputs, [f"y = {name}({', '.join(inputs)})", "r = real(y)", "l = sum(r)"], "l")
     for verdict in verdicts_of(REGISTRY, job).values():
         assert verdict.summary is SummaryWord.WRONG
@@ -474,8 +472,8 @@ def test_a_fault_in_a_large_product_is_found_by_projections() -> None:
 
     registry = planted(base.forward, rule, base.define, DIRECT, **rest)
     random = np.random.default_rng(12)
-    graph, values = graph_of("planted.op", numbers(random, 60, 50), numbers(random, 50, 60))
-    verdicts = verdicts_of(registry, Job(graph, values, [("y", numbers(random, 60, 60))]))
+    graph, values = graph_of("planted.op", complex_numbers(random, 60, 50), complex_numbers(random, 50, 60))
+    verdicts = verdicts_of(registry, Job(graph, values, [("y", complex_numbers(random, 60, 60))]))
     assert verdicts["x0"].uses[0].value.word is ValueWord.OFF
     assert verdicts["x1"].uses[0].value.word is ValueWord.SCREENED
 

@@ -11,7 +11,9 @@ import scipy.linalg
 import sympy
 from mpmath import mp
 from tests.conftest import REGISTRY, Bench
-from tests.verify.numbers.test_value import judge, numbers, with_rules
+from tests.support.matrices import DECOMPOSITIONS, matrix
+from tests.support.registries import with_rules
+from tests.support.verdicts import judge, numbers
 
 from gradproof.engine.cases import case
 from gradproof.engine.errors import DataFault
@@ -19,13 +21,6 @@ from gradproof.engine.extend import InferenceError, ops
 from gradproof.engine.spec import Array, Spec, spec
 from gradproof.engine.verify.proof_cache import key_of
 from gradproof.engine.verify.verdict import SummaryWord, ValueWord
-
-NAMES = ("solve", "inv", "det", "cholesky")
-
-
-def matrix(n: int, seed: int, *batch: int) -> Array:
-    """Well-conditioned, with a positive definite symmetric part, and not symmetric."""
-    return np.random.default_rng(seed).uniform(-1, 1, (*batch, n, n)) + (n + 1) * np.eye(n)
 
 
 def forward(bench: Bench, op: str, *arrays: Array) -> Array:
@@ -170,7 +165,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
-@pytest.mark.parametrize("op", NAMES)
+@pytest.mark.parametrize("op", DECOMPOSITIONS)
 def test_gradient_is_that_of_mpmath(bench: Bench, op: str, n: int) -> None:
     random = np.random.default_rng(n)
     arrays = [matrix(n, n), random.normal(size=n)] if op == "solve" else [matrix(n, n)]
@@ -222,7 +217,7 @@ def test_the_gradient_of_cholesky_is_symmetric(bench: Bench) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("op", NAMES)
+@pytest.mark.parametrize("op", DECOMPOSITIONS)
 def test_numbers_of_well_conditioned_matrices_are_enclosed(op: str, dtype: Any) -> None:
     for k in range(3):
         random = np.random.default_rng(k)
@@ -246,7 +241,7 @@ THIN = TURN @ np.diag([1.0, 1e-6, 1e-12]) @ TURN
 def test_ill_conditioned_matrices_are_no_false_alarm(a: Array, dtype: Any) -> None:
     """Balls around their determinants contain 0: there is a pole for the checker, and none for the op."""
     definite = np.array_equal(a, a.T) and (dtype == np.float64 or len(a) < 5)
-    for op in NAMES if definite else NAMES[:-1]:
+    for op in DECOMPOSITIONS if definite else DECOMPOSITIONS[:-1]:
         arrays = [a.astype(dtype), np.ones(len(a), dtype)] if op == "solve" else [a.astype(dtype)]
         for verdict in judge(REGISTRY, op, *arrays).values():
             assert numbers(verdict).word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED, ValueWord.ILL_CONDITIONED), (

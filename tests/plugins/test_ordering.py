@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tests.conftest import REGISTRY, Bench
 from tests.support.fault_injection import registry_with
-from tests.verify.numbers.test_value import verdicts_of
+from tests.support.verdicts import verdicts_of
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import DataFault, InvalidRequest

@@ -15,11 +15,10 @@ import numpy as np
 import pytest
 import structlog
 from google.protobuf import json_format
+from tests.support.command_line import gradproof
 from tests.support.server_fixture import Served
-from typer.testing import CliRunner, Result
 
 from gradproof.client import GraphBuilder
-from gradproof.server.commands.cli import app
 from gradproof.server.supervision.embedded import READY
 from gradproof.v1 import graph_pb2
 
@@ -41,10 +40,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """For processes of their own: a proof cache that nobody else has, and this interpreter's path."""
     cache = str(tmp_path_factory.mktemp("cache"))
     return {**os.environ, "XDG_CACHE_HOME": cache, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-
-
-def gradproof(*words: str) -> Result:
-    return CliRunner().invoke(app, words)
 
 
 def command(*words: str) -> list[str]:
@@ -93,6 +88,13 @@ class TestDiff:
         assert found["gradients"]["x"]["gradient"]["values"] == 1.0
         assert found["verdicts"] == {}
 
+    def test_names_are_no_markup(self, served: Served, tmp_path: Path) -> None:
+        g = GraphBuilder()
+        g.output(g.apply("exp", g.leaf("[bold]:star:[/]", 0.0, requires_grad=True)))
+        done = gradproof("diff", written(tmp_path / "graph.json", g.to_proto()), "--target", served.target)
+        assert done.exit_code == 0, done.output
+        assert "[bold]:star:[/]" in done.stdout
+
     @pytest.mark.parametrize("form", [[], ["--json"]])
     def test_a_wrong_gradient_is_status_1(self, served: Served, tmp_path: Path, form: list[str]) -> None:
         g = GraphBuilder()
@@ -130,6 +132,8 @@ class TestOps:
         assert f"{len(served.host.registry.ops)} ops" in done.stdout
         assert "planted.cube" in done.stdout
         assert "log_softmax" in done.stdout
+        shown = set(done.stdout.replace("│", " ").split())
+        assert [op.doc for op in served.host.registry.ops.values() if not shown.issuperset(op.doc.split())] == []
 
     def test_json(self, served: Served) -> None:
         done = gradproof("ops", "--json", "--target", served.target)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from tests.server.test_process_life import OWNED, SOON, environment, serve, servers
+from tests.support.marked_servers import OWNED, SOON, environment, serve, servers
 from tests.support.server_fixture import leaf, node, request
 from tests.support.waiting import within
 from typer.testing import CliRunner

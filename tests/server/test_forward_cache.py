@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench, Line
-from tests.server.test_session import Talk, gradients, square
 from tests.support import faulty_plugin
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.session_stream import SessionStream, gradients, square
 from tests.support.statuses import fault_of
 
 from gradproof.client import (
@@ -355,7 +355,7 @@ def test_too_large_to_be_kept(served: Served, client: Client) -> None:
         assert held(served) == (0, 0)
 
 
-def test_what_cannot_be_kept_or_taken_up(served: Served, client: Client, talk: Talk) -> None:
+def test_what_cannot_be_kept_or_taken_up(served: Served, client: Client, talk: SessionStream) -> None:
     asked = square("r", 3.0)
     asked.input.save_as = "run"
     with pytest.raises(InvalidRequest) as caught:
@@ -381,13 +381,13 @@ def test_what_cannot_be_kept_or_taken_up(served: Served, client: Client, talk: T
 
 
 @pytest.fixture
-def talk(served: Served) -> Iterator[Talk]:
-    one = Talk(served)
+def talk(served: Served) -> Iterator[SessionStream]:
+    one = SessionStream(served)
     yield one
     one.end()
 
 
-def test_another_graph_reuses_values(served: Served, client: Client, talk: Talk) -> None:
+def test_another_graph_reuses_values(served: Served, client: Client, talk: SessionStream) -> None:
     """z = cube of exp(x²), from y = exp(x²) that is kept; the values of x and s are not sent again."""
     first = pb.EvaluateRequest(input=pb.RunInput(graph=vector().to_proto(), save_as="run", request_id="first"))
     talk.say(evaluate=first)
@@ -410,7 +410,7 @@ def test_another_graph_reuses_values(served: Served, client: Client, talk: Talk)
     assert found.tobytes() == fresh.gradients["a"].gradient.tobytes()  # type: ignore[union-attr]
 
 
-def test_what_cannot_be_reused(served: Served, client: Client, talk: Talk) -> None:
+def test_what_cannot_be_reused(served: Served, client: Client, talk: SessionStream) -> None:
     talk.say(evaluate=pb.EvaluateRequest(input=pb.RunInput(graph=vector().to_proto(), save_as="run", request_id="first")))
     talk.hear_run("first")
 
@@ -458,7 +458,7 @@ def test_a_session_ends_with_the_server_when_its_runs_are_done(tmp_path: Any) ->
     faulty_plugin.entered.clear()
     faulty_plugin.released.clear()
     with serving(tmp_path, plugin=["tests.support.faulty_plugin"]) as one:
-        idle, busy = Talk(one), Talk(one)
+        idle, busy = SessionStream(one), SessionStream(one)
         idle.say(differentiate=square("r", 3.0))
         idle.hear_run("r")
         busy.say(differentiate=request([leaf("x", 3.0)], [node("faulty.wait", "x", "y")], "y", request_id="slow"))
@@ -475,7 +475,7 @@ def test_a_session_ends_with_the_server_when_its_runs_are_done(tmp_path: Any) ->
 
 @pytest.mark.slow
 def test_a_client_that_hangs_up_frees_what_it_kept(served: Served) -> None:
-    talk = Talk(served)
+    talk = SessionStream(served)
     asked = square("r", 3.0)
     asked.input.save_as = "run"
     talk.say(differentiate=asked)

@@ -9,8 +9,8 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from tests.server.test_session import Talk
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.session_stream import SessionStream
 from tests.support.statuses import fault_of
 
 from gradproof.client import Client, Gradient, GraphBuilder, InvalidRequest, RunError, Value, hook
@@ -38,8 +38,8 @@ def client(served: Served) -> Client:
 
 
 @pytest.fixture
-def talk(served: Served) -> Iterator[Talk]:
-    one = Talk(served)
+def talk(served: Served) -> Iterator[SessionStream]:
+    one = SessionStream(served)
     yield one
     one.leave()
 
@@ -81,7 +81,7 @@ def test_a_graph_hook(client: Client) -> None:
     assert result.gradients["x"].gradient.tolist() == [1 + 2 * 2, 4 + 4 * 4, 9 + 6 * 7]  # type: ignore[union-attr]
 
 
-def test_a_graph_hook_goes_with_every_call_and_gives_the_same_bits(served: Served, talk: Talk) -> None:
+def test_a_graph_hook_goes_with_every_call_and_gives_the_same_bits(served: Served, talk: SessionStream) -> None:
     asked = pb.DifferentiateRequest(
         input=pb.RunInput(graph=cubes([0.1, 0.2, 0.3]).to_proto(), request_id="r"),
         hooks=[graph_pb2.Hook(value="y", graph=graph_hook(lambda g: g.graph.apply("sin", g)).to_proto())],
@@ -408,7 +408,7 @@ def asking(request_id: str, value: str = "x", hook_id: int = 7, **rest: Any) -> 
     return request([leaf("x", np.float64(3))], [node("square", "x", "y")], "y", request_id=request_id, hooks=hooks, **rest)
 
 
-def heard_hook(talk: Talk, request_id: str) -> pb.HookRequest:
+def heard_hook(talk: SessionStream, request_id: str) -> pb.HookRequest:
     """The next hook request; before it, what was accepted."""
     while True:
         answer = talk.hear()
@@ -428,7 +428,7 @@ def gradients(events: list[pb.Event]) -> dict[str, Any]:
     return {one.value: one.gradient for e in events for one in decoder.decode(e) if isinstance(one, Gradient)}
 
 
-def test_the_frames_of_a_hook(talk: Talk) -> None:
+def test_the_frames_of_a_hook(talk: SessionStream) -> None:
     talk.say(differentiate=asking("r"))
     asked = heard_hook(talk, "r")
     assert (asked.hook_id, asked.value, asked.label) == (7, "x", "client")
@@ -439,7 +439,7 @@ def test_the_frames_of_a_hook(talk: Talk) -> None:
     assert [event.WhichOneof("kind") for event in events] == ["gradients", "summary"]
 
 
-def test_a_waiting_hook_holds_no_thread_and_no_other_run(talk: Talk) -> None:
+def test_a_waiting_hook_holds_no_thread_and_no_other_run(talk: SessionStream) -> None:
     """There are four threads for runs. Ten wait for the client, and others overtake them."""
     for k in range(10):
         talk.say(differentiate=asking(f"slow {k}", hook_id=k))
@@ -452,7 +452,7 @@ def test_a_waiting_hook_holds_no_thread_and_no_other_run(talk: Talk) -> None:
         assert gradients(talk.hear_run(f"slow {k}")) == {"x": float(k)}
 
 
-def test_an_id_serves_one_hook_at_a_time(talk: Talk) -> None:
+def test_an_id_serves_one_hook_at_a_time(talk: SessionStream) -> None:
     twice = asking("twice")
     twice.hooks.append(twice.hooks[0])
     talk.say(differentiate=twice)
@@ -467,7 +467,7 @@ def test_an_id_serves_one_hook_at_a_time(talk: Talk) -> None:
     assert gradients(talk.hear_run("one")) == {"x": 6.0}
 
 
-def test_an_error_of_the_client_ends_the_run(talk: Talk) -> None:
+def test_an_error_of_the_client_ends_the_run(talk: SessionStream) -> None:
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")
     talk.say(**reply(error="ValueError: not today"))
@@ -478,7 +478,7 @@ def test_an_error_of_the_client_ends_the_run(talk: Talk) -> None:
     heard_hook(talk, "r")
 
 
-def test_an_error_without_a_text_ends_the_run_too(talk: Talk) -> None:
+def test_an_error_without_a_text_ends_the_run_too(talk: SessionStream) -> None:
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")
     talk.say(**reply(error=""))
@@ -486,7 +486,7 @@ def test_an_error_without_a_text_ends_the_run_too(talk: Talk) -> None:
     assert fault_of(talk.hear()).message == "hook 'client' on 'x' raised an error"
 
 
-def test_replies_at_fault(talk: Talk) -> None:
+def test_replies_at_fault(talk: SessionStream) -> None:
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")
     talk.say(**reply(8))
@@ -508,7 +508,7 @@ def test_replies_at_fault(talk: Talk) -> None:
     assert "no tensor came in chunks as 4" in talk.hear().events[0].fault.message
 
 
-def test_cancelled_while_waiting(served: Served, talk: Talk) -> None:
+def test_cancelled_while_waiting(served: Served, talk: SessionStream) -> None:
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")
     talk.say(cancel=pb.CancelRun(request_id="r"))
@@ -520,7 +520,7 @@ def test_cancelled_while_waiting(served: Served, talk: Talk) -> None:
     assert served.host.handler.admission.busy == 0
 
 
-def test_a_client_that_says_no_more_is_not_waited_for(talk: Talk) -> None:
+def test_a_client_that_says_no_more_is_not_waited_for(talk: SessionStream) -> None:
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")
     talk.say(differentiate=asking("s", hook_id=8))
@@ -530,7 +530,7 @@ def test_a_client_that_says_no_more_is_not_waited_for(talk: Talk) -> None:
 
 
 def test_a_client_that_hangs_up_while_the_server_waits_leaves_nothing_behind(served: Served) -> None:
-    talk = Talk(served)
+    talk = SessionStream(served)
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")
     assert served.host.handler.admission.waiting == 1
@@ -545,7 +545,7 @@ def test_a_client_that_hangs_up_while_the_server_waits_leaves_nothing_behind(ser
 @pytest.mark.slow
 def test_a_client_that_does_not_answer_is_not_waited_for_for_ever(tmp_path: Any) -> None:
     with serving(tmp_path, limits=Limits(hook_timeout_seconds=0.001)) as served:
-        talk = Talk(served)
+        talk = SessionStream(served)
         talk.say(differentiate=asking("r"))
         heard_hook(talk, "r")
         assert talk.hear().events[0].fault.reason == "HOOK_FAULT"

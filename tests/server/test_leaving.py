@@ -15,9 +15,10 @@ import grpc
 import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench
+from tests.support.proof_sources import NoProofs
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.verdicts import finish
 from tests.support.waiting import until
-from tests.verify.numbers.test_value import Never, finish
 
 from gradproof.engine.cancellation import NEVER, Cancellation, current, look, watched
 from gradproof.engine.compiled.compiled import Compiled, Variant
@@ -117,7 +118,7 @@ def encoded(graph: Graph) -> Work:
 def checked(graph: Graph) -> Work:
     """Without numbers: words are put together."""
     run = finish(Engine(REGISTRY), job_of(graph))
-    return lambda: list(Verifier(REGISTRY, Never(REGISTRY)).check(run, values=False, budget=600.0))
+    return lambda: list(Verifier(REGISTRY, NoProofs(REGISTRY)).check(run, values=False, budget=600.0))
 
 
 def packed(graph: Graph) -> Work:

@@ -30,7 +30,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 from rich.console import Console
 from structlog.testing import capture_logs
-from tests.repository.test_docs import ROOT
 from tests.support.server_fixture import Served, leaf, node, request, serving
 from tests.support.waiting import until
 from typer.testing import CliRunner
@@ -54,6 +53,7 @@ from gradproof.server.supervision.supervised_process import SupervisedProcess
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import operations_service_pb2 as operations
 
+ROOT = Path(__file__).parents[2]
 SECRET = 987.654321
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 ALWAYS = [part for part in PHASES if part != "queue"]
@@ -632,7 +632,7 @@ def sleeping(served: Served) -> Iterator[None]:
     """A call that never ends by itself."""
     graph = small("held.asleep").input.graph
     call = served.autodiff.Evaluate.future(
-        pb.EvaluateRequest(input=pb.RunInput(graph=graph)), metadata=(("x-request-id", "asleep"),)
+        pb.EvaluateRequest(input=pb.RunInput(graph=graph)), metadata=(("x-request-id", "[asleep]"),)
     )
     until(lambda: any(record.phase == "run" for record in served.host.calls.records()))
     yield
@@ -646,7 +646,7 @@ def test_status_shows_what_runs(served: Served) -> None:
         session.release("nothing")
         until(lambda: len(served.host.calls.records()) == 2)
         [found] = served.operations.GetStatus(operations.GetStatusRequest()).processes
-        [call] = [one for one in found.calls if one.request_id == "asleep"]
+        [call] = [one for one in found.calls if one.request_id == "[asleep]"]
         assert call.method == "/gradproof.v1.AutodiffService/Evaluate"
         assert call.phase == "run"
         assert call.seconds > 0
@@ -662,6 +662,7 @@ def test_the_command_shows_it_too(served: Served) -> None:
     assert shown.exit_code == 0, shown.output
     assert "SERVING" in shown.output
     assert "Evaluate" in shown.output
+    assert "[asleep]" in shown.output  # no markup
     as_json = json.loads(CliRunner().invoke(app, ["status", served.target, "--json"]).stdout)
     assert as_json["health"] == "SERVING"
     assert "run" in {call["phase"] for call in as_json["processes"][0]["calls"]}

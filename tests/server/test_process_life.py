@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,15 @@ import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tests.support.marked_servers import OWNED, ROOT, SOON, environment, serve, servers
 from tests.support.server_fixture import leaf, node, request
 from tests.support.waiting import within
 
 from gradproof.client import Client, connect
-from gradproof.server.supervision.embedded import READY
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
 
-ROOT = Path(__file__).parents[2]
-SOON = 10.0
-"""Seconds for what takes two at most, on a machine that is busy with other tests."""
-
-OWNED = ("--owner", str(os.getpid()))
-"""As embedded servers are: ready as soon as it can be."""
+__all__ = ["environment"]
 
 pytestmark = [
     pytest.mark.stress,
@@ -56,44 +50,10 @@ os._exit(0)
 """
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """Every process that descends from one with this environment has its mark."""
-    return os.environ | {"GRADPROOF_TEST_MARK": str(tmp_path), "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path)}
-
-
-def servers(environment: dict[str, str]) -> list[int]:
-    """The processes of servers with the mark of an environment."""
-    mark = f"GRADPROOF_TEST_MARK={environment['GRADPROOF_TEST_MARK']}".encode()
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (place / "cmdline").read_bytes()
-            if mark in (place / "environ").read_bytes().split(b"\0") and words and b"os.fork()" not in words:
-                found.append(int(place.name))
-        except OSError:
-            continue
-    return [pid for pid in found if pid != os.getpid()]
-
-
 def processor_seconds(pid: int) -> float:
     """What a process has worked so far."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@contextmanager
-def serve(environment: dict[str, str], *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server of the command line, and its address."""
-    command = [sys.executable, "-m", "gradproof.server", "serve", "--port", "0", *words]
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield process, process.stdout.readline().removeprefix(READY).strip()
-        finally:
-            process.kill()
 
 
 @pytest.mark.parametrize("how", ["kill", "fork"])

@@ -11,9 +11,9 @@ import pytest
 from google.protobuf import json_format
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from tests.server.test_cli import gradproof
-from tests.server.test_session import Talk
+from tests.support.command_line import gradproof
 from tests.support.server_fixture import Served, leaf, node, request
+from tests.support.session_stream import SessionStream
 from tests.support.statuses import fault_of
 
 from gradproof.client import GraphBuilder, InvalidRequest, VerdictRequired
@@ -70,7 +70,7 @@ def test_what_is_strong_enough_passes(served: Served) -> None:
 
 
 def test_a_session_goes_on_behind_it(served: Served) -> None:
-    talk = Talk(served)
+    talk = SessionStream(served)
     one = cubed(VERIFIED)
     one.input.request_id = "r"
     talk.say(differentiate=one)

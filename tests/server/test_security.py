@@ -251,7 +251,7 @@ class TestTokens:
             ("x" * 15, "has 15 bytes"),
             ("a token with \u00e4 letters in it", "has characters that a header may not have"),
             (b"\xff" * 40, "is no text in UTF-8"),
-            ("two\nlines", "neither one token in one line nor TOML"),
+            ("two\nlines", "neither a single token in a line nor TOML"),
             ("[callers]", "there is no [callers.NAME]"),
             ("[caller.a]\nscopes = []", "did you mean 'callers'?"),
             ("[callers]\na = 3", "callers.a is no table"),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import queue
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from structlog.testing import capture_logs
 from tests.conftest import REGISTRY
 from tests.support import faulty_plugin
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.session_stream import SessionStream, gradients, square
 from tests.support.statuses import fault_of
 
 from gradproof.client.decoding import EventDecoder
@@ -27,7 +26,7 @@ from gradproof.server.runs.handler import Handler
 from gradproof.server.services.session import run_session
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2
-from gradproof.wire import chunks, decode_tensor, encode_spec, encode_tensor
+from gradproof.wire import decode_tensor, encode_spec, encode_tensor
 
 CODE = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -39,78 +38,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield one
 
 
-def one_by_one(answer: pb.SessionResponse) -> Iterator[pb.SessionResponse]:
-    """Events that came together, each by itself."""
-    if answer.HasField("status"):
-        assert not answer.events
-        yield answer
-    for event in answer.events:
-        yield pb.SessionResponse(request_id=answer.request_id, events=[event])
-
-
-class Talk:
-    """One session: frames go out as they are said, answers come as they are read."""
-
-    def __init__(self, served: Served) -> None:
-        self._frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
-        self._heard: deque[pb.SessionResponse] = deque()
-        self._answers = served.autodiff.Session(iter(self._frames.get, None), timeout=60)
-
-    def say(self, **frame: Any) -> None:
-        self._frames.put(pb.SessionRequest(**frame))
-
-    def upload(self, array: Any, number: int) -> None:
-        for part in chunks(array, number):
-            if isinstance(part, tensor_pb2.TensorHeader):
-                self.say(header=part)
-            else:
-                self.say(chunk=part)
-
-    def hear(self) -> pb.SessionResponse:
-        """The next answer, with one event at most."""
-        if not self._heard:
-            self._heard.extend(one_by_one(next(self._answers)))
-        return self._heard.popleft()
-
-    def hear_run(self, request_id: str) -> list[pb.Event]:
-        """The events of a run, up to its summary; nothing else may be said meanwhile."""
-        found: list[pb.Event] = []
-        while not found or found[-1].WhichOneof("kind") != "summary":
-            answer = self.hear()
-            assert (answer.request_id, answer.HasField("status")) == (request_id, False), answer
-            found.extend(answer.events)
-        return found
-
-    def end(self) -> list[pb.SessionResponse]:
-        """Say no more, and hear the rest."""
-        self._frames.put(None)
-        return [*self._heard, *(one for answer in self._answers for one in one_by_one(answer))]
-
-    def leave(self) -> None:
-        """Hang up in the middle."""
-        self._answers.cancel()
-        self._frames.put(None)
-
-
 @pytest.fixture
-def talk(served: Served) -> Iterator[Talk]:
-    one = Talk(served)
+def talk(served: Served) -> Iterator[SessionStream]:
+    one = SessionStream(served)
     yield one
     one.leave()
 
 
-def square(request_id: str, x: float) -> pb.DifferentiateRequest:
-    return request([leaf("x", np.float64(x))], [node("square", "x", "y")], "y", request_id=request_id)
-
-
-def gradients(events: list[pb.Event]) -> dict[str, Any]:
-    decoder = EventDecoder()
-    decoded = [one for event in events for one in decoder.decode(event)]
-    return {one.value: one.gradient for one in decoded if isinstance(one, Gradient)}
-
-
 @pytest.mark.slow
-def test_many_runs_on_one_stream(talk: Talk) -> None:
+def test_many_runs_on_one_stream(talk: SessionStream) -> None:
     for k in range(20):
         talk.say(differentiate=square(f"r{k}", float(k)))
     answers = talk.end()
@@ -123,7 +59,7 @@ def test_many_runs_on_one_stream(talk: Talk) -> None:
     assert {answer.request_id for answer in answers} == {f"r{k}" for k in range(20)}
 
 
-def test_evaluate(talk: Talk) -> None:
+def test_evaluate(talk: SessionStream) -> None:
     whole = square("v", 3.0)
     talk.say(evaluate=pb.EvaluateRequest(input=pb.RunInput(graph=whole.input.graph, fetch=["y", "x"], request_id="v")))
     events = talk.hear_run("v")
@@ -150,7 +86,7 @@ def big(request_id: str, size: int, upload: int, **rest: Any) -> pb.Differentiat
     return request([carrying], nodes, "y", request_id=request_id, values=[named], **rest)
 
 
-def test_a_tensor_above_four_mebibytes_there_and_back(talk: Talk) -> None:
+def test_a_tensor_above_four_mebibytes_there_and_back(talk: SessionStream) -> None:
     array = np.random.default_rng(1).normal(size=600_000)
     assert array.nbytes > 4 << 20
     talk.upload(array, 7)
@@ -197,14 +133,14 @@ def test_a_gradient_with_the_traces_of_many_hooks_is_no_longer_than_a_message(
     assert len(gradient.hook_traces) == 12
 
 
-def test_uploads_of_another_spec_are_refused(talk: Talk) -> None:
+def test_uploads_of_another_spec_are_refused(talk: SessionStream) -> None:
     talk.upload(np.ones(3), 1)
     talk.say(differentiate=big("r", 4, 1))
     (fault,) = fault_of(talk.hear()).faults
     assert (fault.path, fault.reason) == ("input.values[0].value.tensor_id", "TENSOR_ID_SPEC")
 
 
-def test_an_unknown_upload_is_named(talk: Talk) -> None:
+def test_an_unknown_upload_is_named(talk: SessionStream) -> None:
     talk.say(differentiate=big("r", 3, 99))
     answer = talk.hear()
     assert answer.request_id == "r"
@@ -214,7 +150,7 @@ def test_an_unknown_upload_is_named(talk: Talk) -> None:
     assert "99" in fault.message
 
 
-def test_chunks_at_fault_are_answered_and_the_session_goes_on(talk: Talk) -> None:
+def test_chunks_at_fault_are_answered_and_the_session_goes_on(talk: SessionStream) -> None:
     spec = encode_spec((2,), np.dtype("f8"))
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"chunk": tensor_pb2.TensorChunk(tensor_id=5, data=b"x")}, "TENSOR_ID_UNKNOWN"),
@@ -232,7 +168,7 @@ def test_chunks_at_fault_are_answered_and_the_session_goes_on(talk: Talk) -> Non
     assert gradients(talk.hear_run("r"))["v"].tolist() == [2, 2]
 
 
-def test_uploads_are_limited(talk: Talk) -> None:
+def test_uploads_are_limited(talk: SessionStream) -> None:
     spec = encode_spec((1 << 21,), np.dtype("f8"))
     for number in (1, 2):
         talk.say(header=tensor_pb2.TensorHeader(tensor_id=number, spec=spec, total_bytes=16 << 20))
@@ -243,7 +179,7 @@ def test_uploads_are_limited(talk: Talk) -> None:
     assert str(32 << 20) in fault_of(answer).message
 
 
-def test_faults_are_answered_and_the_session_goes_on(talk: Talk) -> None:
+def test_faults_are_answered_and_the_session_goes_on(talk: SessionStream) -> None:
     nodes = [node("sine", "x", "a"), node("add", "x", "b")]
     talk.say(differentiate=request([leaf("x", np.float64(3))], nodes, "q", request_id="bad"))
     answer = talk.hear()
@@ -261,7 +197,7 @@ def test_faults_are_answered_and_the_session_goes_on(talk: Talk) -> None:
     assert gradients(talk.hear_run("good")) == {"x": 6.0}
 
 
-def test_a_node_at_fault_is_answered_and_the_session_goes_on(talk: Talk) -> None:
+def test_a_node_at_fault_is_answered_and_the_session_goes_on(talk: SessionStream) -> None:
     talk.say(differentiate=request([leaf("x", 3.0)], [node("faulty.explode", "x", "y")], "y", request_id="bad"))
     answers = [talk.hear() for _ in range(3)]
     assert {answer.request_id for answer in answers} == {"bad"}
@@ -273,7 +209,7 @@ def test_a_node_at_fault_is_answered_and_the_session_goes_on(talk: Talk) -> None
 
 
 def test_what_nobody_foresaw_is_answered_and_the_session_goes_on(
-    served: Served, talk: Talk, monkeypatch: pytest.MonkeyPatch
+    served: Served, talk: SessionStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("a secret of the inside")
@@ -307,7 +243,7 @@ def waiting(request_id: str) -> pb.DifferentiateRequest:
     return request([leaf("x", 3.0)], [node("faulty.wait", "x", "y")], "y", request_id=request_id)
 
 
-def test_a_run_cancelled_before_its_first_step_says_so_and_frees_its_id(talk: Talk) -> None:
+def test_a_run_cancelled_before_its_first_step_says_so_and_frees_its_id(talk: SessionStream) -> None:
     """Both frames are there before the server looks at the first."""
     one = request([leaf("x", 3.0)], [node("square", "x", "y")], "y", request_id="again")
     for _ in range(3):
@@ -324,7 +260,7 @@ def test_a_run_cancelled_before_its_first_step_says_so_and_frees_its_id(talk: Ta
     assert talk.end() == []
 
 
-def test_a_running_request_can_be_cancelled(talk: Talk, gate: None) -> None:
+def test_a_running_request_can_be_cancelled(talk: SessionStream, gate: None) -> None:
     talk.say(differentiate=waiting("slow"))
     assert talk.hear().events[0].WhichOneof("kind") == "accepted"
     assert faulty_plugin.entered.wait(60)
@@ -337,7 +273,7 @@ def test_a_running_request_can_be_cancelled(talk: Talk, gate: None) -> None:
     assert gradients(talk.hear_run("slow")) == {"x": 6.0}
 
 
-def test_an_id_in_progress_is_refused_and_others_overtake(talk: Talk, gate: None) -> None:
+def test_an_id_in_progress_is_refused_and_others_overtake(talk: SessionStream, gate: None) -> None:
     talk.say(differentiate=waiting("slow"))
     assert talk.hear().events[0].WhichOneof("kind") == "accepted"
     talk.say(differentiate=square("slow", 3.0))
@@ -352,14 +288,14 @@ def test_an_id_in_progress_is_refused_and_others_overtake(talk: Talk, gate: None
 
 
 def test_a_client_that_hangs_up_leaves_nothing_behind(served: Served, gate: None) -> None:
-    talk = Talk(served)
+    talk = SessionStream(served)
     talk.say(differentiate=waiting("slow"))
     for k in range(60):  # more answers than the queue holds, and nobody reads them
         talk.say(differentiate=square(f"r{k}", 1.0))
     assert faulty_plugin.entered.wait(60)
     talk.leave()
     faulty_plugin.released.set()
-    again = Talk(served)
+    again = SessionStream(served)
     again.say(differentiate=square("good", 3.0))
     assert gradients([event for answer in again.end() for event in answer.events]) == {"x": 6.0}
     for _ in range(1000):  # calls, rather than time, for the others to be counted down
@@ -403,7 +339,7 @@ def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path)
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-def test_frames_that_nobody_waits_for(talk: Talk) -> None:
+def test_frames_that_nobody_waits_for(talk: SessionStream) -> None:
     talk.say(hook_reply=pb.HookReply(hook_id=1))
     answer = talk.hear()
     assert (answer.request_id, fault_of(answer).message.count("no run waits for hook 1")) == ("", 1)
@@ -412,5 +348,5 @@ def test_frames_that_nobody_waits_for(talk: Talk) -> None:
     assert [(one.path, one.reason) for one in fault_of(talk.hear()).faults] == [("frame", "FRAME_EMPTY")]
 
 
-def test_a_session_without_a_word_ends(talk: Talk) -> None:
+def test_a_session_without_a_word_ends(talk: SessionStream) -> None:
     assert talk.end() == []

@@ -119,7 +119,7 @@ def test_what_is_missing_is_named_by_its_option(tokens: Alone, authority: Author
         ),
         (["ops", *target, "--tls-cert", authority.certificate], "give --tls-cert and --tls-key"),
         (["ops", *target, "--tls-ca", tmp_path / "none"], "No such file"),
-        (["ops", *target, "--token-file", private(tmp_path / "empty", "\n")], "does not hold one token"),
+        (["ops", *target, "--token-file", private(tmp_path / "empty", "\n")], "does not hold a single token"),
         (["ops", "--target", "192.0.2.1:1", "--token-file", file_of("alice", tmp_path)], "on the command line --tls"),
         (["diff", graph, *target, *trusted], "give --token-file FILE"),
         (["draw", graph, "--run", *target, *trusted], "give --token-file FILE"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from tests.conftest import REGISTRY
-from tests.verify.numbers.test_value import finish, graph_of
+from tests.support.verdicts import finish, graph_of
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.job import Job

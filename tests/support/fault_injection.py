@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from tests.support.fault_catalogue import Fault
-from tests.verify.numbers.test_value import Here, finish, graph_of
+from tests.support.proof_sources import LocalProofs
+from tests.support.verdicts import finish, graph_of
 
 from gradproof.engine.cases import Case
 from gradproof.engine.engine import Engine
@@ -119,6 +120,6 @@ def catches(fault: Fault, fields: Any = None) -> list[Catch]:
         run = finish(Engine(registry), job_of(fault, registry))
     except GradproofError as error:
         return [*found, Catch("run", str(error), NAME)]
-    for verdict in Verifier(registry, Here(registry)).check(run):
+    for verdict in Verifier(registry, LocalProofs(registry)).check(run):
         found.extend(of_run(verdict))
     return found

@@ -18,7 +18,7 @@ import ml_dtypes
 import numpy as np
 from tests.conftest import REGISTRY
 from tests.support.fault_injection import of_run
-from tests.verify.numbers.test_value import finish
+from tests.support.verdicts import finish
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import DataFault

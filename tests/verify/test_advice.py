@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench
 from tests.support import stuck_plugin
-from tests.verify.numbers.test_value import Never, judge, numbers, verdicts_of
-from tests.verify.proof.test_behaviour import registry_of
+from tests.support.proof_sources import NoProofs
+from tests.support.registries import registry_of
+from tests.support.verdicts import judge, numbers, verdicts_of
 
 from gradproof.engine.cases import case
 from gradproof.engine.engine import Engine
@@ -29,7 +30,7 @@ STUCK = build_registry(BUILTIN, others=[stuck_plugin])
 
 
 def value(op: str, *arrays: Any, registry: Registry = REGISTRY, of: str = "x0", **options: Any) -> ValueVerdict:
-    return numbers(judge(registry, op, *arrays, proofs=Never, **options)[of])
+    return numbers(judge(registry, op, *arrays, proofs=NoProofs, **options)[of])
 
 
 def defined(define: Callable[..., Any]) -> Registry:
@@ -131,7 +132,7 @@ def test_what_is_skipped_says_what_to_do() -> None:
 
 
 def test_what_is_not_proved_says_what_to_do() -> None:
-    [pending] = judge(REGISTRY, "sin", np.array(1.0), proofs=Never).values()
+    [pending] = judge(REGISTRY, "sin", np.array(1.0), proofs=NoProofs).values()
     assert pending.uses[0].rule.reason.endswith(advice.AGAIN)
     odd = Op(
         "odd.op", lambda a, b: a * (1 + (a * a < b)),

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from tests.conftest import Bench, Line
 from tests.support import derived_plugin
+from tests.support.proof_sources import LocalProofs
 from tests.support.server_fixture import Served, serving
-from tests.verify.numbers.test_value import Here, finish
+from tests.support.verdicts import finish
 
 import gradproof.client as gp
 from gradproof.client import GraphBuilder, InvalidRequest, functional
@@ -37,11 +38,11 @@ from gradproof.server.requests.encode import graph_message as encoded
 REGISTRY = build_registry(BUILTIN, others=[derived_plugin])
 ENGINE = Engine(REGISTRY)
 BENCH = Bench(ENGINE)
-PROOFS = Here(REGISTRY)
+PROOFS = LocalProofs(REGISTRY)
 X = np.array([1.0, 2.0, 3.0])
 
 
-class Told(Here):
+class Told(LocalProofs):
     """Proofs of all rules, with this word for those of an op."""
 
     def __init__(self, op: str, word: Word) -> None:

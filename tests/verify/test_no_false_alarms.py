@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from tests.conftest import REGISTRY
 from tests.support.fault_injection import of_run
+from tests.support.proof_sources import NoProofs
 from tests.support.sample_inputs import Point, ordinary_point, points
-from tests.verify.numbers.test_value import Never, finish
+from tests.support.verdicts import finish
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import DataFault
@@ -23,7 +24,7 @@ from gradproof.engine.verify.verifier import Verifier
 
 DRAWS = int(os.environ.get("GRADPROOF_DRAWS", "5"))
 ENGINE = Engine(REGISTRY)
-VERIFIER = Verifier(REGISTRY, Never(REGISTRY))
+VERIFIER = Verifier(REGISTRY, NoProofs(REGISTRY))
 """Proofs do not depend on the numbers, and have their own test."""
 
 judging = settings(

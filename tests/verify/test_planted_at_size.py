@@ -7,7 +7,6 @@ each, and of the large workloads those that are read fast. `make check` tries al
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,10 +16,12 @@ import pytest
 from benchmarks.real_data import REAL, REAL_SMALL
 from benchmarks.workloads import Workload
 from tests.conftest import REGISTRY
-from tests.engine.test_opaque import registry_of
 from tests.support.fault_injection import BASE
 from tests.support.perturbation import PLANTED, Spot, condition, elements, matters, missed, spoiled, spots
-from tests.verify.numbers.test_value import Once, finish, graph_of, judge
+from tests.support.proof_sources import SharedProofs
+from tests.support.registries import registry_of
+from tests.support.verdicts import finish, graph_of, judge
+from tests.support.workloads import FAST, PLANTS
 
 from gradproof.engine.engine import Engine, Run
 from gradproof.engine.extend import Op, ops
@@ -29,11 +30,9 @@ from gradproof.engine.spec import Array
 from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 from gradproof.engine.verify.verifier import Verifier
 
-PLANTS = int(os.environ.get("GRADPROOF_PLANTS", "0"))
 ARRAYS = 2  # of a run, where few plants are tried
-FAST = ("logistic 500x10", "softmax 300x300", "perceptron 1797x64x32x10")
 ENGINE = Engine(REGISTRY)
-VERIFIER = Verifier(REGISTRY, Once(REGISTRY))
+VERIFIER = Verifier(REGISTRY, SharedProofs(REGISTRY))
 
 
 def run_of(workload: Workload) -> Run:

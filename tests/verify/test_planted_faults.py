@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.conftest import Bench
+from tests.support.engine_faults import lost_edge, summing
 from tests.support.fault_catalogue import Fault
 from tests.support.fault_injection import BASE, NAME, Catch, catches, of_run
+from tests.support.proof_sources import LocalProofs
 from tests.support.subtle_faults import FAULTS
-from tests.verify.numbers.test_value import Here
 
-from gradproof.engine import backward
 from gradproof.engine.backward import Contribution
 from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.engine import Engine, Run
 from gradproof.engine.lru import LRUCache
-from gradproof.engine.trace import Builder
 from gradproof.engine.verify.verifier import Verifier
 
 NUMBERS = ("L0", "L1", "LB", "L2")
@@ -61,37 +60,12 @@ LINES = ["a = sin(x)", "b = multiply(a, w)", "c = multiply(b, a)", "d = add(c, x
 
 
 def judged(run: Run) -> list[Catch]:
-    return [catch for verdict in Verifier(BASE, Here(BASE)).check(run) for catch in of_run(verdict)]
+    return [catch for verdict in Verifier(BASE, LocalProofs(BASE)).check(run) for catch in of_run(verdict)]
 
 
 def a_run(**rest: Any) -> Run:
     bench = Bench(Engine(BASE))
     return bench.events(bench.job(LEAVES, LINES, "s", retain=list("abcds"), **rest))[1]
-
-
-def summing(how: Callable[[Callable[..., Any], Builder, Sequence[Any]], Any]) -> Callable[[pytest.MonkeyPatch], None]:
-    """Another way to add up two contributions."""
-
-    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        apply = Builder.apply
-
-        def loose(self: Builder, name: str, inputs: Sequence[Any], attributes: Any) -> Any:
-            whole = name == "add" and self.program.instructions and len(self.program.instructions) > 6
-            return how(apply, self, inputs) if whole else apply(self, name, inputs, attributes)
-
-        monkeypatch.setattr(Builder, "apply", loose)
-
-    return patch
-
-
-def lost_edge(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = backward.inline
-
-    def loose(builder: Any, rule: Any, arguments: Any) -> list[Any]:
-        gradients = whole(builder, rule, arguments)
-        return [gradients[0], None] if len(gradients) == 2 and len(rule.instructions) == 2 else gradients
-
-    monkeypatch.setattr(backward, "inline", loose)
 
 
 def wrong_seed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY
 from tests.support.fault_injection import BASE
+from tests.support.proof_sources import SharedProofs
 from tests.support.random_graphs import DTYPES, MOST, alarms, checked, random_job
-from tests.verify.numbers.test_value import Once
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.verify.verifier import Verifier
 
 GRAPHS = int(os.environ.get("GRADPROOF_GRAPHS", "12"))
 ENGINE = Engine(REGISTRY)
-VERIFIER = Verifier(REGISTRY, Once(REGISTRY))
+VERIFIER = Verifier(REGISTRY, SharedProofs(REGISTRY))
 
 
 @pytest.mark.slow

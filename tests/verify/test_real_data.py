@@ -17,9 +17,10 @@ from benchmarks.tensor_programs import PROGRAMS
 from benchmarks.verdicts import main
 from benchmarks.workloads import Sketch, Workload
 from tests.conftest import REGISTRY
+from tests.support.proof_sources import SharedProofs
 from tests.support.server_fixture import Served
-from tests.verify.numbers.test_value import Once, finish
-from tests.verify.test_planted_at_size import FAST, PLANTS
+from tests.support.verdicts import finish
+from tests.support.workloads import FAST, PLANTS
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.spec import Array, DType
@@ -27,7 +28,7 @@ from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord, ValueW
 from gradproof.engine.verify.verifier import Verifier
 
 ENGINE = Engine(REGISTRY)
-VERIFIER = Verifier(REGISTRY, Once(REGISTRY))
+VERIFIER = Verifier(REGISTRY, SharedProofs(REGISTRY))
 FLOAT64, FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
 SHIFTED = "attention 4x64x4x16, key bias"
 """The gradient of a key's bias is exactly 0: what floats make of it has no digits, and cannot be verified."""

@@ -20,7 +20,7 @@ class Case:
         inputs: for each input its shape, or, for an integer or boolean input, the concrete array.
         attributes: values of the attributes; defaults may be left out.
         dtype: the dtype of the inputs without a concrete array.
-        drawn: names of attributes whose values were drawn at random, so that the op may have no meaning there: such a case
+        sampled: names of attributes whose values were sampled, so that the op may have no meaning there: such a case
             refutes a rule, and owes no proof.
         beside: the same case at other sizes, to be proved too, where the rule holds numbers that follow from sizes.
         free: names of attributes that stand for all numbers but the exceptional ones (see `sealed`). The behaviour of the
@@ -30,7 +30,7 @@ class Case:
     inputs: tuple[tuple[int, ...] | Array, ...]
     attributes: Attributes = field(default_factory=dict)
     dtype: DType = FLOAT64
-    drawn: tuple[str, ...] = ()
+    sampled: tuple[str, ...] = ()
     beside: Case | None = None
     free: tuple[str, ...] = ()
 
@@ -49,7 +49,7 @@ class Case:
         inputs = [f"{x.dtype}{x.shape}{x.tolist()}" if isinstance(x, np.ndarray) else repr(x) for x in self.inputs]
         return " ".join(
             [*inputs, *(f"{name}={value!r}" for name, value in sorted(self.attributes.items())), *self._dtype_name()]
-            + [f"drawn {name}" for name in self.drawn]
+            + [f"sampled {name}" for name in self.sampled]
             + [f"free {name}" for name in self.free]
             + ([f"beside {self.beside.text}"] if self.beside else [])
         )
@@ -65,9 +65,9 @@ class Case:
 
     @property
     def is_owed(self) -> bool:
-        """True if the proof is owed. It is not for drawn attributes, which may have no meaning, nor for free ones, since
+        """True if the proof is owed. It is not for sampled attributes, which may have no meaning, nor for free ones, since
         each value that a run meets has a proof of its own where the proof for all values does not close."""
-        return not (self.drawn or self.free)
+        return not (self.sampled or self.free)
 
     def _dtype_name(self) -> list[str]:
         return [self.dtype.name] if self.dtype != FLOAT64 else []

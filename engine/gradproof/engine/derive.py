@@ -101,7 +101,7 @@ def _faults(graph: Graph, lowered: Lowered, by: Sequence[str], mode: Mode | None
 def _not_scalar(name: str, spec: Spec, outputs: int) -> str | None:
     """The reason why a graph has no gradient without a cotangent, or None."""
     if outputs > 1:
-        return "a gradient is that of one output"
+        return "a gradient is that of a single output"
     if spec.size != 1:
         return f"grad can be implicitly created only for scalar outputs; {name!r} is {spec}"
     if is_complex(spec):
@@ -168,8 +168,8 @@ def _second(graph: Graph, registry: Registry, mode: Mode, by: Sequence[str], max
 
 
 class _Jacobian:
-    """The graph of the Jacobian of each output by each value: a backward half for each element of the output, behind one
-    forward half."""
+    """The graph of the Jacobian of each output by each value: a backward half for each element of the output, behind a
+    single forward half."""
 
     def __init__(self, graph: Graph, registry: Registry, by: Sequence[str], max_nodes: int) -> None:
         self.graph, self.registry, self.by, self.max_nodes = graph, registry, by, max_nodes

@@ -39,7 +39,7 @@ class GraphHook:
                 )
         free = self._free()
         if len(free) != 1:
-            text = f"one leaf goes without a value, for the gradient; {len(free)} do"
+            text = f"a single leaf goes without a value, for the gradient; {len(free)} do"
             yield Violation(f"{path}.leaves", text, "HOOK_SIGNATURE")
             return
         position, leaf = free[0]
@@ -47,7 +47,7 @@ class GraphHook:
             text = f"hook {self.label!r} takes {leaf.spec}, and the gradient of {self.value!r} is {spec}"
             yield Violation(f"{path}.leaves[{position}].spec", text, "HOOK_SPEC")
         if len(self.graph.outputs) > 1:
-            text = f"a hook has one output, the new gradient; {len(self.graph.outputs)} are named"
+            text = f"a hook has a single output, the new gradient; {len(self.graph.outputs)} are named"
             yield Violation(f"{path}.outputs", text, "HOOK_SIGNATURE")
             return
         for name in self.graph.outputs:

@@ -56,13 +56,13 @@ def elementwise_inference(
         common = promoted([specs[k] for k in taking_part])
     except TypeError:  # float16 and bfloat16: neither holds the other's numbers
         shown = " and ".join(dict.fromkeys(specs[k].dtype.name for k in taking_part))
-        raise InferenceError(f"{shown} have no dtype in common: cast one of them with astype") from None
+        raise InferenceError(f"{shown} have no dtype in common: cast an input with astype") from None
     results = _result_dtypes(
         forward, [common if k in taking_part else spec.dtype for k, spec in enumerate(specs)], attributes
     )
     if results[0].kind in "fcV" and common.kind != "c" and results[0] != common:
         # exp of an integer is exp of a float, and a library function may widen float16: the cast becomes a node of
-        # its own, so that the rule sees one dtype.
+        # its own, so that the rule sees a single dtype.
         common = results[0]
         dtypes = [common if k in taking_part else spec.dtype for k, spec in enumerate(specs)]
         results = _result_dtypes(forward, dtypes, attributes)

@@ -54,7 +54,7 @@ class LRUCache(Generic[K, V]):
             return self._entries.setdefault(key, entry)
 
     def put(self, key: K, entry: V) -> V:
-        """Keep an entry, in the place of an earlier one, and `trim`. Returns it."""
+        """Keep an entry, in the place of an earlier entry, and `trim`. Returns it."""
         with self._lock:
             self._entries[key] = entry
         self.trim()

@@ -47,7 +47,7 @@ class Op:
         name: the op's name; ``namespace.name`` for ops of third parties.
         forward: ``(*arrays, **attributes) -> array`` (a tuple of arrays for several outputs). Must not write to its
             inputs.
-        rule: ``(g, y, *inputs, **attributes) -> cotangents``, one per input and of its shape and dtype; a single cotangent
+        rule: ``(g, y, *inputs, **attributes) -> cotangents``, each of the shape and dtype of its input; a single cotangent
             need not be in a tuple. Called with tracers only, so only operators and ``ops`` may be used. None: the op has
             no derivative.
         backward: instead of ``rule``, a backward in plain NumPy, ``(g, y, *inputs, **attributes) -> cotangents``: one for
@@ -83,7 +83,7 @@ class Op:
         view: forward gives a view of its only input wherever NumPy can make one, and never reads values.
         contracts: each element of the result is a sum of products over the last axis of the first input, as in a product of
             matrices.
-        doc: one sentence.
+        doc: a sentence.
 
     Raises:
         ValueError: if ``view`` or ``place`` is set for an op that has not a single input.
@@ -124,7 +124,7 @@ class Op:
         object.__setattr__(self, "attributes", named)
         object.__setattr__(self, "variadic", variadic)
         if (self.view or self.place) and len(positional) != 1:
-            raise ValueError(f"op {self.name!r}: view and place are for ops of one input, this has {len(positional)}")
+            raise ValueError(f"op {self.name!r}: view and place are for ops of a single input, this has {len(positional)}")
         if not self.grad_fn:
             title = "".join(part.title() for part in self.name.rpartition(".")[2].split("_"))
             object.__setattr__(self, "grad_fn", f"{title}Backward0")
@@ -216,7 +216,7 @@ class Op:
         """The fault of a call with ``count`` inputs, or None. The text completes "op ...": "takes 2 inputs (x, y), got
         1"."""
         if self.variadic:
-            return None if count >= 1 else "takes one input or more, got 0"
+            return None if count >= 1 else "takes 1 or more inputs, got 0"
         if count == len(self.inputs):
             return None
         return f"takes {len(self.inputs)} input{'s' * (len(self.inputs) != 1)} ({', '.join(self.inputs)}), got {count}"

@@ -74,7 +74,7 @@ class Registry:
 
     def rule_of(self, op: Op, case: Case, dtype: Any = None) -> Program:
         """The traced rule of ``op`` for the specs of ``case``, in its dtype or in ``dtype``. Free attributes are sealed
-        numbers in it: RuleFault, caused by `Asked`, where the rule asks for the value of any."""
+        numbers in it: RuleFault, caused by `ValueRequested`, where the rule asks for the value of any."""
         inferred = op.inference(case.specs(dtype), case.attributes)
         inputs = inferred.inputs or case.specs(dtype)
         attributes = {**inferred.attributes, **sealed(case.free, Ledger())}
@@ -215,7 +215,7 @@ def _collector(
         parts: tuple[Op | NamedHook, ...] = (definition,)
         if isinstance(definition, Op) and definition.backward is not None:
             if definition.rule is not None:
-                why = "has a rule and a backward; one of them is to go"
+                why = "has both a rule and a backward"
                 raise PluginRefused(plugin.name, hook, repr(definition.name), why)
             parts = with_vjp_companion(definition)
         for part in parts:

@@ -28,10 +28,10 @@ def trace_rule(
     plugin: str = "",
 ) -> Program:
     """The program of ``op.rule`` for these specs. Its inputs are the cotangents of the outputs, then the outputs, then
-    the inputs; its outputs are one cotangent per input, None where the rule said NO_GRADIENT.
+    the inputs; its outputs are the cotangents of the inputs, None where the rule said NO_GRADIENT.
 
     Raises NoRule if the op has no rule, or none for the complex numbers among these specs. Raises RuleFault, naming
-    plugin, op and input, if the rule raises or returns anything but one cotangent per input, of exactly that input's shape
+    plugin, op and input, if the rule raises or returns anything but a cotangent per input, of exactly that input's shape
     and dtype.
     """
     if op.rule is None:

@@ -1,9 +1,9 @@
 """Sealed numbers: numbers that stand for all values of a free attribute, so that no code may ask for their value.
 
 A rule or a definition that is read with sealed attributes has to be the same formula for all of them. Arithmetic goes on
-with them; a comparison, a conversion, a text, a hash raise `Asked` and are noted in a ledger, so that an exception which is
-caught hides nothing. Divisors, and points where a function is not analytic, are noted too: SymPy cancels s x / s, and the
-rule divides by 0 where s is 0.
+with them; a comparison, a conversion, a text, a hash raise `ValueRequested` and are noted in a ledger, so that an
+exception which is caught hides nothing. Divisors, and points where a function is not analytic, are noted too: SymPy
+cancels s x / s, and the rule divides by 0 where s is 0.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def free_symbol(name: str) -> Free:
     return Free(name, real=True)
 
 
-class Asked(TypeError):
+class ValueRequested(TypeError):
     """A sealed number was asked for its value. ``names``: the free attributes that it depends on."""
 
     def __init__(self, names: frozenset[str]) -> None:
@@ -136,13 +136,13 @@ class Sealed(FreeNumber):
         return Sealed(expression, self.ledger)
 
     def ask(self, *_: Any, **__: Any) -> NoReturn:
-        """Note that the value was asked for, and raise `Asked`."""
+        """Note that the value was asked for, and raise `ValueRequested`."""
         names = frozenset(
             symbol.name for symbol in getattr(self.expression, "free_symbols", ()) if isinstance(symbol, Free)
         )
         self.ledger.asked |= names
         self.ledger.is_asked = True
-        raise Asked(names)
+        raise ValueRequested(names)
 
     def __neg__(self) -> Sealed:
         return self._made(-self.expression)

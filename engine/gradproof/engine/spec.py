@@ -85,6 +85,6 @@ def part_dtype(dtype: DType) -> DType:
 
 
 def parts(array: Array) -> Array:
-    """A complex array as a real array with one more axis at the end, of size 2: real and imaginary part. A real array as it
-    is."""
+    """A complex array as a real array with a further axis at the end, of size 2: real and imaginary part. A real array as
+    it is."""
     return np.stack([array.real, array.imag], axis=-1) if array.dtype.kind == "c" else array

@@ -22,7 +22,7 @@ def slice_infer(x: Spec, *, start: object, stop: object, step: object = None) ->
     steps = (1,) * x.ndim if step is None else integers("step", [1 if s is None else s for s in listed("step", step)])
     integers("start and stop", [end for end in (*starts, *stops) if end is not None])
     if not len(starts) == len(stops) == len(steps) == x.ndim:
-        raise InferenceError(f"start, stop and step need one entry for each of the {x.ndim} axes")
+        raise InferenceError(f"start, stop and step need an entry for each of the {x.ndim} axes")
     if 0 in steps:
         raise InferenceError("a step is 0")
     ranges = [slice(a, b, s).indices(size) for a, b, s, size in zip(starts, stops, steps, x.shape, strict=True)]
@@ -74,7 +74,7 @@ def slice_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
 def unslice_infer(x: Spec, *, shape: object, start: object, step: object) -> Inferred:
     sizes, starts, steps = integers("shape", shape), integers("start", start), integers("step", step)
     if not len(sizes) == len(starts) == len(steps) == x.ndim:
-        raise InferenceError(f"shape, start and step need one entry for each of the {x.ndim} axes")
+        raise InferenceError(f"shape, start and step need an entry for each of the {x.ndim} axes")
     for n, size, a, s in zip(x.shape, sizes, starts, steps, strict=True):
         if n and not (0 <= a < size and 0 <= a + (n - 1) * s < size and (s or n == 1)):
             raise InferenceError(f"{n} elements from {a} by steps of {s} do not fit an axis of size {size}")

@@ -14,7 +14,7 @@ LARGE = 4096
 
 
 def total(x, *, axis, keepdims, out=None):
-    """The sum of ``x`` over ``axis``, a sorted tuple, to ``out`` if there is one; 0.0 if all elements are -0.0."""
+    """The sum of ``x`` over ``axis``, a sorted tuple, to ``out`` if any; 0.0 if all elements are -0.0."""
     split = _split(x, axis)
     if split is None:
         return np.add.reduce(x, axis, out=out, keepdims=keepdims, initial=0)

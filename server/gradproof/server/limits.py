@@ -65,7 +65,7 @@ class Limits(BaseModel):
     saved_bytes: int = Field(512 << 20, ge=0, description="bytes of saved values, of all sessions")
     saved_runs: int = Field(256, ge=0, description="saved runs, of all sessions")
     saved_seconds: float = Field(600.0, ge=0, description="seconds after which saved values that nobody used are freed")
-    verify_ops: int = Field(16, ge=1, description="VerifyOp calls that draw attributes at the same time; others wait")
+    verify_ops: int = Field(16, ge=1, description="VerifyOp calls that sample attributes at the same time; others wait")
     explain_elements: int = Field(256, ge=0, description="elements of a graph whose formulas are written")
     explain_seconds: float = Field(10.0, ge=0, description="seconds that formulas may take")
 

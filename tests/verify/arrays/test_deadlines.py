@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench, Line
-from tests.verify.graphs.test_wholegraph import run_of
+from tests.support.graph_runs import run_of
 
 from gradproof.engine import cancellation
 from gradproof.engine.cancellation import Cancellation, Deadline, look

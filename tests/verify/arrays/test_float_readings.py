@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flint import arb, arb_series
 from tests.conftest import REGISTRY
-from tests.verify.graphs.test_large_graphs import normal
+from tests.support.graph_runs import normal
 
 from gradproof.engine.domains import INTEGER
 from gradproof.engine.extend import Op, Spec

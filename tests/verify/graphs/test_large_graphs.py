@@ -7,17 +7,16 @@ hooks, chaos, rounding and poles must not.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench, Line
-from tests.verify.graphs.test_wholegraph import changed, run_of
-from tests.verify.numbers.test_value import with_rules
-from tests.verify.test_planted_faults import lost_edge, summing
+from tests.support.engine_faults import lost_edge, summing
+from tests.support.graph_runs import DTYPES, SECONDS, changed, every_dtype, graphs_of, normal, run_of
+from tests.support.registries import with_rules
 
 from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.engine import Engine
@@ -32,20 +31,6 @@ from gradproof.engine.verify.graphs.large import direction
 from gradproof.engine.verify.graphs.sweep import Sweep
 from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
 from gradproof.plugins import BUILTIN
-
-SECONDS = 600.0
-DTYPES = {name: np.dtype(getattr(ml_dtypes, name, name)) for name in ("float64", "float32", "float16", "bfloat16")}
-every_dtype = pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)
-
-
-def normal(*shape: int, seed: int = 0, dtype: Any = np.float64, scale: float = 1.0) -> Any:
-    return (np.random.default_rng((seed, *shape)).normal(size=shape) * scale).astype(dtype)
-
-
-def graphs_of(
-    bench: Bench, leaves: dict[str, Any], lines: Sequence[Line], outputs: str, **rest: Any
-) -> dict[str, GraphVerdict]:
-    return check_graph(run_of(bench, leaves, lines, outputs, **rest), SECONDS)
 
 
 def words(verdicts: dict[str, GraphVerdict]) -> set[GraphWord]:

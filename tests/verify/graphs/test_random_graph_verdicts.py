@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import Bench, Line
-from tests.verify.graphs.test_large_graphs import DTYPES, graphs_of
+from tests.support.graph_runs import DTYPES, graphs_of
 
 from gradproof.engine.verify.verdict import GraphWord
 

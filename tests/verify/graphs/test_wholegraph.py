@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import Bench, Line
-from tests.verify.numbers.test_value import Here, verdicts_of, with_rules
+from tests.support.graph_runs import changed, run_of
+from tests.support.proof_sources import LocalProofs
+from tests.support.registries import with_rules
+from tests.support.verdicts import verdicts_of
 
-from gradproof.engine.engine import Engine, Run
+from gradproof.engine.engine import Engine
 from gradproof.engine.extend import Op, hookimpl
 from gradproof.engine.hooks import Hook
 from gradproof.engine.registry import Registry, build_registry
@@ -36,10 +39,6 @@ MLP: tuple[dict[str, Any], list[Line]] = (
         "loss = mean(m)",
     ],
 )
-
-
-def run_of(bench: Bench, leaves: dict[str, Any], lines: Sequence[Line], outputs: str, **rest: Any) -> Run:
-    return bench.events(bench.job(leaves, lines, outputs, **rest))[1]
 
 
 def graph_of(
@@ -115,14 +114,6 @@ def test_inner_gradients_are_checked_beside_the_leaves(bench: Bench) -> None:
     assert {verdict.word for verdict in verdicts.values()} == {GraphWord.CONSISTENT}
 
 
-def changed(run: Run, name: str, factor: complex) -> Run:
-    """The run with the raw gradient of ``name`` scaled."""
-    values = list(run.values)
-    number = run.plan.backward.raw[run.plan.lowered.values[name]]
-    values[number] = np.asarray(values[number]) * factor
-    return replace(run, values=values)
-
-
 @pytest.mark.parametrize("factor", [-1.0, 2.0, 0.0, 1.0005, 1 + 1e-9])
 def test_a_wrong_gradient_contradicts_and_is_singled_out(bench: Bench, factor: float) -> None:
     run = run_of(bench, *MLP, "loss")
@@ -160,7 +151,7 @@ def test_a_hook_is_an_exact_cut(bench: Bench, registry: Registry) -> None:
     run = bench.events(job)[1]
     graph_verdicts = check_graph(run)
     assert {verdict.word for verdict in graph_verdicts.values()} == {GraphWord.CONSISTENT}
-    verdicts = {verdict.name: verdict for verdict in Verifier(registry, Here(registry)).check(run)}
+    verdicts = {verdict.name: verdict for verdict in Verifier(registry, LocalProofs(registry)).check(run)}
     assert verdicts["h"].graph.word is GraphWord.CONSISTENT
     assert verdicts["w"].graph.word is GraphWord.CUT
     assert verdicts["w"].graph.reason.startswith("CONSISTENT between the hooks")

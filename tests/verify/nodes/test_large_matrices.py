@@ -13,8 +13,9 @@ import scipy.linalg
 import sympy
 from flint import arb, arb_mat
 from tests.conftest import REGISTRY, Bench
-from tests.plugins.test_decompositions import NAMES, matrix
-from tests.verify.numbers.test_value import judge, numbers, verdicts_of, with_rules
+from tests.support.matrices import DECOMPOSITIONS, matrix
+from tests.support.registries import with_rules
+from tests.support.verdicts import judge, numbers, verdicts_of
 
 from gradproof.engine.errors import DataFault
 from gradproof.engine.extend import ops
@@ -35,7 +36,7 @@ def operands(op: str, n: int, dtype: Any = np.float64) -> list[Array]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("op", "n"), [*product((*NAMES, "cofactors"), (9, 30)), ("solve", 100)])
+@pytest.mark.parametrize(("op", "n"), [*product((*DECOMPOSITIONS, "cofactors"), (9, 30)), ("solve", 100)])
 def test_large_matrices_are_verified(op: str, n: int) -> None:
     """All elements are enclosed, and the whole graph is read. Time has a bound that only an expansion would miss."""
     started = time.process_time()
@@ -112,7 +113,7 @@ def test_no_false_alarm(kind: str, dtype: Any) -> None:
         "permutation": np.eye(12)[::-1],
         "stack": matrix(5, 1, 2, 3),
     }[kind].astype(dtype)
-    for op in (*NAMES[:3], "cofactors"):
+    for op in (*DECOMPOSITIONS[:3], "cofactors"):
         arrays = [a, np.ones((*a.shape[:-1], 2), dtype)] if op == "solve" else [a]
         for verdict in judge(REGISTRY, op, *arrays).values():
             assert verdict.summary in (SummaryWord.VERIFIED, SummaryWord.PLAUSIBLE), (op, verdict.reason)

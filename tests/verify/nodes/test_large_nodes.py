@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY
 from tests.support.applications import applied, arrays_of, changed, checked, drawn, positive, verdict_on
-from tests.verify.numbers.test_value import Never, judge, numbers, with_rules
+from tests.support.proof_sources import NoProofs
+from tests.support.registries import with_rules
+from tests.support.verdicts import judge, numbers
 
 from gradproof.engine.extend import Op, hookimpl, ops
 from gradproof.engine.registry import Registry, build_registry
@@ -141,7 +143,7 @@ def test_the_word_is_the_same_on_either_side_of_a_threshold(registry: Registry, 
 
 def test_a_rule_that_is_not_proved_leaves_its_numbers_screened(registry: Registry) -> None:
     x = drawn((60, 70), np.dtype(np.float64))
-    verdict = judge(registry, "softmax", x, seed=x, proofs=Never, axis=1)["x0"]
+    verdict = judge(registry, "softmax", x, seed=x, proofs=NoProofs, axis=1)["x0"]
     value = numbers(verdict)
     assert value.word is ValueWord.SCREENED
     assert (value.checked, value.screened, value.total) == (0, x.size, x.size)

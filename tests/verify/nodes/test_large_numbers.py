@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from tests.support.applications import applied, changed, checked, drawn
-from tests.verify.numbers.test_value import judge, numbers
+from tests.support.verdicts import judge, numbers
 
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import DType

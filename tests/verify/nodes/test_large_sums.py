@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import Bench, Line
-from tests.verify.graphs.test_large_graphs import every_dtype, normal
-from tests.verify.graphs.test_wholegraph import run_of
+from tests.support.graph_runs import every_dtype, normal, run_of
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.extend import Op, hookimpl

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY
 from tests.support.applications import applied, checked, drawn
-from tests.verify.numbers.test_value import graph_of, judge
+from tests.support.verdicts import graph_of, judge
 
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, Spec

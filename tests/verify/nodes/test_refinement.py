@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flint import arb
 from tests.support.applications import applied, changed, checked, drawn, verdict_on
-from tests.verify.arrays.test_array_forms import FORMS, REGISTRY, applications, is_moving, results_of
+from tests.support.array_form_cases import FORMS, REGISTRY, applications, is_moving, results_of
 
 from gradproof.engine.precision import precision
 from gradproof.engine.rules import prune

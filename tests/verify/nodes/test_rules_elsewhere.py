@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from tests.support import elsewhere_plugin
-from tests.verify.numbers.test_value import Here, finish, graph_of
+from tests.support.proof_sources import LocalProofs
+from tests.support.verdicts import finish, graph_of
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.job import Job
@@ -33,7 +34,7 @@ def workers(elsewhere: Registry) -> Iterator[Workers]:
     outputs.close()
 
 
-class ProvedWhole(Here):
+class ProvedWhole(LocalProofs):
     """Every rule counts as proved, and every form as the definition: numbers are what is looked at."""
 
     def request(self, key: ProofKey) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import REGISTRY
-from tests.engine.test_opaque import registry_of
 from tests.support.fault_injection import BASE
-from tests.verify.numbers.test_value import judge
+from tests.support.registries import registry_of
+from tests.support.verdicts import judge
 
 from gradproof.engine.extend import Op, ops
 from gradproof.engine.spec import Array, spec_of

@@ -10,35 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import REGISTRY
-from tests.verify.numbers.test_value import Never, judge, numbers
+from tests.support.proof_sources import NoProofs
+from tests.support.registries import with_fields
+from tests.support.verdicts import judge, numbers
 
-from gradproof.engine.extend import Kink, Op, hookimpl, ops
-from gradproof.engine.registry import Registry, build_registry
+from gradproof.engine.extend import Kink, ops
+from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Spec
 from gradproof.engine.verify.nodes.spots import spot_forward
 from gradproof.engine.verify.numbers import Application
 from gradproof.engine.verify.verdict import SummaryWord, ValueWord
-from gradproof.plugins import BUILTIN
-
-
-def plugin(**planted: dict[str, Any]) -> Registry:
-    """The built-in ops, and copies of some with other fields, called ``planted.<name>``."""
-    base = build_registry(BUILTIN)
-
-    class Planted:
-        GRADPROOF_API = 1
-
-        @hookimpl
-        def register_ops(self, register: Callable[[Op], None]) -> None:
-            for name, fields in planted.items():
-                op = base.op(name)
-                kept = ("forward", "rule", "define", "infer", "cases", "domains", "promotes", "ties", "kink")
-                register(Op(f"planted.{name}", **{**{k: getattr(op, k) for k in kept}, **fields}))
-
-    registry = build_registry(BUILTIN, others=[Planted()])
-    assert not registry.refused
-    return registry
-
 
 WRONG: dict[str, tuple[str, Callable[..., Any], list[float]]] = {
     "another function": ("sin", lambda x: np.cos(x), [0.3, 1.0]),
@@ -56,7 +37,7 @@ WRONG: dict[str, tuple[str, Callable[..., Any], list[float]]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_forward_is_off(name: str) -> None:
     op, forward, x = WRONG[name]
-    registry = plugin(**{op: {"forward": forward}})
+    registry = with_fields(**{op: {"forward": forward}})
     count = len(registry.op(op).inputs)
     with np.errstate(all="ignore"):
         verdict = judge(registry, f"planted.{op}", *(np.array(x) for _ in range(count)))["x0"]
@@ -87,7 +68,7 @@ def test_a_forward_that_overflows_where_the_truth_does_is_right(registry: Regist
 
 
 def at_kink(op: str, fields: dict[str, Any], *arrays: list[float]) -> Any:
-    registry = plugin(**{op: fields})
+    registry = with_fields(**{op: fields})
     return numbers(judge(registry, f"planted.{op}", *(np.array(a) for a in arrays))["x0"])
 
 
@@ -151,7 +132,7 @@ def test_a_sum_in_order_may_be_rounded_at_each_addition(dtype: Any) -> None:
     """Equal numbers are all rounded to one side: half a unit of the sum so far, n times. The truth is n x."""
     n = 4096
     x = np.full(n, 0.1, dtype)
-    for verdict in judge(REGISTRY, "cumsum", x, proofs=Never, axis=0).values():
+    for verdict in judge(REGISTRY, "cumsum", x, proofs=NoProofs, axis=0).values():
         assert verdict.uses[0].forward.word in (ValueWord.SCREENED, ValueWord.ILL_CONDITIONED)  # the form is not proved
         assert verdict.summary is not SummaryWord.WRONG
     total = Application(REGISTRY.op("cumsum"), {"axis": 0}, [x], [Spec((n,), x.dtype)], [np.cumsum(x)], [], [None])

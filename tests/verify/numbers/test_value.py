@@ -7,16 +7,17 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
 from flint import arb
-from tests.conftest import REGISTRY
-from tests.verify.proof.test_behaviour import registry_of
+from tests.support.proof_sources import NoProofs, SharedProofs
+from tests.support.registries import registry_of, with_rules
+from tests.support.verdicts import finish, graph_of, judge, numbers, verdicts_of
 
-from gradproof.engine.engine import Engine, Run
+from gradproof.engine.engine import Engine
 from gradproof.engine.errors import NoRule
 from gradproof.engine.extend import NO_GRADIENT, Op, hookimpl, ops
 from gradproof.engine.graph import Graph, Leaf, Node
@@ -24,119 +25,21 @@ from gradproof.engine.hooks import Hook
 from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import trace_rule
-from gradproof.engine.spec import Spec, is_differentiable, spec_of
+from gradproof.engine.spec import Spec, spec_of
 from gradproof.engine.verify.floats.ulps import distance
 from gradproof.engine.verify.numbers import Application, check_values
 from gradproof.engine.verify.proof import prove
-from gradproof.engine.verify.proof_cache import ProofKey, key_of
+from gradproof.engine.verify.proof_cache import key_of
 from gradproof.engine.verify.proof_cache.shape_class import shrink
 from gradproof.engine.verify.runs import check_sum
 from gradproof.engine.verify.verdict import (
     AccumulationWord,
-    GradientVerdict,
-    RuleVerdict,
     RuleWord,
     SummaryWord,
-    ValueVerdict,
     ValueWord,
 )
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.plugins import BUILTIN
-
-
-class Here:
-    """Proofs in this process, made when they are requested."""
-
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
-        self.known: dict[ProofKey, RuleVerdict] = {}
-
-    def lookup(self, key: ProofKey) -> RuleVerdict | None:
-        return self.known.get(key)
-
-    def request(self, key: ProofKey) -> None:
-        self.known[key] = prove(self.registry, self.registry.op(key.op), key.case)
-
-    def wait(self, keys: list[ProofKey], seconds: float) -> None:
-        pass
-
-
-class Once(Here):
-    """As `Here`, with proofs of the built-in ops shared by all tests of this process. A key names the program of its
-    rule, so that another rule is another proof."""
-
-    together: ClassVar[dict[ProofKey, RuleVerdict]] = {}
-
-    def __init__(self, registry: Registry) -> None:
-        super().__init__(registry)
-        if registry is REGISTRY:
-            self.known = self.together
-
-
-class Never(Here):
-    """No proof is ever known."""
-
-    def request(self, key: ProofKey) -> None:
-        pass
-
-
-def finish(engine: Engine, job: Job) -> Run:
-    events = engine.differentiate(job)
-    while True:
-        try:
-            next(events)
-        except StopIteration as end:
-            run: Run = end.value
-            return run
-
-
-def graph_of(op: str, *arrays: Any, **attributes: Any) -> tuple[Graph, list[tuple[str, Any]]]:
-    """One node and a leaf per array (floats require grad), and the values."""
-    leaves = tuple(Leaf(f"x{k}", spec_of(a), is_differentiable(a.dtype)) for k, a in enumerate(arrays))
-    node = Node(op, tuple(leaf.name for leaf in leaves), ("y",), attributes)
-    return Graph(leaves, (node,), ("y",)), [(f"x{k}", a) for k, a in enumerate(arrays)]
-
-
-def verdicts_of(
-    registry: Registry, job: Job, proofs: type[Here] = Once, budget: float = 60.0, **options: Any
-) -> dict[str, GradientVerdict]:
-    """Verdicts on a run, by name, with time enough on a busy machine."""
-    verifier = Verifier(registry, proofs(registry))
-    return {verdict.name: verdict for verdict in verifier.check(finish(Engine(registry), job), budget=budget, **options)}
-
-
-def judge(
-    registry: Registry, op: str, *arrays: Any, seed: Any = None, proofs: Any = Once, **attributes: Any
-) -> dict[str, GradientVerdict]:
-    graph, values = graph_of(op, *arrays, **attributes)
-    engine = Engine(registry)
-    shape = engine.infer(graph).specs()["y"]
-    cotangent = np.ones(shape.shape, shape.dtype) if seed is None else np.asarray(seed, shape.dtype)
-    return verdicts_of(registry, Job(graph, values, [("y", cotangent)]), proofs)
-
-
-def with_rules(**rules: Callable[..., Any]) -> Registry:
-    """The built-in ops, and for each name a copy of that op called ``planted.<name>`` with another rule."""
-    base = build_registry(BUILTIN)
-
-    class Planted:
-        GRADPROOF_API = 1
-
-        @hookimpl
-        def register_ops(self, register: Callable[[Op], None]) -> None:
-            for name, rule in rules.items():
-                op = base.op(name)
-                extra = {"infer": op.infer, "cases": op.cases, "domains": op.domains, "promotes": op.promotes}
-                register(Op(f"planted.{name}", op.forward, rule, op.define, **extra))  # type: ignore[arg-type]
-
-    registry = build_registry(BUILTIN, others=[Planted()])
-    assert not registry.refused
-    return registry
-
-
-def numbers(verdict: GradientVerdict) -> ValueVerdict:
-    assert len(verdict.uses) == 1
-    return verdict.uses[0].value
 
 
 def test_a_right_gradient_is_enclosed_within_few_ulps(registry: Registry) -> None:
@@ -437,7 +340,7 @@ def test_a_definition_that_raises_costs_no_gradient() -> None:
     registry = build_registry(BUILTIN)
     registry.ops[broken.name] = broken
     registry.owners[broken.name] = registry.plugin_of("sin")
-    verdict = verdicts_of(registry, Job(*graph_of("lost.op", np.array(1.0))), Never)["x0"]
+    verdict = verdicts_of(registry, Job(*graph_of("lost.op", np.array(1.0))), NoProofs)["x0"]
     assert numbers(verdict).word is ValueWord.UNCHECKED
     assert "KeyError" in numbers(verdict).reason
 
@@ -494,7 +397,7 @@ def test_a_dropped_second_use_is_caught(registry: Registry) -> None:
     number = run.plan.lowered.values["b"]
     lost = next(c for c in run.plan.backward.contributions if c.value == number)
     run.plan.backward.contributions.remove(lost)
-    verdicts = {v.name: v for v in Verifier(registry, Once(registry)).check(run)}
+    verdicts = {v.name: v for v in Verifier(registry, SharedProofs(registry)).check(run)}
     assert verdicts["b"].accumulation.word is AccumulationWord.OFF
     assert verdicts["b"].summary is SummaryWord.WRONG
     assert "2 times" in verdicts["b"].reason
@@ -505,7 +408,7 @@ def test_a_gradient_overwritten_instead_of_added_is_caught(registry: Registry) -
     number = run.plan.lowered.values["b"]
     part = next(c for c in run.plan.backward.contributions if c.value == number)
     run.values[run.plan.backward.raw[number]] = run.values[part.number]
-    verdicts = {v.name: v for v in Verifier(registry, Once(registry)).check(run)}
+    verdicts = {v.name: v for v in Verifier(registry, SharedProofs(registry)).check(run)}
     assert verdicts["b"].accumulation.word is AccumulationWord.OFF
     assert verdicts["a"].summary is SummaryWord.WRONG  # and so is the gradient that depends on it
     assert "through 'b'" in verdicts["a"].reason
@@ -545,7 +448,7 @@ def test_a_hook_is_a_cut_and_is_named_upstream(registry: Registry) -> None:
 
 
 def test_without_a_proof_nothing_is_verified(registry: Registry) -> None:
-    verdicts = verdicts_of(registry, shared_use(), Never)
+    verdicts = verdicts_of(registry, shared_use(), NoProofs)
     assert all(v.summary is SummaryWord.PLAUSIBLE for v in verdicts.values())
     assert verdicts["b"].uses[0].rule.word is RuleWord.PENDING
     unseen = verdicts_of(registry, shared_use(), values=False)

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 from mpmath import mpf
 from tests.conftest import REGISTRY
+from tests.support.proof_sources import LocalProofs
 from tests.support.sample_inputs import Point
-from tests.verify.numbers.test_value import Here, finish
+from tests.support.verdicts import finish
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.verify.floats.ulps import NEAREST, close_enough, largest, needed_bits, spacing
@@ -30,7 +31,7 @@ from gradproof.engine.verify.verifier import Verifier
 POINTS = int(os.environ.get("GRADPROOF_SWEEP", "400"))
 DTYPES = [np.dtype(kind) for kind in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)]
 ENGINE = Engine(REGISTRY)
-VERIFIER = Verifier(REGISTRY, Here(REGISTRY))
+VERIFIER = Verifier(REGISTRY, LocalProofs(REGISTRY))
 DIGITS = 400
 
 

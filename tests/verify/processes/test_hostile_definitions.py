@@ -15,10 +15,10 @@ import pytest
 from tests.conftest import Bench
 from tests.support import wild_plugin
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.verdicts import finish
 from tests.support.waiting import until
 from tests.support.wild_plugin import ENDING, LEAVING, LONG, Look
-from tests.verify.numbers.test_value import finish
-from tests.verify.processes.test_workers import check, started
+from tests.support.worker_pools import check, started
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.extend import Inferred, Op, hookimpl

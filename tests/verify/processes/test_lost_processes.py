@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import REGISTRY
 from tests.support.held_tasks import Deadly, HeldOnce
 from tests.support.waiting import until
-from tests.verify.processes.test_workers import SOURCES, ended
+from tests.support.worker_pools import SOURCES, ended
 
 from gradproof.engine.cases import case
 from gradproof.engine.verify.processes import Ended, NoWorker, Workers

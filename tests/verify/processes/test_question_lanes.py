@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench
-from tests.verify.graphs.test_wholegraph import run_of
-from tests.verify.processes.test_workers import SOURCES, Proved, untimed
+from tests.support.graph_runs import run_of
+from tests.support.proof_sources import AssumedProofs
+from tests.support.worker_pools import SOURCES, untimed
 
 from gradproof.engine.engine import Run
 from gradproof.engine.verify.findings import MAX_LANES, SHARED_OUT_BYTES, RemoteFindings
@@ -83,7 +84,7 @@ def test_several_workers_say_what_this_process_says(bench: Bench) -> None:
     workers = Crew(SOURCES)
     workers.start()
     try:
-        proofs = Proved(REGISTRY)
+        proofs = AssumedProofs(REGISTRY)
         here = [untimed(verdict) for verdict in Verifier(REGISTRY, proofs).check(run, budget=60.0)]
         there = [untimed(verdict) for verdict in Verifier(REGISTRY, proofs, workers).check(run, budget=60.0)]
         assert there == here

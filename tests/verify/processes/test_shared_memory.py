@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from tests.verify.numbers.test_value import Here, finish, graph_of
+from tests.support.proof_sources import LocalProofs
+from tests.support.verdicts import finish, graph_of
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.job import Job
@@ -86,7 +87,7 @@ def test_closed_memory_keeps_nothing(memory: SharedMemory) -> None:
 def test_consecutive_runs_are_not_confused(registry: Registry) -> None:
     """Each run is checked by its own numbers, in regions that are reused in any order, more of them than a worker keeps."""
     workers = Workers([plugin.source for plugin in registry.plugins])
-    verifier, engine = Verifier(registry, Here(registry), workers), Engine(registry)
+    verifier, engine = Verifier(registry, LocalProofs(registry), workers), Engine(registry)
     random = np.random.default_rng(1)
 
     def verdict(size: int, spoil: bool) -> GradientVerdict:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import REGISTRY, Bench
 from tests.support import stuck_plugin
+from tests.support.proof_sources import AssumedProofs
 from tests.support.random_programs import random_job
-from tests.support.server_processes import running
-from tests.verify.numbers.test_value import Here, finish
+from tests.support.verdicts import finish
+from tests.support.worker_pools import SOURCES, check, ended, started, untimed
 
 from gradproof.engine.engine import Engine, Run
 from gradproof.engine.registry import Registry, build_registry
@@ -31,18 +32,9 @@ from gradproof.engine.verify.processes import Ended, NoWorker, Workers
 from gradproof.engine.verify.processes.tasks import Ping
 from gradproof.engine.verify.runs import layout_of, read_values, unpack_plan, write_values
 from gradproof.engine.verify.runs.evidence import pack_plan
-from gradproof.engine.verify.verdict import GradientVerdict, GraphWord, RuleVerdict, RuleWord, SummaryWord, ValueWord
+from gradproof.engine.verify.verdict import GradientVerdict, GraphWord, SummaryWord, ValueWord
 from gradproof.engine.verify.verifier import LATE, Verifier
 from gradproof.plugins import BUILTIN
-
-SOURCES = [plugin.source for plugin in REGISTRY.plugins]
-
-
-class Proved(Here):
-    """Every rule counts as proved, so that only numbers are checked."""
-
-    def request(self, key: Any) -> None:
-        self.known[key] = RuleVerdict(RuleWord.PROVED, key.op)
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +42,6 @@ def registry() -> Registry:
     registry_with_plugins = build_registry(BUILTIN, others=[stuck_plugin])
     assert not registry_with_plugins.refused
     return registry_with_plugins
-
-
-def started(plugin: str) -> Iterator[Workers]:
-    """Workers for the built-in plugins and ``plugin``, until their user is done."""
-    pool = Workers([*SOURCES, plugin], extra_bytes=512 << 20)
-    pool.start()
-    yield pool
-    pool.close()
 
 
 @pytest.fixture(scope="module")
@@ -70,23 +54,6 @@ def bench(registry: Registry) -> Bench:
     return Bench(Engine(registry))
 
 
-def check(registry: Registry, workers: Workers, run: Run, budget: float, **options: Any) -> dict[str, GradientVerdict]:
-    verifier = Verifier(registry, Proved(registry), workers)
-    return {verdict.name: verdict for verdict in verifier.check(run, budget=budget, **options)}
-
-
-def untimed(verdict: GradientVerdict) -> str:
-    return repr(verdict).replace(repr(verdict.graph.seconds), "")
-
-
-def ended(pids: Sequence[int]) -> bool:
-    """True if these processes end within some seconds."""
-    until = time.monotonic() + 10
-    while any(map(running, pids)) and time.monotonic() < until:
-        time.sleep(0.02)
-    return not any(map(running, pids))
-
-
 # equal verdicts
 
 
@@ -95,7 +62,7 @@ def ended(pids: Sequence[int]) -> bool:
 def test_workers_say_what_this_process_says(workers: Workers, seed: int) -> None:
     """Random programs: views, broadcast values, reductions, hooks, several dtypes; some in shared memory."""
     run = finish(Engine(REGISTRY), random_job(Bench(Engine(REGISTRY)), seed))
-    here = {verdict.name: verdict for verdict in Verifier(REGISTRY, Proved(REGISTRY)).check(run, budget=60.0)}
+    here = {verdict.name: verdict for verdict in Verifier(REGISTRY, AssumedProofs(REGISTRY)).check(run, budget=60.0)}
     there = check(REGISTRY, workers, run, 60.0)
     assert list(map(untimed, there.values())) == list(map(untimed, here.values()))
 
@@ -229,7 +196,7 @@ def test_an_op_that_hung_is_not_asked_again_in_the_same_run(bench: Bench, regist
 
 def test_verdicts_nobody_waits_for_end_at_once(bench: Bench, registry: Registry, workers: Workers) -> None:
     gone = threading.Event()
-    verdicts = Verifier(registry, Proved(registry), workers).check(
+    verdicts = Verifier(registry, AssumedProofs(registry), workers).check(
         stuck(bench, "stuck.hang_numbers"), budget=600.0, gone=gone.is_set
     )
     threading.Timer(0.3, gone.set).start()
@@ -334,7 +301,7 @@ def test_a_pool_that_is_closed_ends_every_conversation(registry: Registry, bench
     pool.start()
     received: list[GradientVerdict] = []
     run = stuck(bench, "stuck.hang_numbers")
-    verdicts = Verifier(registry, Proved(registry), pool).check(run, budget=600.0)
+    verdicts = Verifier(registry, AssumedProofs(registry), pool).check(run, budget=600.0)
     waiting = threading.Thread(target=lambda: received.extend(verdicts))
     waiting.start()
     while not pool._busy:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.registries import registry_of
 
 from gradproof.engine.cases import Case
 from gradproof.engine.extend import NO_GRADIENT, Inferred, Kink, Op, Spec, case, hookimpl, ops
@@ -17,19 +18,6 @@ from gradproof.engine.verify.proof.second_derivative import second_program
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.engine.verify.verdict.summary import refutation
 from gradproof.plugins import BUILTIN
-
-
-def registry_of(op: Op) -> Registry:
-    class Planted:
-        GRADPROOF_API = 1
-
-        @hookimpl
-        def register_ops(self, register: Callable[[Op], None]) -> None:
-            register(op)
-
-    registry = build_registry(BUILTIN, others=[Planted()])
-    assert not registry.refused, registry.refused
-    return registry
 
 
 def verdict_of(op: Op, at: Case | None = None) -> RuleVerdict:
@@ -98,7 +86,7 @@ def test_a_place_where_the_result_is_not() -> None:
 
 
 def test_a_view_has_one_input() -> None:
-    with pytest.raises(ValueError, match="view and place are for ops of one input, this has 2"):
+    with pytest.raises(ValueError, match="view and place are for ops of a single input, this has 2"):
         Op("planted.pair", np.add, view=True)
 
 
@@ -140,7 +128,7 @@ def test_a_rule_that_is_not_linear_is_refuted(rule: Callable[..., Any]) -> None:
     assert verdict_of(cube(rule=rule)).word is RuleWord.REFUTED
 
 
-def test_a_rule_that_is_linear_only_where_no_point_was_drawn() -> None:
+def test_a_rule_that_is_linear_only_where_no_point_was_sampled() -> None:
     """Off by 1 where the cotangent is exactly 0: true almost everywhere, and 0 must still give 0."""
     verdict = verdict_of(cube(rule=lambda g, y, x: 3 * g * x * x + ops.where(ops.equal(g, 0), 1, 0)))
     assert (verdict.word, verdict.reason) == (RuleWord.REFUTED, "the rule is not 0 where the cotangent is 0")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
-from tests.verify.proof.test_behaviour import registry_of
+from tests.support.registries import registry_of
 
 from gradproof.engine.domains import NONZERO, POSITIVE, REAL, Domain
 from gradproof.engine.extend import Exact, Op, full_like, ops

@@ -13,8 +13,8 @@ import scipy.linalg
 import scipy.optimize
 from flint import arb, arb_series
 from tests.conftest import REGISTRY
-from tests.verify.numbers.test_value import finish, graph_of, judge, numbers
-from tests.verify.proof.test_behaviour import registry_of
+from tests.support.registries import registry_of
+from tests.support.verdicts import finish, graph_of, judge, numbers
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.extend import UNIT, Equation, Inferred, Op, Spec, case, hookimpl, ops

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import sympy
 from tests.conftest import REGISTRY
-from tests.verify.proof.test_behaviour import registry_of
-from tests.verify.proof.test_sampled_attributes import RIGHT
-from tests.verify.proof_cache.test_live_program import live_key
+from tests.support.attribute_ops import RIGHT
+from tests.support.registries import registry_of
+from tests.support.rule_proofs import live_key
 
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.extend import POSITIVE, Inferred, Op, Spec, case, ops
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import TABLE
-from gradproof.engine.sealed import Asked, Ledger, Sealed, free_symbol
+from gradproof.engine.sealed import Ledger, Sealed, ValueRequested, free_symbol
 from gradproof.engine.verify.identities.branches import is_thin
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache import ProofKey, keys_of
@@ -341,7 +341,7 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS.keys())
 def test_a_sealed_number_answers_no_question_and_notes_it(question: Callable[[Any], Any]) -> None:
     ledger = Ledger()
-    with pytest.raises((Asked, TypeError, ValueError)):
+    with pytest.raises((ValueRequested, TypeError, ValueError)):
         question(2 * Sealed(S, ledger) + 1)
     assert ledger.is_asked or question is Fraction  # which takes no number that it does not know
     assert ledger.asked <= {"s"}

@@ -11,7 +11,8 @@ import pytest
 import sympy
 from flint import arb
 from tests.conftest import REGISTRY
-from tests.verify.proof.test_proof import derived, registry_with, verdicts
+from tests.support.registries import registry_of
+from tests.support.rule_proofs import derived, verdicts
 
 from gradproof.engine.domains import Domain
 from gradproof.engine.extend import NO_GRADIENT, NONZERO, POSITIVE, REAL, Inferred, Op, Parametrisation, Spec, case, ops
@@ -205,8 +206,8 @@ def test_no_gradient_for_an_input_that_matters_is_refuted() -> None:
 
 def test_the_digest_depends_on_the_chart() -> None:
     key = ProofKey("planted.cholesky", case((2, 2)))
-    digests = {digest_of(registry_with(charted(point)), key) for point in (cholesky_chart, symmetric_only)}
-    digests.add(digest_of(registry_with(replace(charted(cholesky_chart), chart=None)), key))
+    digests = {digest_of(registry_of(charted(point)), key) for point in (cholesky_chart, symmetric_only)}
+    digests.add(digest_of(registry_of(replace(charted(cholesky_chart), chart=None)), key))
     assert len(digests) == 3
 
 

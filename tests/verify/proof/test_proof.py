@@ -13,6 +13,7 @@ import pytest
 import sympy
 from flint import arb
 from tests.conftest import REGISTRY
+from tests.support.rule_proofs import derived, verdicts
 
 from gradproof.engine.cases import Case
 from gradproof.engine.extend import NO_GRADIENT, Exact, Op, hookimpl, ops, zeros_like
@@ -22,7 +23,7 @@ from gradproof.engine.verify.identities import zero_tests
 from gradproof.engine.verify.identities.zero_tests import zero_tactic
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.readings import Tape, TooLarge
-from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
+from gradproof.engine.verify.verdict import RuleWord
 from gradproof.plugins import BUILTIN
 
 DIFFERENTIABLE = [op for op in REGISTRY.ops.values() if op.differentiable]
@@ -50,30 +51,6 @@ def test_the_tie_set_is_named(registry: Registry) -> None:
 
 
 # planted faults
-
-
-def derived(name: str, rule: Callable[..., Any]) -> Op:
-    """A built-in op with another rule, called ``planted.<name>``."""
-    return replace(REGISTRY.op(name), name=f"planted.{name}", rule=rule)
-
-
-def registry_with(op: Op) -> Registry:
-    class Planted:
-        GRADPROOF_API = 1
-        GRADPROOF_NAME = "planted"
-
-        @hookimpl
-        def register_ops(self, register: Callable[[Op], None]) -> None:
-            register(op)
-
-    registry = build_registry(BUILTIN, others=[Planted()])
-    assert not registry.refused, registry.refused
-    return registry
-
-
-def verdicts(op: Op) -> list[RuleVerdict]:
-    registry = registry_with(op)
-    return [prove(registry, op, case) for case in op.proof_cases()]
 
 
 ALMOST = Fraction(10005, 10000)

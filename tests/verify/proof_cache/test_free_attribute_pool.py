@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support import free_plugin
-from tests.verify.proof_cache.test_live_program import live_key
+from tests.support.rule_proofs import live_key
 
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.proof_cache import ProofKey

@@ -12,37 +12,22 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY
 from tests.support import elsewhere_plugin
-from tests.verify.proof.test_behaviour import registry_of
+from tests.support.registries import registry_of
+from tests.support.rule_proofs import live, live_key
 
 from gradproof.engine.cases import Case
 from gradproof.engine.extend import Exact, Inferred, Op, Spec, case, full_like, ops
 from gradproof.engine.registry import Registry, build_registry
-from gradproof.engine.rules import trace_rule
 from gradproof.engine.spec import BFLOAT16
 from gradproof.engine.verify.processes.tasks import OTHER_PROGRAM
 from gradproof.engine.verify.proof import proof, prove
-from gradproof.engine.verify.proof_cache import ProofKey, key_of, keys_of
+from gradproof.engine.verify.proof_cache import ProofKey, keys_of
 from gradproof.engine.verify.proof_cache.checker import checker_modules, imported_modules
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.plugins import BUILTIN
 
 DTYPES = [np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16), BFLOAT16]
-
-
-def live_key(registry: Registry, name: str, shapes: list[tuple[int, ...]], dtype: Any = float, **attributes: Any) -> Any:
-    op, specs = registry.op(name), [Spec(shape, np.dtype(dtype)) for shape in shapes]
-    inference = op.inference(specs, attributes)
-    inputs = list(inference.inputs or specs)
-    rule = trace_rule(registry.ops, op, inputs, inference.outputs, inference.attributes)
-    return key_of(registry, op, inputs, rule, inference.attributes)
-
-
-def live(op: Op, shape: tuple[int, ...], dtype: Any = float, **attributes: Any) -> RuleVerdict | None:
-    """The verdict on the rule that runs for an input of this shape; None if no case stands for it."""
-    registry = registry_of(op)
-    key = live_key(registry, op.name, [shape], dtype, **attributes)
-    return None if key is None else prove(registry, op, key.case)
 
 
 def exp(factor: Callable[[Any], Any]) -> Op:

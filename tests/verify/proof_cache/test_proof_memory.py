@@ -125,7 +125,7 @@ def test_all_classes_of_an_op_are_known_by_name(tmp_path: Path) -> None:
     "declared",
     [
         case((2, 3), axis=(0, 1), keepdims=True, x=None, name="a", w=0.1, big=1e300, low=float("-inf")),
-        replace(case((), s=-0.5), drawn=("s",), beside=case((1,), s=-0.5)).over("float16"),
+        replace(case((), s=-0.5), sampled=("s",), beside=case((1,), s=-0.5)).over("float16"),
         KEY.case.over("complex64"),
     ],
 )

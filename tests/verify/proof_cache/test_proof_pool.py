@@ -27,7 +27,7 @@ from flint import arb
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import slow_plugin
-from tests.verify.proof.test_behaviour import registry_of
+from tests.support.registries import registry_of
 
 from gradproof.engine.cases import Case, case
 from gradproof.engine.conventions import HOLOMORPHIC, Kink

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import Bench, Line
-from tests.verify.numbers.test_forward_verdict import plugin
-from tests.verify.numbers.test_value import Once, finish
+from tests.support.proof_sources import SharedProofs
+from tests.support.registries import with_fields
+from tests.support.verdicts import finish
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.registry import Registry
@@ -28,7 +29,7 @@ WRONG: dict[str, Callable[..., Any]] = {
 
 @pytest.fixture(scope="module")
 def wrong() -> Registry:
-    return plugin(**{name: {"forward": forward, "into": None} for name, forward in WRONG.items()})
+    return with_fields(**{name: {"forward": forward, "into": None} for name, forward in WRONG.items()})
 
 
 def verdicts(
@@ -37,7 +38,9 @@ def verdicts(
     engine = Engine(registry)
     seeds = {"y": np.resize([1.25, -0.75], leaves["x"].shape)}
     run = finish(engine, Bench(engine).job(leaves, lines, "y", constants=constants, seeds=seeds))
-    return {verdict.name: verdict for verdict in Verifier(registry, Once(registry)).check(run, budget=60.0, **options)}
+    return {
+        verdict.name: verdict for verdict in Verifier(registry, SharedProofs(registry)).check(run, budget=60.0, **options)
+    }
 
 
 @pytest.mark.parametrize("size", [3, 3000])

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench, Line
 from tests.support.fault_injection import registry_with
-from tests.verify.numbers.test_value import Once, finish, judge, numbers, with_rules
+from tests.support.proof_sources import SharedProofs
+from tests.support.registries import with_rules
+from tests.support.verdicts import finish, judge, numbers
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.extend import NO_GRADIENT, Inferred, Op, Spec, case, ops
@@ -34,7 +36,7 @@ def verdicts_by_name(
     """Verdicts on a graph, by name."""
     engine = Engine(registry)
     run = finish(engine, Bench(engine).job(leaves, lines, out, constants=constants))
-    return {verdict.name: verdict for verdict in Verifier(registry, Once(registry)).check(run, budget=60.0)}
+    return {verdict.name: verdict for verdict in Verifier(registry, SharedProofs(registry)).check(run, budget=60.0)}
 
 
 def planted(**fields: Any) -> Registry:

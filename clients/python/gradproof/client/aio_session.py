@@ -28,7 +28,7 @@ CANCEL_SECONDS = 0.5
 
 
 class AsyncSession:
-    """As `Session`, for asyncio: runs of several tasks on one stream, with hooks that are called in the event loop. Made by
+    """As `Session`, for asyncio: runs of several tasks on a stream, with hooks that are called in the event loop. Made by
     `AsyncClient.session`. A run that does not end by its deadline ends alone, unless the server takes nothing any more."""
 
     def __init__(self, call: Any, digests: Digests, connection: Connection, timeout: float = 60.0) -> None:

@@ -208,8 +208,8 @@ class Client:
     ) -> Result:
         """Run a request message as it is, with ``hooks`` behind its own (its checks get ``budget`` seconds unless it says
         otherwise), within ``timeout`` seconds (default: the client's and those of the checks). ``watch`` is called with
-        each event as it comes, from the first event on where the run is repeated; ``at_once``: events come in one message,
-        which is quicker where they fit into it."""
+        each event as it comes, from the first event on where the run is repeated; ``at_once``: events come in a single
+        message, which is quicker where they fit into it."""
         whole = pb.DifferentiateRequest()
         whole.CopyFrom(request)
         if not whole.verify.HasField("budget_seconds"):
@@ -268,7 +268,7 @@ class Client:
 
     def session(self, *, timeout: float | None = None) -> Session:
         """A stream for many runs, which may save their values on the server. Each run may take as long as a call of the
-        client; the session ends after ``timeout`` seconds, if there is one. A session that lost its server is over: its
+        client; the session ends after ``timeout`` seconds, if any. A session that lost its server is over: its
         runs raise Unavailable."""
         return self._opened(self._connection.call(timeout, uuid.uuid4().hex))
 

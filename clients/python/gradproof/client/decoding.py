@@ -45,7 +45,7 @@ class EventDecoder:
         elif kind == "chunk":
             self._tensors.chunk(message.chunk)
         elif kind == "values":
-            yield from (Value(named.name, self.tensor(named.value)) for named in message.values.values)
+            yield from (Value(name=named.name, value=self.tensor(named.value)) for named in message.values.values)
         elif kind == "gradients":
             yield from map(self._gradient, message.gradients.gradients)
         elif kind == "verdicts":
@@ -56,8 +56,11 @@ class EventDecoder:
     def _gradient(self, message: pb.Gradient) -> Gradient:
         gradient = self.tensor(message.gradient) if message.HasField("gradient") else None
         raw = self.tensor(message.raw) if message.HasField("raw") else gradient
-        hook_traces = tuple(HookTrace(t.label, self.tensor(t.gradient), t.changed) for t in message.hook_traces)
-        return Gradient(message.value, gradient, raw, hook_traces, message.grad_fn)
+        hook_traces = tuple(
+            HookTrace(label=trace.label, gradient=self.tensor(trace.gradient), changed=trace.changed)
+            for trace in message.hook_traces
+        )
+        return Gradient(value=message.value, gradient=gradient, raw=raw, hook_traces=hook_traces, grad_fn=message.grad_fn)
 
     def tensor(self, message: tensor_pb2.Tensor) -> Array:
         """The array of a message, whose chunks have come."""
@@ -77,84 +80,138 @@ def _witness(message: Any) -> Witness | None:
     if not message.HasField("witness"):
         return None
     w = message.witness
-    return Witness(w.input, tuple(w.element), w.point, w.got, w.expected)
+    return Witness(input=w.input, element=tuple(w.element), point=w.point, got=w.got, expected=w.expected)
 
 
 def decode_rule(message: verdict_pb2.RuleVerdict) -> RuleVerdict:
     """A rule verdict with its word as text."""
-    word = _word(verdict_pb2.RuleWord.DESCRIPTOR, message.word, "RULE_WORD_", "UNDECIDED")
-    evidence = (message.op, message.shape_class, message.tactic, message.domain, message.tie_set, message.reason)
-    obligations = tuple(message.obligations)
-    return RuleVerdict(word, *evidence, _witness(message), message.seconds, message.cached, obligations)
+    return RuleVerdict(
+        word=_word(verdict_pb2.RuleWord.DESCRIPTOR, message.word, "RULE_WORD_", "UNDECIDED"),
+        op=message.op,
+        shape_class=message.shape_class,
+        tactic=message.tactic,
+        domain=message.domain,
+        tie_set=message.tie_set,
+        reason=message.reason,
+        witness=_witness(message),
+        seconds=message.seconds,
+        cached=message.cached,
+        obligations=tuple(message.obligations),
+    )
 
 
 def _value(v: verdict_pb2.ValueVerdict) -> ValueVerdict:
-    word = _word(verdict_pb2.ValueWord.DESCRIPTOR, v.word, "VALUE_WORD_", "UNCHECKED")
-    numbers = (v.precision_bits, v.elements_screened, v.elements_sampled, v.through_rule)
-    return ValueVerdict(word, v.max_ulps, v.elements_checked, v.elements_total, v.reason, _witness(v), *numbers)
+    return ValueVerdict(
+        word=_word(verdict_pb2.ValueWord.DESCRIPTOR, v.word, "VALUE_WORD_", "UNCHECKED"),
+        max_ulps=v.max_ulps,
+        elements_checked=v.elements_checked,
+        elements_total=v.elements_total,
+        reason=v.reason,
+        witness=_witness(v),
+        precision_bits=v.precision_bits,
+        elements_screened=v.elements_screened,
+        elements_sampled=v.elements_sampled,
+        through_rule=v.through_rule,
+    )
 
 
 def _accumulation(a: verdict_pb2.AccumulationVerdict) -> AccumulationVerdict:
     word = _word(verdict_pb2.AccumulationWord.DESCRIPTOR, a.word, "ACCUMULATION_WORD_", "UNCHECKED")
-    return AccumulationVerdict(word, a.use_count, a.reason)
+    return AccumulationVerdict(word=word, use_count=a.use_count, reason=a.reason)
 
 
 def _graph(g: verdict_pb2.GraphVerdict) -> GraphVerdict:
-    word = _word(verdict_pb2.GraphWord.DESCRIPTOR, g.word, "GRAPH_WORD_", "SKIPPED")
-    return GraphVerdict(word, g.reason, g.ratio, g.bits_lost, g.directions, g.nodes_read, g.nodes_total, g.seconds)
+    return GraphVerdict(
+        word=_word(verdict_pb2.GraphWord.DESCRIPTOR, g.word, "GRAPH_WORD_", "SKIPPED"),
+        reason=g.reason,
+        ratio=g.ratio,
+        bits_lost=g.bits_lost,
+        directions=g.directions,
+        nodes_read=g.nodes_read,
+        nodes_total=g.nodes_total,
+        seconds=g.seconds,
+    )
+
+
+def _use(use: verdict_pb2.UseVerdict) -> UseVerdict:
+    return UseVerdict(
+        node=use.node,
+        op=use.op,
+        input=use.input,
+        position=use.position,
+        rule=decode_rule(use.rule),
+        value=_value(use.value),
+        forward=_value(use.forward),
+    )
+
+
+def _origin(o: verdict_pb2.NonfiniteOrigin) -> NonfiniteOrigin:
+    return NonfiniteOrigin(node=o.node, op=o.op, backward=o.backward, element=tuple(o.element), got=o.got)
 
 
 def decode_verdict(message: verdict_pb2.GradientVerdict) -> Verdict:
     """A gradient's verdict with its words as text."""
-    uses = [
-        UseVerdict(use.node, use.op, use.input, use.position, decode_rule(use.rule), _value(use.value), _value(use.forward))
-        for use in message.uses
-    ]
-    origin = message.nonfinite if message.HasField("nonfinite") else None
     return Verdict(
-        message.value,
-        _word(verdict_pb2.SummaryWord.DESCRIPTOR, message.summary, "SUMMARY_WORD_", "UNCHECKED").lower(),
-        message.reason,
-        tuple(uses),
-        _accumulation(message.accumulation),
-        _graph(message.graph),
-        tuple(message.hooked_by),
-        origin and NonfiniteOrigin(origin.node, origin.op, origin.backward, tuple(origin.element), origin.got),
+        value=message.value,
+        summary=_word(verdict_pb2.SummaryWord.DESCRIPTOR, message.summary, "SUMMARY_WORD_", "UNCHECKED").lower(),
+        reason=message.reason,
+        uses=tuple(map(_use, message.uses)),
+        accumulation=_accumulation(message.accumulation),
+        graph=_graph(message.graph),
+        hooked_by=tuple(message.hooked_by),
+        nonfinite=_origin(message.nonfinite) if message.HasField("nonfinite") else None,
     )
 
 
 def decode_progress(message: verdict_pb2.Progress) -> Progress:
     """Progress with its stage as text."""
-    stage = _word(verdict_pb2.CheckStage.DESCRIPTOR, message.stage, "CHECK_STAGE_", "").lower()
-    return Progress(stage, message.proofs_done, message.proofs_total, message.nodes_read, message.nodes_total)
+    return Progress(
+        stage=_word(verdict_pb2.CheckStage.DESCRIPTOR, message.stage, "CHECK_STAGE_", "").lower(),
+        proofs_done=message.proofs_done,
+        proofs_total=message.proofs_total,
+        nodes_read=message.nodes_read,
+        nodes_total=message.nodes_total,
+    )
 
 
 def decode_accepted(message: pb.Accepted) -> Accepted:
     """A request without faults."""
-    return Accepted(message.digest, message.node_count, message.estimated_bytes, message.estimated_flops)
+    return Accepted(
+        digest=message.digest,
+        node_count=message.node_count,
+        estimated_bytes=message.estimated_bytes,
+        estimated_flops=message.estimated_flops,
+    )
 
 
 def decode_fault(message: pb.RunFault) -> Fault:
     """A node or hook that failed."""
-    node = message.node if message.HasField("node") else None
-    place = (message.value, tuple(message.element), message.incident)
-    return Fault(node, message.op, message.plugin, message.reason, message.message, *place)
+    return Fault(
+        node=message.node if message.HasField("node") else None,
+        op=message.op,
+        plugin=message.plugin,
+        reason=message.reason,
+        message=message.message,
+        value=message.value,
+        element=tuple(message.element),
+        incident=message.incident,
+    )
 
 
 def decode_summary(s: pb.RunSummary) -> Summary:
     """Counts and times of a run."""
     return Summary(
-        s.verified,
-        s.plausible,
-        s.unchecked,
-        s.wrong,
-        s.elements_checked,
-        s.elements_total,
-        s.run_seconds,
-        s.verify_seconds,
-        s.weaker,
-        s.saved_bytes,
-        s.nodes_computed,
+        verified=s.verified,
+        plausible=s.plausible,
+        unchecked=s.unchecked,
+        wrong=s.wrong,
+        elements_checked=s.elements_checked,
+        elements_total=s.elements_total,
+        run_seconds=s.run_seconds,
+        verify_seconds=s.verify_seconds,
+        weaker=s.weaker,
+        saved_bytes=s.saved_bytes,
+        nodes_computed=s.nodes_computed,
     )
 
 
@@ -172,16 +229,16 @@ def decode_op(message: op_service_pb2.OpInfo) -> OpInfo:
     defaults = {a.name: a.default_value for a in message.attributes if a.HasField("default_value")}
     values = decode_attributes(defaults)
     return OpInfo(
-        message.name,
-        message.plugin,
-        message.doc,
-        tuple(message.inputs),
-        message.variadic,
-        {attribute.name: values.get(attribute.name, REQUIRED) for attribute in message.attributes},
-        message.elementwise,
-        message.differentiable,
-        message.grad_fn,
-        tuple(message.domains),
-        message.tie_convention,
-        decode_rule(message.verdict) if message.HasField("verdict") else None,
+        name=message.name,
+        plugin=message.plugin,
+        doc=message.doc,
+        inputs=tuple(message.inputs),
+        variadic=message.variadic,
+        attributes={attribute.name: values.get(attribute.name, REQUIRED) for attribute in message.attributes},
+        elementwise=message.elementwise,
+        differentiable=message.differentiable,
+        grad_fn=message.grad_fn,
+        domains=tuple(message.domains),
+        tie_convention=message.tie_convention,
+        verdict=decode_rule(message.verdict) if message.HasField("verdict") else None,
     )

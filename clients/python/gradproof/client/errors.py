@@ -14,7 +14,7 @@ GradproofError           a RuntimeError, as PyTorch's are
 ├── Unauthenticated      the server wants a token or a certificate, or does not know it
 ├── PermissionDenied     the server knows the caller, and does not do this for it
 ├── DeadlineExceeded     the call took longer than its timeout
-├── Forked               this process is a fork of one that has made a client
+├── Forked               this process is a fork of a process with a client
 └── InternalError        a fault of the server; ``incident`` names it in the server's log
 """
 
@@ -148,7 +148,7 @@ class Unavailable(GradproofError):
 
 
 class Unauthenticated(GradproofError):
-    """The server wants a token or a certificate, or does not know the one that it was shown."""
+    """The server wants a token or a certificate, or does not know those that it was shown."""
 
 
 class PermissionDenied(GradproofError):
@@ -160,7 +160,7 @@ class DeadlineExceeded(GradproofError):
 
 
 class Forked(GradproofError):
-    """This process is a fork of one that has made a client; the server was not asked."""
+    """This process is a fork of a process with a client; the server was not asked."""
 
 
 class InternalError(GradproofError):

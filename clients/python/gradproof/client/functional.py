@@ -212,7 +212,7 @@ def _gradient(output: Tensor, primals: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _jacobian(output: Tensor, primals: Sequence[Tensor]) -> list[Tensor]:
-    """For each primal one row per element of the output, stacked."""
+    """For each primal a row per element of the output, stacked."""
     if not output.requires_grad or not output.numel():
         return [zeros(output.shape + x.shape, dtype=x.dtype) for x in primals]
     rows = []

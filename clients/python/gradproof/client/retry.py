@@ -22,7 +22,7 @@ INITIAL_BACKOFF, MAX_BACKOFF, MULTIPLIER = 0.2, 2.0, 2.0
 so that clients that failed together do not come back together."""
 
 MAX_REQUEST_ID = 128
-"""Characters of a request id in metadata; a longer id, or one that metadata cannot hold, is replaced there."""
+"""Characters of a request id in metadata; an id that is longer, or that metadata cannot hold, is replaced there."""
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""A session: one stream for many runs, with hooks that run here and values that are saved on the server."""
+"""A session: a stream for many runs, with hooks that run here and values that are saved on the server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CLOSE_SECONDS = 5.0
 
 
 class Session:
-    """Runs on one stream, also from several threads at once. A context manager; made by `Client.session`.
+    """Runs on a stream, also from several threads at once. A context manager; made by `Client.session`.
 
     A request with ``save_as="name"`` leaves the values of its forward half on the server; a request with ``saved="name"``
     goes backward from them, and gets the same bits as if it had sent everything again. They are freed when they are

@@ -32,7 +32,7 @@ def show(array: Array, note: str = "") -> str:
 
 
 def brief(array: Array) -> str:
-    """An array on one line: its elements if it is small, otherwise dtype and shape."""
+    """An array on a single line: its elements if it is small, otherwise dtype and shape."""
     if array.size > BRIEF:
         return f"{array.dtype.name} {array.shape}"
     return " ".join(_elements(array, "").split())

@@ -123,7 +123,7 @@ class Recycler:
         return sum(array.nbytes for array in self._held)
 
     def take(self) -> Array:
-        """An array that is free, or a new one."""
+        """An array that is free, or a new array."""
         for position in range(len(self._held)):
             if sys.getrefcount(self._held[position]) == 2:  # the list, and the argument of getrefcount
                 return self._held[position]

@@ -92,7 +92,7 @@ class RemoteFindings:
         self._lanes = [_Lane(self, part) for part in self._parts() if part]
 
     def _parts(self) -> list[list[int]]:
-        """Questions for each worker, of about equal cost; more than one part only if processors are idle."""
+        """Questions for each worker, of about equal cost; several parts only if processors are idle."""
         everything = range(len(self.questions))
         alone = [k for k in everything if self.questions[k].kind is Kind.GRAPHS and self.layout.size > ALONE_BYTES]
         rest = [k for k in everything if k not in alone]

@@ -114,7 +114,7 @@ class ProofPool:
     def request(self, key: ProofKey, *, again: bool = False) -> None:
         """Queue a proof unless its verdict is known or it is queued (``again``: even if it is known), or the queue is
         full: then it is left to the next request. A proof for all values of attributes runs first, and the proof for the
-        values of the key waits behind it: it runs if the general one fails. The request is made in the name of the
+        values of the key waits behind it: it runs if the general proof fails. The request is made in the name of the
         `current` cancellation (see `abandon`)."""
         requester = current()
         if not requester.cancelled:
@@ -207,7 +207,7 @@ class ProofPool:
         return answer
 
     def sampled_keys(self, op: str, seconds: float, gone: Callable[[], bool] = lambda: False) -> list[ProofKey]:
-        """Keys of cases with drawn attributes, which may refute the rule of an op: as many as a worker finds within
+        """Keys of cases with sampled attributes, which may refute the rule of an op: as many as a worker finds within
         ``seconds``, since forwards run at values that the plugin may not expect."""
         if not self.registry.plugin_of(op).source:
             return []

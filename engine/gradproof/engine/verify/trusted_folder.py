@@ -110,7 +110,7 @@ def distrust(folder: Path) -> str:
     """The reason why other users may have written the files of a folder, with advice; empty where only its owner, who is
     this user or root, may write there. Raises OSError, FileNotFoundError where there is no folder."""
     why = _writers(os.stat(folder))
-    return why and f"{folder} {why}; name a folder that does not exist yet (it is made with mode 0700), or mend this one"
+    return why and f"{folder} {why}; name a folder that does not exist yet (it is made with mode 0700), or mend this folder"
 
 
 def _writers(status: os.stat_result) -> str:
@@ -123,7 +123,7 @@ def _writers(status: os.stat_result) -> str:
 
 
 def _contents(path: Path) -> str:
-    """The text of a file. Raises ValueError for a large file, a file that is no regular file, or an untrusted one."""
+    """The text of a file. Raises ValueError for a large file, a file that is no regular file, or an untrusted file."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe does not wait for its other end
     try:
         status = os.fstat(handle)

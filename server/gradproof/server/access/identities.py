@@ -68,7 +68,7 @@ def read_identities(path: Path) -> Identities:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path} is neither one token in one line nor TOML: {error}") from None
+        raise ValueError(f"{path} is neither a single token in a line nor TOML: {error}") from None
     faults: list[str] = []
     identities = list(_entries(table, faults))
     for kind in ("digest", "certificate"):

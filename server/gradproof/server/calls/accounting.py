@@ -98,7 +98,7 @@ def _code(context: Context, default: int) -> str:
 
 
 def _reason(context: Context) -> tuple[str, str]:
-    """The reason of an error and the limit that was exceeded, from its ErrorInfo; empty without one."""
+    """The reason of an error and the limit that was exceeded, from its ErrorInfo; both empty without an ErrorInfo."""
     for name, value in context.trailing_metadata() or ():
         if name == DETAILS:
             info = error_details_pb2.ErrorInfo()

@@ -22,7 +22,7 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """An RPC. ``method`` is its full name, ``request_id`` the client's id for it, or a generated one."""
+    """An RPC. ``method`` is its full name, ``request_id`` the client's id for it, or a generated id."""
 
     method: str = ""
     request_id: str = ""

@@ -33,7 +33,8 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import verdict_pb2
 from gradproof.wire import decode_spec, decode_tensor, encode_tensor
 
-console = Console(width=None if sys.stdout.isatty() else 120)
+console = Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
+"""Texts of graphs and plugins are printed as they are: brackets are no markup, and colons no emoji."""
 
 app = typer.Typer(
     no_args_is_help=True,

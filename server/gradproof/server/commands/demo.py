@@ -19,7 +19,7 @@ EXPECTED = {"x": 4.0, "a": 3.0, "b": 1.0, "y": 1.0}
 
 
 class DemoFailed(AssertionError):
-    """A result of the demo is not the expected one."""
+    """A result of the demo is not as expected."""
 
 
 def run(console: Console) -> None:

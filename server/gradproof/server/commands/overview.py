@@ -35,7 +35,7 @@ def status(
 ) -> None:
     """Show the health and the calls of a server. Exit status 0 if it is serving, 1 if it is not, 2 if it does not
     answer."""
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names of callers and requests are printed as they are
     try:
         connection = target.connection()
         with connection.channel() as channel:

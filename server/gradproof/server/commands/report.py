@@ -1,4 +1,4 @@
-"""Reports of the command line: tables of gradients, verdicts and ops."""
+"""Reports of the command line: tables of gradients, verdicts and ops, for consoles without markup."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from gradproof.client import Gradient, OpInfo, Result, RuleVerdict, Verdict
 from gradproof.client.events import REQUIRED
@@ -19,7 +19,7 @@ COLOURS = {"verified": "green", "plausible": "yellow", "unchecked": "dim", "wron
 
 
 def short(array: Any) -> str:
-    """An array in one line; of a large array the ends only."""
+    """An array on a single line; of a large array the ends only."""
     if array is None:
         return "None"
     text = np.array2string(np.asarray(array), precision=4, threshold=6, edgeitems=1)
@@ -36,15 +36,13 @@ def gradient_table(result: Result) -> Table:
         raw = short(gradient.raw) if any(trace.changed for trace in gradient.hook_traces) else ""
         rule, number, total, graph, word = _words(result.verdicts.get(name))
         function = f"\n{gradient.grad_fn}" if gradient.grad_fn else ""
-        table.add_row(
-            name + function, escape(shape), escape(short(gradient.gradient)), escape(raw), rule, number, total, graph, word
-        )
+        table.add_row(name + function, shape, short(gradient.gradient), raw, rule, number, total, graph, word)
     return table
 
 
-def _words(verdict: Verdict | None) -> tuple[str, str, str, str, str]:
+def _words(verdict: Verdict | None) -> tuple[str, str, str, str, Text]:
     if verdict is None:
-        return "", "", "", "", ""
+        return "", "", "", "", Text()
     rules = ", ".join(dict.fromkeys(use.rule.word for use in verdict.uses))
     worst = max((use.value.max_ulps for use in verdict.uses), default=0.0)
     words = dict.fromkeys(use.value.word for use in verdict.uses)
@@ -52,18 +50,18 @@ def _words(verdict: Verdict | None) -> tuple[str, str, str, str, str]:
     total = sum(use.value.elements_total for use in verdict.uses)
     number = f"{', '.join(words)}\n{worst:.3g} ulps, {checked} of {total}" if words else "the seed"
     hooked = f"\n(below the hook on {', '.join(verdict.hooked_by)})" if verdict.hooked_by else ""
-    colour = COLOURS[verdict.summary]
-    return rules, number, verdict.accumulation.word, verdict.graph.word, f"[{colour}]{verdict.summary}[/{colour}]{hooked}"
+    summary = Text.assemble((verdict.summary, COLOURS[verdict.summary]), hooked)
+    return rules, number, verdict.accumulation.word, verdict.graph.word, summary
 
 
 def print_result(console: Console, result: Result) -> None:
     """Print values and gradients, then a line for each gradient that is not verified."""
     for name, value in result.values.items():
-        console.print(f"{name} = {short(value)}", markup=False)
+        console.print(f"{name} = {short(value)}")
     console.print(gradient_table(result))
     for verdict in result.verdicts.values():
         if verdict.summary != "verified":
-            console.print(f"{verdict.value} is {verdict.summary}: {verdict.reason}", markup=False)
+            console.print(f"{verdict.value} is {verdict.summary}: {verdict.reason}")
 
 
 def op_table(ops: Sequence[OpInfo], *, verdicts: bool) -> Table:
@@ -99,7 +97,7 @@ def print_tally(console: Console, verdicts: Sequence[RuleVerdict]) -> None:
     counts = Counter(words.get(verdict.word, verdict.word) for verdict in verdicts)
     cached = sum(verdict.cached for verdict in verdicts)
     text = ", ".join(f"{count} {word}" for word, count in counts.items())
-    console.print(f"{len(verdicts)} cases: {text} ({cached} from the cache)", markup=False)
+    console.print(f"{len(verdicts)} cases: {text} ({cached} from the cache)")
 
 
 def print_case(console: Console, verdict: RuleVerdict, done: int, total: int, *, evidence: bool = False) -> None:
@@ -108,13 +106,13 @@ def print_case(console: Console, verdict: RuleVerdict, done: int, total: int, *,
     text += f"{verdict.op} {verdict.shape_class}: {verdict.word}"
     for label, value in (("by", verdict.tactic), ("except where", verdict.tie_set), ("because", verdict.reason)):
         text += f" {label} {value}" if value else ""
-    console.print(f"{text} ({verdict.seconds:.3f} s{', cached' if verdict.cached else ''})", markup=False)
+    console.print(f"{text} ({verdict.seconds:.3f} s{', cached' if verdict.cached else ''})")
     for obligation in verdict.obligations if evidence else ():
-        console.print(f"    {obligation}", markup=False)
+        console.print(f"    {obligation}")
     if verdict.witness and verdict.witness.got:
         w = verdict.witness
         place = f"input {w.input}, " * bool(w.input) + f"element {list(w.element)}" + f", at {w.point}" * bool(w.point)
-        console.print(f"    {place}: the rule gives {w.got}, the derivative is {w.expected}", markup=False)
+        console.print(f"    {place}: the rule gives {w.got}, the derivative is {w.expected}")
 
 
 def ops_as_json(ops: Sequence[OpInfo]) -> list[dict[str, Any]]:

@@ -82,7 +82,7 @@ class Target:
         with self.token_file.open("rb") as file:
             token = file.read(MAX_TOKEN_BYTES).decode("ascii", errors="replace").strip()
         if not token or not token.isascii() or not token.isprintable():
-            raise ValueError(f"--token-file: {self.token_file} does not hold one token in one line")
+            raise ValueError(f"--token-file: {self.token_file} does not hold a single token in a line")
         return token
 
     def explain(self, error: Exception) -> str:

@@ -30,7 +30,7 @@ SECTIONS = {
     "plugin": "Plugins",
     "cache": "Proofs",
     "plans": "Runs",
-    "limits": "Limits, stated in GetServerInfo; a request beyond one ends with RESOURCE_EXHAUSTED",
+    "limits": "Limits, stated in GetServerInfo; a request beyond a limit ends with RESOURCE_EXHAUSTED",
     "owner": "",
     "log_format": "Operations",
 }
@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     )
 
     host: str = Field("127.0.0.1", description="Address to bind, or unix:PATH for a socket that only this user can reach.")
-    port: int = Field(50551, ge=0, le=65535, description="Port; 0 picks a free one.")
+    port: int = Field(50551, ge=0, le=65535, description="Port; 0 picks a free port.")
     insecure: bool = Field(
         False,
         description="Serve other machines without TLS: anyone on the path can read and change all data, tokens too.",
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     )
     token_file: Path | None = Field(
         None,
-        description="Calls need a token: the one in this file, or that of one of its callers (TOML). Reloaded at SIGHUP.",
+        description="Calls need a token: that in this file, or that of a caller in it (TOML). Reloaded at SIGHUP.",
     )
     plugin: Names = Field([], description="Load this plugin: an import path, module or module:attribute. Repeatable.")
     block: Names = Field([], description="Do not load this plugin, by name. Repeatable.")
@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     plans: Plans = Field(
         Plans.AUTO, description="Compile a graph from its second run on (auto), always (and compare), or never."
     )
-    threads: int = Field(2, ge=1, le=256, description="Threads for the elementwise work of one run.")
+    threads: int = Field(2, ge=1, le=256, description="Threads for the elementwise work of a run.")
     limits: Limits = Limits()
     owner: CliSuppress[int | None] = Field(None, description="End when the process with this id ends.")
 
@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         "info", description="Lowest level of log lines; info has a line for each call."
     )
     metrics_port: int | None = Field(
-        None, ge=0, le=65535, description="Port of /metrics, /healthz and /readyz (HTTP); 0 picks a free one."
+        None, ge=0, le=65535, description="Port of /metrics, /healthz and /readyz (HTTP); 0 picks a free port."
     )
     metrics_host: str = Field(
         "127.0.0.1",

@@ -1,4 +1,4 @@
-"""Logs in one format: a line per call, and the lines of libraries, warnings and workers, each with its request id."""
+"""Logs in a common format: a line per call, and the lines of libraries, warnings and workers, each with its request id."""
 
 from __future__ import annotations
 

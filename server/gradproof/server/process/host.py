@@ -185,7 +185,7 @@ class Host:
         return options
 
     def _bind(self, server: grpc.aio.Server) -> int:
-        """Bind the port, in other processes that of the first one, and return it. Raises OSError."""
+        """Bind the port, in other processes that of the first, and return it. Raises OSError."""
         settings = self.settings
         address = settings.address(self.process.port or settings.port)
         try:
@@ -210,7 +210,7 @@ class Host:
             self.web = HttpServer(host, port, paths, shared=shared)
         except OSError as error:
             reason = f"cannot listen on {self.settings.metrics_address()} for metrics: {error}"
-            raise OSError(f"{reason}; give another --metrics-port, or end the process that has this one") from error
+            raise OSError(f"{reason}; give another --metrics-port, or end the process that has this port") from error
         self.metrics_port = self.web.port
         log.info("metrics", address=f"http://{self.settings.metrics_address(self.metrics_port)}/metrics")
 

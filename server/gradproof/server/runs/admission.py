@@ -91,7 +91,7 @@ def tune_process() -> None:
 class Admission:
     """Admits the requests of all calls. Its counters are public: ``in_flight``, ``waiting`` (runs that wait for their
     clients), ``small`` and ``large`` (work in threads), ``queued``, ``sessions``, ``nbytes`` (estimated, of all runs),
-    ``admitted`` (since the start), ``refused`` (by reason and limit). Belongs to one event loop."""
+    ``admitted`` (since the start), ``refused`` (by reason and limit). Belongs to a single event loop."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -350,7 +350,7 @@ class Turn:
             self._end_waiting()
 
     def release_slot(self) -> None:
-        """Give the slot back, if there is one."""
+        """Give the slot back, if any."""
         if self._has_slot:
             self._has_slot = False
             self.admission.give_back(self)

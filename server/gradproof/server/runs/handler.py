@@ -123,12 +123,13 @@ class Handler:
         return batcher, digest
 
     def _fits(self, nbytes: int, call: str) -> None:
-        """Raises LimitExceeded where a response in one message would be too long; ``call`` is the call to make instead."""
+        """Raises LimitExceeded where a response in a single message would be too long; ``call`` is the call to make
+        instead."""
         hint = f"the response would be longer than a message: call {call}, or use a Session"
         self.limits.check("message_bytes", nbytes, hint)
 
     def _save(self, name: str, forward: Forward | None, session: SessionContext | None) -> int:
-        """Save a forward half as ``name``, if there is one; the bytes saved."""
+        """Save a forward half as ``name``, if any; the bytes saved."""
         if forward is None or session is None:
             return 0
         nbytes = session.save(name, forward)

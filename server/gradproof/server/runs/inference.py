@@ -73,8 +73,8 @@ def preparing(request: Any) -> float:
 
 
 def unary_bytes(prepared: Prepared, tensor_format: encode.Format) -> int:
-    """Estimate of the bytes of a response in one message, from shapes: fetched values, gradients, and the results of hooks.
-    Numbers take at least a byte each, as bytes do; the response is measured in the end."""
+    """Estimate of the bytes of a response in a single message, from shapes: fetched values, gradients, and the results of
+    hooks. Numbers take at least a byte each, as bytes do; the response is measured in the end."""
     specs, hooks = prepared.plan.specs, prepared.hooks
     names = {cut.name for cut in prepared.plan.backward.cuts}.intersection(prepared.job.requested())
     sizes = {name: _spec_bytes(specs[name], tensor_format) for name in {*names, *prepared.fetched}}

@@ -42,7 +42,7 @@ Response = TypeVar("Response", pb.EvaluateResponse, pb.DifferentiateResponse)
 Context = grpc.aio.ServicerContext[Any, Any]
 FEW = 64  # values, which take no time to encode
 LOOK_UP_SECONDS = 0.02  # polling interval of a call that waits for a proof
-DRAW_SECONDS = 10.0  # to draw attributes, for which an op's forward runs
+SAMPLE_SECONDS = 10.0  # to sample attributes, for which an op's forward runs
 OP_BUDGET = 30.0  # seconds
 FEATURES = ("chunks", "client_hooks", "digests", "graph_hooks", "numbers", "progress", "required", "reuse", "saved")
 """Parts of the contract that `GetServerInfo` lists; docs/protocol.md says what each is."""
@@ -50,8 +50,8 @@ FEATURES = ("chunks", "client_hooks", "digests", "graph_hooks", "numbers", "prog
 
 @asynccontextmanager
 async def answering(context: Context) -> AsyncIterator[None]:
-    """End the call with the status of the exception that the body raises. An unexpected one is logged under an incident
-    id."""
+    """End the call with the status of the exception that the body raises. An unexpected exception is logged under an
+    incident id."""
     try:
         yield
     except grpc.aio.AbortError:
@@ -231,9 +231,9 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         budget = request.budget_seconds if request.HasField("budget_seconds") else OP_BUDGET
         started = time.monotonic()
         next_report = started + interval if request.progress else math.inf
-        drawing = min(budget / 2, DRAW_SECONDS)
+        sampling = min(budget / 2, SAMPLE_SECONDS)
         async with self._drawing:  # which holds a worker
-            keys = await self.handler.cancellable(self._to_verify, op, request.refresh, drawing, cancellation)
+            keys = await self.handler.cancellable(self._to_verify, op, request.refresh, sampling, cancellation)
         for done, key in enumerate(keys):
             end = started + (budget if key.case.is_owed else budget / 2)
             while (verdict := proofs.lookup(key)) is None and (left := end - time.monotonic()) > 0:
@@ -257,15 +257,15 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         return verdict_pb2.Progress(stage=verdict_pb2.CHECK_STAGE_PROOFS, proofs_done=done, proofs_total=len(keys))
 
     def _to_verify(
-        self, drawing: Cancellation, op: Op, refresh: bool, seconds: float, proving: Cancellation
+        self, sampling: Cancellation, op: Op, refresh: bool, seconds: float, proving: Cancellation
     ) -> list[ProofKey]:
-        """Keys of an op that are to be proved, and are being proved from now on: its cases, drawn attributes, and, to prove
-        them again, the classes that were met in runs. A declared case comes last, as each declared case has a response.
-        Attributes are drawn for ``seconds``."""
+        """Keys of an op that are to be proved, and are being proved from now on: its cases, sampled attributes, and with
+        ``refresh`` the classes that were met in runs. A declared case comes last, as each declared case has a response.
+        Attributes are sampled for ``seconds``."""
         proofs = self.handler.proofs
         declared = keys_of(self.registry, op)
-        drawn = proofs.sampled_keys(op.name, seconds, lambda: drawing.cancelled)
-        others = [*drawn, *(proofs.keys_of(op.name) if refresh else ())]
+        sampled = proofs.sampled_keys(op.name, seconds, lambda: sampling.cancelled)
+        others = [*sampled, *(proofs.keys_of(op.name) if refresh else ())]
         known = set(declared)
         keys = [*declared[:-1], *(key for key in dict.fromkeys(others) if key not in known), *declared[-1:]]
         for key in watched(sorted(keys, key=lambda key: not key.case.is_owed)):  # declared cases come first

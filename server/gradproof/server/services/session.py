@@ -1,4 +1,4 @@
-"""A session: many runs on one stream, with tensors in chunks."""
+"""A session: many runs on a stream, with tensors in chunks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.wire import Assembler, WireError, tensors
 
 QUEUE = 32  # responses waiting for a slow reader; a run then waits too
-MESSAGE_BYTES = 64 << 10  # events that wait are sent in one message up to this size
+MESSAGE_BYTES = 64 << 10  # events that wait are sent in a single message up to this size
 
 
 async def run_session(
@@ -144,7 +144,7 @@ class _Session:
             await self._ended(record, "", status_of(error))
 
     def _taken(self, message: pb.DifferentiateRequest | pb.EvaluateRequest | pb.HookReply) -> dict[int, Array]:
-        """The tensors in chunks that a message names. They are taken out: each serves one message."""
+        """The tensors in chunks that a message names. They are taken out: each serves a single message."""
         ids = {tensor.tensor_id for tensor in tensors(message) if tensor.WhichOneof("body") == "tensor_id"}
         return {n: array for n in ids if (array := self.assembler.take(n)) is not None}
 
@@ -188,7 +188,7 @@ class _Session:
             await self.out.put(response)
 
     async def _ended(self, record: Record, request_id: str, status: status_pb2.Status | None) -> None:
-        """Note how a request ended, and send the status of one that failed."""
+        """Note how a request ended, and send the status of a request that failed."""
         record.code = "OK"
         if status is not None:
             info = info_of(status)

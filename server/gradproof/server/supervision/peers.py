@@ -1,4 +1,4 @@
-"""Peers: serving processes of one server, which exchange metrics, status and health over Unix sockets."""
+"""Peers: the serving processes of a server, which exchange metrics, status and health over Unix sockets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Peers:
         self._server: _Server | None = None
         if folder:
             own = self._folder / str(number)
-            own.unlink(missing_ok=True)  # left by the process that this one replaces
+            own.unlink(missing_ok=True)  # left by the process that this process replaces
             self._server = _Server(str(own), words)
             Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="peers", daemon=True).start()
 

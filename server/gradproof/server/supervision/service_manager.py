@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 class ServiceManager:
-    """The process that listens at ``NOTIFY_SOCKET``, if there is one. ``period`` is its watchdog interval in seconds, from
+    """The process that listens at ``NOTIFY_SOCKET``, if any. ``period`` is its watchdog interval in seconds, from
     ``WATCHDOG_USEC``; 0 if it has none. Both variables are removed from the environment, so that children do not inherit
     them. Protocol: sd_notify(3) of systemd."""
 

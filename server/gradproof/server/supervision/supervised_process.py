@@ -25,7 +25,7 @@ class SupervisedProcess:
     folder: str = ""
 
     def report(self, word: str, **facts: Any) -> None:
-        """Write a report to the supervisor, if there is one. Never blocks: a stopped supervisor loses it."""
+        """Write a report to the supervisor, if any. Never blocks: a stopped supervisor loses it."""
         if self.pipe is not None:
             with suppress(OSError):
                 os.write(self.pipe, json.dumps([word, facts]).encode() + b"\n")
@@ -35,7 +35,7 @@ _current = SupervisedProcess()
 
 
 def become(process: SupervisedProcess) -> None:
-    """Set which supervised process this one is."""
+    """Set which supervised process this is."""
     global _current
     _current = process
 

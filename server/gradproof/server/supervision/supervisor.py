@@ -77,7 +77,7 @@ class _Child:
 
 
 class Supervisor:
-    """Supervises the processes of one server. Signals that arrive before `serve` are not lost."""
+    """Supervises the processes of a server. Signals that arrive before `serve` are not lost."""
 
     def __init__(self, owner: int | None) -> None:
         self.owner, self.embedded = owner, owner is not None
@@ -136,7 +136,7 @@ class Supervisor:
             if pid == 0:
                 self._leave()
                 os.close(reading)
-                _control(PR_SET_PDEATHSIG, signal.SIGKILL)  # the supervisor has one thread, whose end is its own
+                _control(PR_SET_PDEATHSIG, signal.SIGKILL)  # the supervisor has a single thread, whose end is its own
                 if os.getppid() != supervisor:
                     os._exit(1)
                 return SupervisedProcess(number, writing, number in self._failures, self._shared.port, self._shared.folder)

@@ -53,7 +53,7 @@ def pulled_back(
 
 
 def pulled_through(node: Node, grad_outputs: Sequence[Recorded | None], positions: Sequence[int]) -> dict[int, Recorded]:
-    """The gradients that the rule of one node makes, recorded; for each use of an input by itself.
+    """The gradients that the rule of a node makes, recorded; for each use of an input by itself.
 
     ``grad_outputs``: a gradient for each output, None where none comes. ``positions``: the inputs to differentiate by.
     """

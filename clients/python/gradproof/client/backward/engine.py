@@ -160,7 +160,7 @@ def _gradients(
     create_graph: bool,
     unused: tuple[bool | None, bool],
 ) -> tuple[Recorded | None, ...]:
-    """The gradients of one pass. ``unused``: whether None is allowed, and whether zeros take its place."""
+    """The gradients of a pass. ``unused``: whether None is allowed, and whether zeros take its place."""
     allow_unused, materialize = unused
     seeds = _seeds(roots, cotangents)
     if not all(t.requires_grad for t in targets):

@@ -1,4 +1,4 @@
-"""Evidence of one backward pass: its gradients, the traces of its hooks and, on request, its verdicts."""
+"""Evidence of a backward pass: its gradients, the traces of its hooks and, on request, its verdicts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gradproof.client.recording.subgraph import Subgraph
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 BUDGET = 30.0
-"""The time for the checks of one pass, in milliseconds."""
+"""The time for the checks of a pass, in milliseconds."""
 
 
 @dataclass
 class Evidence:
-    """The gradients of one pass, raw and after hooks, and the verdicts once they were asked for.
+    """The gradients of a pass, raw and after hooks, and the verdicts once they were asked for.
 
     Attributes:
         runtime: the runtime that ran the pass.
@@ -114,7 +114,7 @@ def _arrived(result: Result, names: Sequence[str]) -> list[Gradient]:
 
 
 def _sum(arrays: Sequence[Array | None]) -> Array | None:
-    """The sum of arrays of one dtype, which stays; None of nothing."""
+    """The sum of arrays of the same dtype, which stays; None of nothing."""
     if not arrays:
         return None
     total = np.array(arrays[0])

@@ -1,4 +1,4 @@
-"""Bundles: the gradients on one side of a node as a single value, for hooks that get all of them at once."""
+"""Bundles: the gradients on a side of a node as a single value, for hooks that get all of them at once."""
 
 from __future__ import annotations
 

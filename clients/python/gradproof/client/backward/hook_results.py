@@ -13,7 +13,7 @@ from gradproof.client.recording.spec import Spec
 
 
 def checked_result(result: object, expected: Recorded | Spec, label: str) -> Recorded | None:
-    """The result of a hook on one gradient.
+    """The result of a hook on a gradient.
 
     Raises RuntimeError or TypeError unless it is None, or a tensor of the expected shape and dtype.
     """

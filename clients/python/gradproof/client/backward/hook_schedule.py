@@ -44,7 +44,7 @@ class _Place:
 
 
 class HookSchedule:
-    """The hooks of one pass.
+    """The hooks of a pass.
 
     Attributes:
         messages: the hooks as they are sent, in the order in which a pass comes to their tensors and nodes.

@@ -21,7 +21,7 @@ Gradients: TypeAlias = tuple[Recorded | None, ...]
 
 
 class NodeSide:
-    """The gradients on one side of a node: a tuple with an entry for each of ``places``, None where no gradient comes.
+    """The gradients on a side of a node: a tuple with an entry for each of ``places``, None where no gradient comes.
 
     Attributes:
         bundle: the gradients as a single value; its keys are the places that a gradient comes to.
@@ -57,7 +57,7 @@ class NodeSide:
 
 
 class HookedNode:
-    """A hooked node in one pass.
+    """A hooked node in a pass.
 
     Args:
         node: the node.

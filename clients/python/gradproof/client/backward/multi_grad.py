@@ -74,7 +74,7 @@ class MultiGrad:
 
 
 class MemberHook:
-    """The hook on one of the tensors."""
+    """The hook on a tensor."""
 
     def __init__(self, state: MultiGrad, position: int) -> None:
         self.state, self.position = state, position

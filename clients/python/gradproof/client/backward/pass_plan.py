@@ -108,7 +108,7 @@ def summed_seeds(roots: Sequence[Recorded], seeds: Sequence[Array]) -> list[tupl
 
 
 def visited_nodes(graph: Subgraph, targets: Sequence[Recorded] | None) -> list[Node]:
-    """The nodes whose rules run: those that a gradient flows through, to one of ``targets`` unless these are None."""
+    """The nodes whose rules run: those that a gradient flows through, to any of ``targets`` unless these are None."""
     flowing = graph.flowing()
     if targets is None:
         return flowing

@@ -30,7 +30,7 @@ FREED = (
 def run(
     roots: Sequence[Recorded], seeds: Sequence[Array], *, inputs: Sequence[Recorded] | None, retain_graph: bool
 ) -> tuple[Evidence, list[Recorded]]:
-    """Run one pass.
+    """Run a pass.
 
     Returns the evidence, and the tensors whose gradients it has in the order of the pass: ``inputs`` (None: all leaves) and
     tensors that retain theirs. Raises RuntimeError if the graph was freed, exceptions of hooks, and `GradproofError`.

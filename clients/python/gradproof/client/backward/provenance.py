@@ -24,7 +24,7 @@ KEPT_DIGITS: Final = 64
 
 
 class PassGradient:
-    """The gradient that one pass returned.
+    """The gradient that a pass returned.
 
     Args:
         evidence: the evidence of the pass.
@@ -39,7 +39,7 @@ class PassGradient:
         self.added = self.gradient if added is None else added.detach()
 
     def verdict(self) -> Verdict | None:
-        """The verdict, found out now if it was not."""
+        """The verdict, requested now if it was not."""
         return self.evidence.verdict(self.names, self.gradient.value())
 
     def known(self) -> Verdict | None:
@@ -60,7 +60,7 @@ class Provenance:
 
     Args:
         tensor: the gradient.
-        parts: passes that were added up, or one for each row; None stands for numbers of unknown origin.
+        parts: passes that were added up, or a pass for each row; None stands for numbers of unknown origin.
         kind: "pass" or "row", the noun for a part.
     """
 
@@ -126,13 +126,22 @@ class Provenance:
 
 
 UNKNOWN = Verdict(
-    "",
-    "unchecked",
-    "numbers that no pass is known for: .grad was assigned, or changed in place",
-    (),
-    AccumulationVerdict("UNCHECKED", 0, "no pass is known"),
-    GraphVerdict("SKIPPED", "no pass is known", 0.0, 0.0, 0, 0, 0, 0.0),
-    (),
+    value="",
+    summary="unchecked",
+    reason="numbers that no pass is known for: .grad was assigned, or changed in place",
+    uses=(),
+    accumulation=AccumulationVerdict(word="UNCHECKED", use_count=0, reason="no pass is known"),
+    graph=GraphVerdict(
+        word="SKIPPED",
+        reason="no pass is known",
+        ratio=0.0,
+        bits_lost=0.0,
+        directions=0,
+        nodes_read=0,
+        nodes_total=0,
+        seconds=0.0,
+    ),
+    hooked_by=(),
 )
 
 

@@ -75,9 +75,9 @@ class _Row:
 class Layout:
     """Centres of boxes and paths of edges.
 
-    A box is one layer below the lowest of its inputs; inputs of the graph are right above their first use. An edge over
-    several layers has a bend in each, which edges of one source share; layers are put in order so that few edges cross.
-    Time is nearly linear in boxes and layers.
+    A box is a layer below the lowest of its inputs; inputs of the graph are right above their first use. An edge over
+    several layers has a bend in each, which edges of the same source share; layers are put in order so that few edges
+    cross. Time is nearly linear in boxes and layers.
 
     Args:
         sizes: width and height of each box, in pixels.

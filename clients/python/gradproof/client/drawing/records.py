@@ -75,7 +75,7 @@ class _RecordDrawing:
         return self._leaf_ids[key, needs]
 
     def _known(self, tensor: Recorded | None, key: Key) -> Known:
-        """The gradient and the verdict of the tensor's last pass, or of another one if that has none."""
+        """The gradient and the verdict of the tensor's last pass, or of another pass if that has none."""
         provenance = provenance_of(tensor) if tensor is not None else None
         last = provenance.evidence()[:1] if provenance is not None else []
         for drawn in sorted(self._passes, key=lambda drawn: all(drawn.evidence is not evidence for evidence in last)):
@@ -95,7 +95,7 @@ class _RecordDrawing:
 
 
 class _Pass:
-    """The evidence of one pass, by the keys of values on a picture."""
+    """The evidence of a pass, by the keys of values on a picture."""
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence, graph = evidence, evidence.graph

@@ -68,7 +68,7 @@ class Ancestry:
         ]
 
     def ends_at(self, root: Recorded) -> bool:
-        """True if a root is a leaf. With a backward half a known value does not make it one: it has a formula."""
+        """True if a root is a leaf. With a backward half a known value does not make it a leaf: it has a formula."""
         return self.is_leaf(root, root.requires_grad or self.backward)
 
     def is_leaf(self, x: Recorded, needs: bool) -> bool:

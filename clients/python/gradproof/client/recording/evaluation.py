@@ -28,7 +28,7 @@ def graph_of(
 
 
 def evaluate(tensors: Sequence[Recorded]) -> None:
-    """Compute the values of ``tensors`` in one request, and with them small values on the way that somebody holds.
+    """Compute the values of ``tensors`` in a single request, and with them small values on the way that somebody holds.
 
     The server keeps the run if gradients may flow through it, or if there are values on the way that are too large to be
     brought along: then nothing of it is computed again when it is looked at, or gone back through.

@@ -16,7 +16,7 @@ class Lost(Exception):
 
 
 class CachedForward:
-    """The forward values of one graph, kept at the server under ``name`` until no node refers to this object.
+    """The forward values of a graph, kept at the server under ``name`` until no node refers to this object.
 
     Args:
         name: the name of the run in its session.

@@ -201,7 +201,7 @@ class Recorded:
         self.retains_grad = self.grad_fn is not None
 
     def accumulator(self) -> AccumulateGrad:
-        """The node that adds to ``.grad`` of this leaf; a new one if nobody holds the last."""
+        """The node that adds to ``.grad`` of this leaf; a new node if nobody holds the last."""
         node = self._accumulator() if self._accumulator is not None else None
         if node is None:
             node = AccumulateGrad(self)
@@ -209,7 +209,7 @@ class Recorded:
         return node
 
     def hold_accumulator(self, node: AccumulateGrad) -> None:
-        """Keep ``node`` alive as long as this leaf: a new one would not have its hooks."""
+        """Keep ``node`` alive as long as this leaf: a new node would not have its hooks."""
         self._accumulator = lambda: node
 
     def accumulator_hooks(self) -> NodeHooks | None:
@@ -229,7 +229,7 @@ Input: TypeAlias = Recorded | Number
 
 
 def class_of(inputs: Iterable[object]) -> type[Recorded] | None:
-    """The class of an op's results: that of the first tensor, or of a later one whose class derives from it; None if no
+    """The class of an op's results: that of the first tensor, or of a later tensor whose class derives from it; None if no
     input is a tensor."""
     kind: type[Recorded] | None = None
     for x in inputs:
@@ -251,7 +251,7 @@ class Node(Hookable):
         hooks: the hooks registered on it, or None.
         rules: the rules that it was derived by, as serialized messages.
         derived: whether it, or a node that it depends on, was derived by rules.
-        kept: the run at the server that has its values, if there is one.
+        kept: the run at the server that has its values, if any.
     """
 
     __slots__ = (
@@ -315,7 +315,7 @@ class Node(Hookable):
         return reference() if reference is not None else None
 
     def held(self, slot: int) -> Recorded:
-        """The tensor of output ``slot``; a new one if nobody holds it."""
+        """The tensor of output ``slot``; a new tensor if nobody holds it."""
         output = self.output(slot)
         if output is None:
             flows = self.requires_grad and dtypes.is_differentiable(self.specs[slot].dtype)

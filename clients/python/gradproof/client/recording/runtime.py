@@ -30,7 +30,7 @@ from gradproof.wire import encode_attributes, encode_spec, encode_tensor
 MAX_GRAPHS = 256
 MAX_INFERRED = 100_000
 AT_ONCE_BYTES = 1 << 20
-"""Results up to this size come in one message, which is quicker; larger ones as they are computed."""
+"""Results up to this size come in a single message, which is quicker; larger ones as they are computed."""
 
 
 class Runtime:

@@ -1,4 +1,4 @@
-"""The cache of forward values at the server: one session, and the recorded values that its kept runs have.
+"""The cache of forward values at the server: a session, and the recorded values that its kept runs have.
 
 A run is released when nobody holds a node of it any more, when a backward pass has freed its graph, and when the session
 ends; the server may forget it at any time. Then everything is sent, and computed, again.
@@ -60,7 +60,7 @@ class ServerCache:
             self._session = None
 
     def session(self) -> Session | None:
-        """The session; a new one if the last one has ended. None if the server has none. Raises Forked."""
+        """The session; a new session if the last has ended. None if the server has none. Raises Forked."""
         self._origin.check()
         with self._lock:
             if self._served and (self._session is None or not self._session.alive):
@@ -68,7 +68,7 @@ class ServerCache:
             return self._session if self._served else None
 
     def run_of(self, node: Node | None) -> CachedForward | None:
-        """The kept run that has the values of a node, if there is one."""
+        """The kept run that has the values of a node, if any."""
         run = node.kept if node is not None else None
         return run if run is not None and run.session is self._session and run.alive else None
 

@@ -85,7 +85,7 @@ class Subgraph:
         return self._names[("argument",) if tensor is self._argument else key_of(tensor)]
 
     def names_of(self, tensor: Recorded) -> list[str]:
-        """Names of a tensor in this graph: a leaf has one for each value it had. Empty if it is not in the graph."""
+        """Names of a tensor in this graph: a leaf has a name for each value it had. Empty if it is not in the graph."""
         names = [name for name, leaf in self.leaves.items() if leaf is tensor]
         key = key_of(tensor)
         return names or ([self._names[key]] if tensor.node is not None and key in self._names else [])

@@ -26,7 +26,7 @@ class Arithmetic(Reductions):
 
     __slots__ = ()
     __array_ufunc__ = None
-    """``array * tensor`` is one node: without this NumPy would make one for every element."""
+    """``array * tensor`` is a single node: without this NumPy would make a node for every element."""
 
     def __neg__(self) -> Self:
         return apply("negative", self)

@@ -179,7 +179,8 @@ class Shapes(Arithmetic):
         return apply("triu", self, k=diagonal)
 
     def _axis(self, dim: int) -> int:
-        """An axis, counted from the front. A 0-d tensor is taken to have one. Raises IndexError if it is out of range."""
+        """An axis, counted from the front. A 0-d tensor is taken to have an axis. Raises IndexError if it is out of
+        range."""
         rank = max(1, self.ndim)
         if not -rank <= dim < rank:
             raise IndexError(f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})")

@@ -21,7 +21,7 @@ Axes: TypeAlias = int | Sequence[int] | None
 """An axis, several, or (None) all; negative ones count from the back."""
 
 DTypeLike: TypeAlias = np.dtype[Any] | type[np.generic] | type[bool] | type[int] | type[float] | type[complex] | str
-"""A dtype, or what NumPy makes one of."""
+"""A dtype, or an argument of `numpy.dtype`."""
 
 Part: TypeAlias = int | slice | EllipsisType | np.integer[Any] | Recorded | np.ndarray[Any, Any] | Sequence[int] | None
 Key: TypeAlias = Part | tuple[Part, ...]

@@ -75,7 +75,7 @@ class BallArray:
 
     @np.errstate(all="ignore")
     def _whole(self) -> Array:
-        """The radii as one array."""
+        """The radii as a single array."""
         rest: Any = 0.0 if self.spread is None else self.spread * self.scale
         if self.part:
             size = np.abs(self.mid) * self.part

@@ -52,7 +52,7 @@ class Measured(NamedTuple):
 
 
 class Calibration:
-    """Measurements of functions on this machine, kept in a ``folder`` if there is one. Safe to use from several threads."""
+    """Measurements of functions on this machine, kept in a ``folder`` if any. Safe to use from several threads."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._files = None if folder is None else TrustedFolder(folder, SCHEMA, WARNING)

@@ -55,7 +55,7 @@ def product_of(a: BallArray, b: BallArray, unit: float | None = None, *, running
 
 def _in_blocks(a: BallArray, b: BallArray, unit: float | None, *, running: bool) -> BallArray:
     """The product by blocks of rows, whose intermediate results stay in the cache."""
-    right = _side(b, -2)
+    right = _scaled_operand(b, -2)
     n, k = a.shape[-2:]
     step = max(256, BLOCK // max(k, 1))
     if a.ndim > 2 or n < 2 * step:
@@ -86,7 +86,7 @@ def _with_exact_zeros(product: BallArray, a: BallArray, b: BallArray) -> BallArr
 
 
 @dataclass(frozen=True)
-class Side:
+class ScaledOperand:
     """A factor scaled so that its lines along ``axis`` are at most 1; it was 2^``exponent`` times that.
 
     Attributes:
@@ -153,7 +153,7 @@ class Side:
         return norms if second.any() else np.zeros_like(norms)
 
 
-def _side(x: BallArray, axis: int) -> Side:
+def _scaled_operand(x: BallArray, axis: int) -> ScaledOperand:
     top = np.maximum(x.mid.max(axis=axis, initial=0.0), -x.mid.min(axis=axis, initial=0.0))
     rad = x.rad
     if rad is not None:
@@ -171,13 +171,13 @@ def _side(x: BallArray, axis: int) -> Side:
         scaled = np.where(there, x.mid, 0.0) * factor
         wide = None if rad is None else np.where(there, rad, 0.0) * factor
     some = np.where(known & (top > 0), FLOOR, 0.0)
-    return Side(scaled, wide, exponent, known, some, axis, x.shape[axis])
+    return ScaledOperand(scaled, wide, exponent, known, some, axis, x.shape[axis])
 
 
-def _product(a: BallArray, b: BallArray, right: Side, unit: float | None, *, running: bool) -> BallArray:
+def _product(a: BallArray, b: BallArray, right: ScaledOperand, unit: float | None, *, running: bool) -> BallArray:
     terms = a.shape[-1]
     look()
-    left = _side(a, -1)
+    left = _scaled_operand(a, -1)
     pairs: list[tuple[Array, Array]] = []  # each adds the outer product of its norms to the radius
     once = 0.0  # relative rounding of the final addition
     if unit is not None:
@@ -217,7 +217,7 @@ def _product(a: BallArray, b: BallArray, right: Side, unit: float | None, *, run
     return _unscaled(mid, rad, left, right, max(a.unit, b.unit))
 
 
-def _is_coarse(left: Side, right: Side) -> bool:
+def _is_coarse(left: ScaledOperand, right: ScaledOperand) -> bool:
     """True if splitting does not pay: the numbers came from a narrower dtype, whose products float64 holds, or radii are
     wide."""
     if left.rad is None and right.rad is None:
@@ -253,7 +253,7 @@ def _partial_sum_sizes(a: Array, b: Array) -> Array:
     return sums
 
 
-def _unscaled(mid: Array, rad: Array | None, left: Side, right: Side, unit: float) -> BallArray:
+def _unscaled(mid: Array, rad: Array | None, left: ScaledOperand, right: ScaledOperand, unit: float) -> BallArray:
     rows, columns = left.exponent[..., :, None], right.exponent[..., None, :]
     least = int(rows.min(initial=0)), int(columns.min(initial=0))
     most = int(rows.max(initial=0)), int(columns.max(initial=0))

@@ -24,13 +24,13 @@ def as_is(x: Any, step: float) -> arb:
 
 
 def widened(x: Any, step: float) -> arb:
-    """The float with a radius of one unit in its last place."""
+    """The float with a radius of a unit in its last place."""
     return arb(exact(x), arb(step)) if step else exact(x)
 
 
 def balls_of(array: Array, reading: Reading = as_is, *, normwise: bool = False, zero: bool = False) -> Array:
-    """The floats of an array (parts of a complex one) as balls, through ``reading``. The unit in the last place is that of
-    the element (of its larger part), and none for 0, which is mostly meant as such.
+    """The floats of an array (or the parts of complex numbers) as balls, through ``reading``. The unit in the last place
+    is that of the element (of its larger part), and none for 0, which is mostly meant as such.
 
     Args:
         normwise: take the unit of the largest element for all.

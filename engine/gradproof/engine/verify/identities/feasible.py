@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import sympy
 
 MAX_ROWS = 10_000
-DRAWS = 100
+SAMPLES = 100
 MAX_SIZE = 200  # operations in a polynomial whose sign is decided
 DIGITS = 60
 CLOSE = sympy.Rational(1, 10**40)
@@ -51,7 +51,7 @@ def point_with(signs: Signs) -> dict[Any, Any] | None:
         return point
     if _eliminated(_relaxed(signs)) is None:
         return None
-    random_point = _drawn(signs)
+    random_point = _sampled(signs)
     if random_point is None:
         raise Unknown
     return random_point
@@ -91,11 +91,11 @@ def is_nonnegative(e: Any, depth: int = 3) -> bool:
     return False
 
 
-def _drawn(signs: Signs) -> dict[Any, Any] | None:
-    """A point that a few random draws hit, or None, which says nothing."""
+def _sampled(signs: Signs) -> dict[Any, Any] | None:
+    """A point that a few random samples hit, or None, which says nothing."""
     free = sorted({s for difference, _ in signs for s in difference.free_symbols}, key=sympy.default_sort_key)
     random = Random(len(signs))
-    for _ in range(DRAWS):
+    for _ in range(SAMPLES):
         point = {s: sympy.Rational(random.randint(1, 63), random.choice((4, 16, 64))) for s in free}
         point = {s: value if s.is_positive else value * random.choice((-1, 1)) for s, value in point.items()}
         values = (sympy.N(difference.xreplace(point), DIGITS) * sign for difference, sign in signs)
@@ -169,7 +169,7 @@ def _short(low: Any, high: Any) -> Any:
 
 
 def _roots(difference: Any, symbol: Any) -> list[Any]:
-    """The real roots of a polynomial with rational coefficients, or of an affine one. Raises Unknown."""
+    """The real roots of a polynomial that is affine or has rational coefficients. Raises Unknown."""
     try:
         polynomial = sympy.Poly(difference, symbol)
     except sympy.PolynomialError:

@@ -57,7 +57,7 @@ def check_elements(application: Application, seconds: float) -> Checked:
 
 
 class _Sample:
-    """The elements that Arb reads in addition: drawn elements, the extremes, and the worst."""
+    """The elements that Arb reads in addition: sampled elements, the extremes, and the worst."""
 
     def __init__(self, elements: Elements) -> None:
         self.elements, self.places = elements, sample_places(elements.count)
@@ -68,7 +68,7 @@ class _Sample:
         self.columns = [x[:, 0] for x in numbers if x.dtype.kind == "f" and x.shape[1] == 1]
 
     def look(self, block: slice, enclosures: Enclosures) -> None:
-        """Keep the enclosures of the drawn elements of a block, and note its extremes."""
+        """Keep the enclosures of the sampled elements of a block, and note its extremes."""
         if self.elements.count == block.stop - block.start:
             self.whole = enclosures
         else:
@@ -84,13 +84,13 @@ class _Sample:
     def compared(self, arrays: Sequence[NodeArray], done: int) -> tuple[Array, list[int], Contradiction | None]:
         """The places of the elements read, the places left to a full reading, and a contradiction."""
         elements, application = self.elements, self.elements.application
-        drawn = self.places[self.places < done]
+        sampled_places = self.places[self.places < done]
         ends = {place for _, place in self.ends.values()}
         ends.update(int(k) for array in arrays for _, k in sorted(array.worst)[-2:])
-        more = np.array(sorted(ends.difference(drawn.tolist())), int)
+        more = np.array(sorted(ends.difference(sampled_places.tolist())), int)
         if elements.complex:
-            return np.zeros(0, int), [*drawn.tolist(), *more.tolist()], None
-        places = np.concatenate([drawn, more])
+            return np.zeros(0, int), [*sampled_places.tolist(), *more.tolist()], None
+        places = np.concatenate([sampled_places, more])
         if self.whole is not None:
             rows = self.whole.at(places).rows
         else:

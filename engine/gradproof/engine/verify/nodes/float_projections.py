@@ -109,7 +109,7 @@ class _LinearMap:
         return abs(here - there) / (self.unit * size) if size else math.inf
 
     def localise(self, signs: Array) -> ValueVerdict:
-        """The verdict on an element that alone is off, found by bisection; UNCHECKED if there is none."""
+        """The verdict on an element that alone is off, located by bisection; UNCHECKED if there is none."""
 
         def is_in(half: Array) -> bool:
             v = np.zeros_like(signs)

@@ -1,4 +1,4 @@
-"""The arrays of an elementwise node beside their enclosures, with what a comparison found."""
+"""The arrays of an elementwise node beside their enclosures, with the results of comparisons."""
 
 from __future__ import annotations
 

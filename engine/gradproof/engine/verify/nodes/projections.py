@@ -31,7 +31,7 @@ from gradproof.engine.verify.numbers import Application
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 MANY = 1 << 11
-"""Number of elements up to which two directions are read, and above which one is."""
+"""Number of elements up to which two directions are read instead of one."""
 NEAR = 2.0**-44
 """Relative difference of the sides in floats above which they are compared in balls."""
 POOL = 1 << 20
@@ -90,7 +90,7 @@ class Projections:
         return self._float_slopes[seed]
 
     def _agrees(self, k: int, v: Array, slope: float) -> bool:
-        """True if <contribution, v> agrees in floats, up to the distances that were found of its elements."""
+        """True if <contribution, v> agrees in floats, up to the known distances of its elements."""
         claimed = self.application.contributions[k]
         assert claimed is not None
         floats, weights = flat_floats(claimed), v.reshape(-1)
@@ -127,7 +127,7 @@ class Projections:
         return slopes
 
     def _differs(self, k: int, v: Array, slope: BallArray) -> bool:
-        """True if <contribution, v> certainly differs from <g, J v>, beyond the distances that were found of its
+        """True if <contribution, v> certainly differs from <g, J v>, beyond the known distances of its
         elements."""
         claimed = self.application.contributions[k]
         assert claimed is not None
@@ -138,7 +138,7 @@ class Projections:
             return bool(np.abs(difference.mid) > (float(difference.radius()) + allowed) * (1 + 2.0**-40))
 
     def _allowed(self, k: int, floats: Array, weights: Array) -> float:
-        """Bound of the error of <contribution, v> by the distances that were found of its elements."""
+        """Bound of the error of <contribution, v> by the known distances of its elements."""
         ball = self.balls[k]
         mid = ball.mid.reshape(-1)
         if ball.spread is None and not ball.part and np.array_equal(floats, mid):
@@ -150,7 +150,7 @@ class Projections:
         return float(np.dot(most, np.abs(weights))) * (1 + 2.0**-20)
 
     def _localised(self, k: int, v: Array) -> ValueVerdict:
-        """The verdict on an element that alone is off, found by bisection; UNCHECKED if there is none."""
+        """The verdict on an element that alone is off, located by bisection; UNCHECKED if there is none."""
         claimed = self.application.contributions[k]
         assert claimed is not None
         place = bisect(np.arange(claimed.size), lambda half: self._off(k, v, half))

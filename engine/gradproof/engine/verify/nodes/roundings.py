@@ -135,7 +135,7 @@ def _apart(a: BallArray, b: BallArray) -> Array:
 
 
 def _crosses(sides: Sequence[BallArray]) -> Array:
-    """Mask of the elements of which one side is certainly negative and the other positive."""
+    """Mask of the elements whose sides are certainly of opposite signs."""
     below, above = ([sign * side.mid > side.radius() for side in sides] for sign in (-1, 1))
     return np.asarray((below[0] & above[1]) | (below[1] & above[0]))
 

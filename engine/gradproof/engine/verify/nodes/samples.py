@@ -31,7 +31,7 @@ FEW_MOVED = 16
 """Sample size of exact results, as of moved numbers: every element is compared bit by bit."""
 BITS = 128
 OPERATIONS, PER_OPERATION = 2_000, 64
-"""Operations of definitions read for a node, and the number of elements that allow one more."""
+"""Operations of definitions read for a node, and the number of elements that allow a further operation."""
 HALF = 2.0**-53 * (1 + 2.0**-46)
 MAX_OPERATIONS = 20_000  # of an element, which is read if the others are too expensive
 
@@ -146,7 +146,7 @@ def sample_elements(
     """Read elements of an elementwise op of real numbers, and compare.
 
     Args:
-        columns: inputs and cotangents, a row per element with one column.
+        columns: inputs and cotangents, a row per element, with a single column.
         slots: inputs with contributions.
         places: flat places of the elements.
         balls: enclosures by arrays at these places: of the results, and of the contributions of ``slots``.
@@ -264,7 +264,7 @@ def sample_results(application: Application, balls: Sequence[BallArray]) -> tupl
 
 
 def _spread_out(result: Array, count: int) -> list[int]:
-    """Places of a sample: the extremes first, then drawn places."""
+    """Places of a sample: the extremes first, then sampled places."""
     if not result.size:
         return []
     flat = result.reshape(-1)

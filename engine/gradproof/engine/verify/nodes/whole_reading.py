@@ -53,7 +53,7 @@ class WholeReading:
     """An application, and its readings over whole arrays.
 
     Args:
-        rule: the program of its backward rule, if it has one.
+        rule: the program of its backward rule, if any.
         deadline: until then elements with too wide balls are read by Arb.
     """
 

@@ -49,7 +49,7 @@ class Application:
         inputs: arrays of the inputs.
         outputs: specs of the outputs.
         results: arrays of the outputs.
-        cotangents: arrays that the rule received, one for each output.
+        cotangents: arrays that the rule received, in the order of the outputs.
         contributions: arrays that the rule gave for each input, None where none was needed.
     """
 

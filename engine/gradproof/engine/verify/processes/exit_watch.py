@@ -10,8 +10,8 @@ from threading import Lock, Thread
 
 
 class Watch:
-    """Calls ``ended`` of a watched socket when its other end is closed, from a thread of its own, one call at a time. A
-    socket that is closed at this end is no longer watched. Thread-safe."""
+    """Calls ``ended`` of a watched socket when its other end is closed, from a thread of its own, never two calls at a
+    time. A socket that is closed at this end is no longer watched. Thread-safe."""
 
     def __init__(self) -> None:
         self._watched: dict[int, Callable[[], None]] = {}

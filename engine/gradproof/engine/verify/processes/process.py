@@ -66,7 +66,7 @@ class Worker:
         self.alive = self.has_normal_priority = self.unchanged = True
 
     def send(self, task: Any, handle: int | None = None) -> None:
-        """Send a task, with the descriptor of a file if there is one. Raises Ended, and the exceptions of pickle."""
+        """Send a task, with the descriptor of a file if any. Raises Ended, and the exceptions of pickle."""
         self.started = time.monotonic()
         self.tasks += 1
         self.notes[:] = NOTHING.to_bytes(NOTE_BYTES, "little", signed=True)

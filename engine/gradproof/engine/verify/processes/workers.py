@@ -1,6 +1,6 @@
-"""Pool of workers: processes that read definitions, one task at a time each, and can be killed.
+"""Pool of workers: processes that read definitions, each a single task at a time, and can be killed.
 
-All are forked from a template process (`template`), which takes milliseconds. The pool keeps one idle worker beside the
+All are forked from a template process (`template`), which takes milliseconds. The pool keeps an idle worker beside the
 busy ones. A worker or template that ends is replaced at once (`exit_watch`). No process is left when this process ends,
 however it ends.
 """
@@ -167,7 +167,7 @@ class Workers:
                 self._changed.wait(min(left, TICK))
 
     def _ensure_idle(self) -> None:
-        """Fork a worker unless one is idle or starting, or the pool is full. The lock is held."""
+        """Fork a worker unless a worker is idle or starting, or the pool is full. The lock is held."""
         if not self._idle and not self._starting and not self._full and not self._closed:
             self._starting += 1
             self._background.submit(self._fork)
@@ -260,7 +260,7 @@ class Workers:
         """Start again: the workers of a template end with it."""
         if self._closed:
             return
-        self._announce("the process that workers are forked from ended; another one is being started")
+        self._announce("the process that workers are forked from ended; another is being started")
         with self._changed:
             if not self._starting:
                 self._starting += 1

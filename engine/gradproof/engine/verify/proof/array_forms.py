@@ -36,7 +36,7 @@ from gradproof.engine.verify.readings.reading import read_attributes
 
 BITS = 256
 POINTS = 2  # exact points at which a form is refuted
-MAX_CHOICES = 96  # readings of one form, where it takes elements
+MAX_CHOICES = 96  # readings of a form, where it takes elements
 FORM = "the form for whole arrays"
 
 

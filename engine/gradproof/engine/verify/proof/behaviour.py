@@ -56,12 +56,12 @@ class BehaviourChecks:
     def run_all(self) -> list[str]:
         """The lines of all checks. Raises BehaviourFault."""
         checks: tuple[Callable[[], str], ...] = (self._linear, self.floats.forward, self._kinks, self._second)
-        if self.case.drawn:  # a convention is of attributes that have a meaning
+        if self.case.sampled:  # a convention is of attributes that have a meaning
             checks = (self._linear, self._second)
         return [line for check in checks if (line := check())]
 
     def computes_definition(self) -> bool:
-        """True if the forward computes the definition for the attributes of the case, which were drawn."""
+        """True if the forward computes the definition for the sampled attributes of the case."""
         try:
             return not turns_what_is_compared(self.op, self.case, self.inference) and bool(self.floats.forward())
         except BehaviourFault:

@@ -28,8 +28,8 @@ def sample_point(
     op: Op, case: Case, inference: Inferred, random: Random, scales: Sequence[Fraction] = ()
 ) -> tuple[list[Array], list[str]]:
     """Inputs at a random exact point where the op is defined, in balls, and the point as text. A complex input may be
-    anywhere: a proof on the real line is to hold beyond it. With ``scales`` each real number is multiplied by one of
-    them, where its domain extends so far."""
+    anywhere: a proof on the real line is to hold beyond it. With ``scales`` each real number is multiplied by a random
+    scale, where its domain extends so far."""
     if op.chart is not None:
         inputs, coordinates = sample_inputs(op, op.chart, case, inference, random)
         return inputs, [f"{op.chart.formula} with {coordinates[0]}", *coordinates[1:]] if coordinates else []

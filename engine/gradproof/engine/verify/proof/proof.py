@@ -116,8 +116,8 @@ def _decided(registry: Registry, op: Op, case: Case) -> RuleVerdict:
     if op.chart is not None and any(map(is_complex, rule.specs)):
         raise Unproved("a chart is of real numbers")
     behaviour = BehaviourChecks(registry, op, case, inference, rule)
-    if case.drawn and not behaviour.computes_definition():
-        raise Unproved("the forward does not compute the definition for these attributes, which were drawn")
+    if case.sampled and not behaviour.computes_definition():
+        raise Unproved("the forward does not compute the definition for these attributes, which were sampled")
     try:
         witness, agreed = _refute(op, case, inference, rule)
     except NoDefinition as error:

@@ -1,4 +1,4 @@
-"""Cases with drawn attributes, which the op does not declare: a rule that is proved at the declared values may ignore,
+"""Cases with sampled attributes, which the op does not declare: a rule that is proved at the declared values may ignore,
 or misuse, an attribute."""
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def sampled_cases(op: Op) -> Iterator[Case]:
     declared = op.declared_cases()
     wholes = [{**op.attributes, **case_.attributes} for case_ in declared]
     for sampled in variations(wholes, texts_of(op.forward, op.infer, *op.definitions)):
-        case = replace(declared[0], attributes={**declared[0].attributes, **sampled}, drawn=tuple(sampled))
+        case = replace(declared[0], attributes={**declared[0].attributes, **sampled}, sampled=tuple(sampled))
         outputs = forward_bytes(op, case) if op.takes(case) else None
         guessed = any(isinstance(wholes[0][name], str) or wholes[0][name] is None for name in sampled)
         if outputs is not None and not (guessed and outputs == forward_bytes(op, declared[0])):
@@ -58,10 +58,10 @@ def forward_bytes(op: Op, case: Case) -> list[bytes] | None:
 
 
 def turns_what_is_compared(op: Op, case: Case, inference: Inferred) -> bool:
-    """True if a drawn number has the opposite sign of the declared number, and a comparison in the definition reads it:
+    """True if a sampled number has the opposite sign of the declared number, and a comparison in the definition reads it:
     then the sign may be a part of its meaning, as that of a radius is."""
     declared = {**op.attributes, **op.declared_cases()[0].attributes}
-    for name in case.drawn:
+    for name in case.sampled:
         if isinstance(declared[name], (float, Fraction)) and declared[name] * case.attributes[name] < 0:
             return _is_compared(op, case, inference, name)
     return False

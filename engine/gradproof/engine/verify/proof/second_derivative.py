@@ -17,7 +17,7 @@ from gradproof.engine.trace import Builder, Instruction, Program
 def second_program(
     registry: Registry, op: Op, inference: Inferred, inputs: Sequence[Spec], rule: Program
 ) -> tuple[Program, list[bool]]:
-    """The derivative of <h, rule(g, y(x), x)>: a program of g, x and one h for each result of the rule, with one output for
+    """The derivative of <h, rule(g, y(x), x)>: a program of g, x and an h for each result of the rule, with an output for
     each g and x (None where nothing flows); and which of them are differentiable. Raises NoRule."""
     builder = Builder(registry.ops)
     numbers = [builder.input(spec).number for spec in (*inference.outputs, *inputs)]

@@ -19,7 +19,7 @@ from gradproof.engine.cases import Case
 from gradproof.engine.verify.trusted_folder import TrustedFolder
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 
-SCHEMA = 4
+SCHEMA = 5
 SUFFIX = ".json"
 MAX_ARRAY = 1024  # elements of an array in a case that is kept
 WARNING = "the cache of proofs at %s cannot be used as it is (%s); proofs are made again where they are missing"
@@ -76,7 +76,7 @@ def case_text(case: Case) -> Any:
             "inputs": [_plain(x) for x in case.inputs],
             "attributes": {name: _plain(value) for name, value in case.attributes.items()},
             "dtype": case.dtype.name,
-            "drawn": list(case.drawn),
+            "sampled": list(case.sampled),
             "free": list(case.free),
             "beside": None if case.beside is None else case_text(case.beside),
         }
@@ -88,7 +88,7 @@ def case_from(text: Any) -> Case:
     """The case of a `case_text`. Raises ValueError, TypeError or KeyError for any other text."""
     attributes = {name: _value(value) for name, value in text["attributes"].items()}
     beside = None if text["beside"] is None else case_from(text["beside"])
-    inputs, sampled, free = map(_value, text["inputs"]), tuple(text["drawn"]), tuple(text["free"])
+    inputs, sampled, free = map(_value, text["inputs"]), tuple(text["sampled"]), tuple(text["free"])
     return Case(tuple(inputs), attributes, np.dtype(text["dtype"]), sampled, beside, free)
 
 

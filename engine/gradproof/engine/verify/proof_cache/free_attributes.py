@@ -14,7 +14,7 @@ from gradproof.engine.errors import NoRule, RuleFault
 from gradproof.engine.inference import InferenceError
 from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry
-from gradproof.engine.sealed import Asked, may_be_free
+from gradproof.engine.sealed import ValueRequested, may_be_free
 from gradproof.engine.verify.proof_cache.programs import program_digest
 
 
@@ -26,7 +26,7 @@ def with_free_attributes(registry: Registry, op: Op, case: Case) -> Case | None:
     for literals, which are exactly those of ``case`` at its values, and the shapes, dtypes and other attributes are the
     same.
     """
-    if case.free or case.drawn or case.dtype.kind == "c" or op.chart is not None or op.equation is not None:
+    if case.free or case.sampled or case.dtype.kind == "c" or op.chart is not None or op.equation is not None:
         return None
     try:
         declared = {**op.attributes, **op.declared_cases()[0].attributes}
@@ -38,7 +38,7 @@ def with_free_attributes(registry: Registry, op: Op, case: Case) -> Case | None:
             try:
                 return _freed(registry, op, case, values, declared)
             except RuleFault as fault:
-                if not isinstance(fault.__cause__, Asked) or values.keys().isdisjoint(fault.__cause__.names):
+                if not isinstance(fault.__cause__, ValueRequested) or values.keys().isdisjoint(fault.__cause__.names):
                     return None
                 values = {name: value for name, value in values.items() if name not in fault.__cause__.names}
     except (InferenceError, NoRule):  # values that do not fit the declared ones

@@ -88,7 +88,7 @@ def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
 
 
 def sampled_keys(registry: Registry, op: Op) -> Iterator[ProofKey]:
-    """Keys of cases with drawn attributes, which may refute the rule, up to `MAX_SAMPLED`. Runs forwards, and no
+    """Keys of cases with sampled attributes, which may refute the rule, up to `MAX_SAMPLED`. Runs forwards, and no
     definition."""
     count = 0
     for case in watched(sampled_cases(op)) if op.differentiable and op.declared_cases() else ():

@@ -58,7 +58,7 @@ def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, att
                 if sized and make is not _uniform and forward_bytes(op, case) is None:
                     break
                 small = registry.rule_of(op, case)
-            except BaseException as error:  # a plugin's `shrink`, or attributes that the generic one does not understand
+            except BaseException as error:  # a plugin's `shrink`, or attributes beyond the generic `shrink`
                 reraise_own(error)
                 break
             same, chosen = alike(rule, small), make not in (_uniform, _itself)
@@ -96,7 +96,7 @@ def _beside(registry: Registry, op: Op, case: Case, sized: bool) -> Case | None:
 
 
 def _uniform(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
-    """The case of a single element; of an op with a mask two elements, one of them masked."""
+    """The case of a single element; of an op with a mask a masked element and another."""
     masked = any(op.domain(k) is INTEGER for k in range(len(op.inputs)))
     return replace(op.uniform((1, 2) if masked else ()), attributes=dict(attributes))
 

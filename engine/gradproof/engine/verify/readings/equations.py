@@ -283,7 +283,7 @@ def _within(inner: arb, outer: arb) -> bool:
 
 
 def _demand_intended(equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes) -> None:
-    """Raises Undecided if the enclosed solution is not the intended one."""
+    """Raises Undecided if the enclosed solution is not that of the definition."""
     for x in positive_of(equation, Balls(), y, inputs, attributes):
         if x <= 0:
             raise Undecided(f"the start leads to a solution of {equation.formula} that is not the intended one")

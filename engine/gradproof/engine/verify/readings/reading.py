@@ -42,7 +42,7 @@ def read_op(
     may raise."""
     if op.equation is not None:
         if len(outputs) != 1:
-            raise NoDefinition(f"op {op.name!r}: an equation defines one output, and this has {len(outputs)}")
+            raise NoDefinition(f"op {op.name!r}: an equation defines a single output, and this has {len(outputs)}")
         return [solved(op, op.equation, f, inputs, attributes, outputs[0], tick)]
     if not op.definitions:
         raise NoDefinition(f"op {op.name!r} has no definition")

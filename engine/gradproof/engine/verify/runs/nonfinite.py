@@ -1,4 +1,4 @@
-"""Origin of a number that is not finite, and the finite derivative that it hides, if there is one."""
+"""Origin of a number that is not finite, and the finite derivative that it hides, if any."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ def element_text(place: int, shape: tuple[int, ...]) -> str:
 
 
 def flat_place(element: str) -> int:
-    """The place that `element_text` wrote for an array of one axis."""
+    """The place that `element_text` wrote for an array with a single axis."""
     return int(element.strip("[]"))
 
 
 def joined(*reasons: str) -> str:
-    """Reasons in one text, without those that are empty."""
+    """Reasons in a text, without those that are empty."""
     return "; ".join(filter(None, reasons))
