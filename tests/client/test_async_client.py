@@ -65,14 +65,14 @@ def test_everything_once(served: Served) -> None:
                 result = await client.differentiate(g, budget=30.0)
                 assert (result.gradients["x"].gradient, result.verdicts["x"].summary) == (6.0, "verified")
             gradients = [event async for event in client.stream(g, verify="off") if isinstance(event, Gradient)]
-            assert [one.name for one in gradients] == ["x"]
+            assert [gradient.value for gradient in gradients] == ["x"]
             assert list((await client.evaluate(g, fetch=["y"])).values()) == [9.0]
             assert (await client.infer(g)).faults == []
             assert (await client.derive(g)).results[0].by == "x"
             assert "numpy" in (await client.info()).versions
             assert "sin" in {op.name for op in await client.ops()}
             assert (await client.op("sin")).op.name == "sin"
-            assert [step.done async for step in client.verify_op("sin")][-1] >= 1
+            assert [step.cases_done async for step in client.verify_op("sin")][-1] >= 1
             served.host.handler.graphs.clear()
             assert (await client.differentiate(g, verify="off")).gradients["x"].gradient == 6.0
 

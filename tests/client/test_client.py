@@ -168,7 +168,7 @@ class TestCalls:
         assert verdict.summary == "verified", verdict.reason
         assert {use.rule.word for use in verdict.uses} == {"PROVED"}
         assert {use.value.word for use in verdict.uses} == {"ENCLOSED"}
-        assert (verdict.accumulation.word, verdict.accumulation.uses) == ("EXACT", 2)
+        assert (verdict.accumulation.word, verdict.accumulation.use_count) == ("EXACT", 2)
         assert result.summary is not None
         assert (result.summary.verified, result.summary.wrong) == (1, 0)
 
@@ -215,7 +215,7 @@ class TestCalls:
         y = result.gradients["y"]
         assert y.raw == 1.0
         assert y.gradient == 3.0
-        assert [(trace.name, float(trace.result), trace.changed) for trace in y.hooks] == [
+        assert [(trace.label, float(trace.gradient), trace.changed) for trace in y.hook_traces] == [
             ("scale", 3.0, True),
             ("record", 3.0, False),
         ]
@@ -250,7 +250,7 @@ class TestCalls:
         v = g.leaf("v", shape=(2, 3), dtype=np.float32)
         g.output(g.apply("sum", v, axis=0, name="s"))
         found = client.infer(g)
-        assert found.values == {"v": (np.dtype("f4"), (2, 3)), "s": (np.dtype("f4"), (3,))}
+        assert found.specs == {"v": (np.dtype("f4"), (2, 3)), "s": (np.dtype("f4"), (3,))}
         assert not found.faults
         assert len(found.digest) == 64
         g.apply("sine", v)
@@ -271,7 +271,7 @@ class TestCalls:
     def test_verify_op(self, client: Client) -> None:
         steps = list(client.verify_op("negative"))
         assert {step.verdict.word for step in steps} == {"PROVED"}
-        assert [step.done for step in steps] == list(range(1, steps[0].total + 1))
+        assert [step.cases_done for step in steps] == list(range(1, steps[0].cases_total + 1))
 
     def test_send(self, client: Client) -> None:
         request = pb.DifferentiateRequest(input=pb.RunInput(graph=square().to_proto()))

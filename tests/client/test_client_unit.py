@@ -243,8 +243,8 @@ class TestEvents:
         assert event.raw is not None
         assert event.gradient.tobytes() == result.tobytes()
         assert event.raw.tobytes() == raw.tobytes()
-        assert [(trace.name, trace.changed) for trace in event.hooks] == [("scale", True)]
-        assert event.hooks[0].result.tobytes() == result.tobytes()
+        assert [(trace.label, trace.changed) for trace in event.hook_traces] == [("scale", True)]
+        assert event.hook_traces[0].gradient.tobytes() == result.tobytes()
         assert event.grad_fn == "MulBackward0"
 
     def test_no_gradient_is_none_and_zeros_are_zeros(self) -> None:
@@ -276,7 +276,7 @@ class TestEvents:
         at_hook = pb.RunFault(value="v", reason="HOOK_FAULT", message="no")
         assert decoded(pb.Event(fault=at_zero), pb.Event(fault=at_hook)) == [
             Fault(0, "add", "p", "FORWARD_FAULT", "no"),
-            Fault(None, "", "", "HOOK_FAULT", "no"),
+            Fault(None, "", "", "HOOK_FAULT", "no", value="v"),
         ]
 
     def test_a_result_is_the_sum_of_its_events(self) -> None:

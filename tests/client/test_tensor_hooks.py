@@ -39,7 +39,7 @@ class TestOrder:
         y.register_hook(lambda g: g * 10)
         (y * 3).backward()
         assert (y.grad.tolist(), x.grad.tolist()) == ([40.0], [80.0])
-        assert (y.raw_grad.tolist(), [t.changed for t in y.hook_trace]) == ([3.0], [True, True])
+        assert (y.raw_grad.tolist(), [t.changed for t in y.hook_traces]) == ([3.0], [True, True])
 
     def test_once_a_pass_with_the_total(self) -> None:
         x, seen = leaf([3.0]), []

@@ -77,7 +77,7 @@ def test_a_graph_hook(client: Client) -> None:
     assert y.raw is not None
     assert y.gradient is not None
     assert (y.raw.tolist(), y.gradient.tolist()) == ([1, 2, 3], [2, 4, 7])
-    assert [(trace.name, trace.changed) for trace in y.hooks] == [("graph", True)]
+    assert [(trace.label, trace.changed) for trace in y.hook_traces] == [("graph", True)]
     assert result.gradients["x"].gradient.tolist() == [1 + 2 * 2, 4 + 4 * 4, 9 + 6 * 7]  # type: ignore[union-attr]
 
 
@@ -112,14 +112,16 @@ def test_a_function_gets_a_read_only_array_and_its_result_goes_on(client: Client
     assert given.tolist() == [1, 2, 3]
     assert not given.flags.writeable
     y = result.gradients["y"]
-    assert [(trace.name, trace.result.tolist(), trace.changed) for trace in y.hooks] == [("halve", [0.5, 1.0, 1.5], True)]
+    assert [(trace.label, trace.gradient.tolist(), trace.changed) for trace in y.hook_traces] == [
+        ("halve", [0.5, 1.0, 1.5], True)
+    ]
     assert y.raw.tolist() == [1, 2, 3]  # type: ignore[union-attr]
     assert result.gradients["x"].gradient.tolist() == [2, 8, 18]  # type: ignore[union-attr]
 
 
 def test_none_leaves_the_gradient_as_it_is(client: Client) -> None:
     result = client.differentiate(cubes(), hooks=[hook("y", lambda g: None), hook("y", lambda g: g)], retain=["y"])
-    assert [(trace.name, trace.changed) for trace in result.gradients["y"].hooks] == [("<lambda>", False)] * 2
+    assert [(trace.label, trace.changed) for trace in result.gradients["y"].hook_traces] == [("<lambda>", False)] * 2
     assert result.verdicts["x"].hooked_by == ()
     assert result.verdicts["x"].graph.word == "CONSISTENT"
 
@@ -141,8 +143,8 @@ def test_the_kinds_mix_in_the_order_of_the_request(client: Client) -> None:
     ]
     result = client.differentiate(cubes(), hooks=hooks, retain=["y"], verify="off")
     y = result.gradients["y"]
-    assert [trace.name for trace in y.hooks] == ["see", "scale", "again", "plus one", "twice", "at the end"]
-    assert [trace.result[0] for trace in y.hooks] == [1, 10, 10, 11, 22, 22]
+    assert [trace.label for trace in y.hook_traces] == ["see", "scale", "again", "plus one", "twice", "at the end"]
+    assert [trace.gradient[0] for trace in y.hook_traces] == [1, 10, 10, 11, 22, 22]
     assert seen == [[1, 2, 3], [10, 20, 30], [1 + 2 * 22, 4 + 4 * 42, 9 + 6 * 62]]
     assert y.gradient.tolist() == [22, 42, 62]  # type: ignore[union-attr]
 
@@ -169,7 +171,7 @@ def test_gradients_that_are_final_are_sent_before_the_client_is_asked(client: Cl
 
     for event in client.stream(cubes(), hooks=[hook("x", check)], retain=["z", "y"], fetch=["z"], verify="off"):
         if isinstance(event, Gradient):
-            told.append(event.name)  # noqa: PERF401  # the hook looks at the list meanwhile
+            told.append(event.value)  # noqa: PERF401  # the hook looks at the list meanwhile
     assert told == ["z", "y", "x"]
 
 
@@ -254,7 +256,9 @@ def test_what_a_function_raises_is_raised_unchanged_and_the_run_is_given_up(serv
     with pytest.raises(LookupError) as caught:
         collect(stream, told)
     assert caught.value is error
-    assert [one.name for one in told if isinstance(one, (Value, Gradient))] == ["z", "y"]
+    assert [
+        event.name if isinstance(event, Value) else event.value for event in told if isinstance(event, (Value, Gradient))
+    ] == ["z", "y"]
     assert client.differentiate(cubes(), verify="off").gradients["x"].gradient.tolist() == [3, 12, 27]  # type: ignore[union-attr]
 
 
@@ -421,7 +425,7 @@ def reply(hook_id: int = 7, **rest: Any) -> dict[str, pb.HookReply]:
 
 def gradients(events: list[pb.Event]) -> dict[str, Any]:
     decoder = EventDecoder()
-    return {one.name: one.gradient for e in events for one in decoder.decode(e) if isinstance(one, Gradient)}
+    return {one.value: one.gradient for e in events for one in decoder.decode(e) if isinstance(one, Gradient)}
 
 
 def test_the_frames_of_a_hook(talk: SessionStream) -> None:

@@ -111,7 +111,7 @@ def test_the_proofs_of_an_op(served: Served, client: Client) -> None:
     reports: list[Progress] = []
     steps = list(client.verify_op("slow.hang", budget=0.3, on_progress=reports.append))
     assert steps[-1].verdict.word == "PENDING"
-    assert steps[-1].done == steps[-1].total
+    assert steps[-1].cases_done == steps[-1].cases_total
     assert reports
     quiet = served.ops.VerifyOp(op_service_pb2.VerifyOpRequest(name="slow.hang", budget_seconds=0.3))
     assert all(response.HasField("verdict") for response in quiet)

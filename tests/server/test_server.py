@@ -77,7 +77,7 @@ def events(served: Served, message: pb.DifferentiateRequest) -> list[pb.Event]:
 def streamed(found: list[pb.Event]) -> dict[str, bytes]:
     decoder = EventDecoder()
     decoded = [one for event in found for one in decoder.decode(event)]
-    return {g.name: g.gradient.tobytes() for g in decoded if isinstance(g, Gradient) and g.gradient is not None}
+    return {g.value: g.gradient.tobytes() for g in decoded if isinstance(g, Gradient) and g.gradient is not None}
 
 
 def finished(answer: Any) -> None:

@@ -129,8 +129,8 @@ def test_a_gradient_with_the_traces_of_many_hooks_is_no_longer_than_a_message(
     (gradient,) = [event for event in events if isinstance(event, Gradient)]
     assert gradient.gradient is not None
     assert np.array_equal(gradient.gradient, 2 * array)
-    assert {trace.result.tobytes() for trace in gradient.hooks} == {gradient.gradient.tobytes()}
-    assert len(gradient.hooks) == 12
+    assert {trace.gradient.tobytes() for trace in gradient.hook_traces} == {gradient.gradient.tobytes()}
+    assert len(gradient.hook_traces) == 12
 
 
 def test_uploads_of_another_spec_are_refused(talk: SessionStream) -> None:

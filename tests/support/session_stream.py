@@ -79,4 +79,4 @@ def gradients(events: list[pb.Event]) -> dict[str, Any]:
     """The gradients in the events of a run, by name."""
     decoder = EventDecoder()
     decoded = [part for event in events for part in decoder.decode(event)]
-    return {part.name: part.gradient for part in decoded if isinstance(part, Gradient)}
+    return {part.value: part.gradient for part in decoded if isinstance(part, Gradient)}

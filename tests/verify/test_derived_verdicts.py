@@ -477,7 +477,7 @@ class TestSums:
         x = leaf()
         cubed(x).backward()
         x.grad = None if value is None else gp.tensor(value, dtype=gp.float64)
-        assert (x.verdict, x.raw_grad, x.hook_trace) == (None, None, ())
+        assert (x.verdict, x.raw_grad, x.hook_traces) == (None, None, ())
         x.grad = None
         cubed(x).backward()
         assert x.verdict.summary == "verified"
@@ -492,7 +492,7 @@ class TestSums:
             x.grad[0] = 1.0
         else:
             getattr(x.grad, change)(*[2.0] * (change != "zero_"))
-        assert (x.verdict, x.raw_grad, x.hook_trace) == (None, None, ())
+        assert (x.verdict, x.raw_grad, x.hook_traces) == (None, None, ())
         cubed(x).backward()
         assert x.verdict.summary == ("verified" if change == "zero_" else "unchecked")
 

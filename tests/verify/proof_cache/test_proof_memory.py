@@ -155,7 +155,7 @@ def test_refresh_reaches_the_classes_of_runs(tmp_path: Path) -> None:
         assert met.shape_class not in plain
         assert met.shape_class in [verdict.shape_class for verdict in again]
         assert not any(verdict.cached for verdict in again)
-        assert (steps[-1].done, run(served.client).cached) == (steps[-1].total, False)
+        assert (steps[-1].cases_done, run(served.client).cached) == (steps[-1].cases_total, False)
 
 
 # CPU time

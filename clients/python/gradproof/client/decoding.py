@@ -15,12 +15,12 @@ from gradproof.client.events import (
     Gradient,
     GraphVerdict,
     HookTrace,
+    NonfiniteOrigin,
     OpInfo,
-    Origin,
     Progress,
     RuleVerdict,
     Summary,
-    Use,
+    UseVerdict,
     Value,
     ValueVerdict,
     Verdict,
@@ -56,10 +56,11 @@ class EventDecoder:
     def _gradient(self, message: pb.Gradient) -> Gradient:
         gradient = self.tensor(message.gradient) if message.HasField("gradient") else None
         raw = self.tensor(message.raw) if message.HasField("raw") else gradient
-        hooks = tuple(
-            HookTrace(name=h.label, result=self.tensor(h.gradient), changed=h.changed) for h in message.hook_traces
+        hook_traces = tuple(
+            HookTrace(label=trace.label, gradient=self.tensor(trace.gradient), changed=trace.changed)
+            for trace in message.hook_traces
         )
-        return Gradient(name=message.value, gradient=gradient, raw=raw, hooks=hooks, grad_fn=message.grad_fn)
+        return Gradient(value=message.value, gradient=gradient, raw=raw, hook_traces=hook_traces, grad_fn=message.grad_fn)
 
     def tensor(self, message: tensor_pb2.Tensor) -> Array:
         """The array of a message, whose chunks have come."""
@@ -103,20 +104,20 @@ def _value(v: verdict_pb2.ValueVerdict) -> ValueVerdict:
     return ValueVerdict(
         word=_word(verdict_pb2.ValueWord.DESCRIPTOR, v.word, "VALUE_WORD_", "UNCHECKED"),
         max_ulps=v.max_ulps,
-        checked=v.elements_checked,
-        total=v.elements_total,
+        elements_checked=v.elements_checked,
+        elements_total=v.elements_total,
         reason=v.reason,
         witness=_witness(v),
-        bits=v.precision_bits,
-        screened=v.elements_screened,
-        sampled=v.elements_sampled,
+        precision_bits=v.precision_bits,
+        elements_screened=v.elements_screened,
+        elements_sampled=v.elements_sampled,
         through_rule=v.through_rule,
     )
 
 
 def _accumulation(a: verdict_pb2.AccumulationVerdict) -> AccumulationVerdict:
     word = _word(verdict_pb2.AccumulationWord.DESCRIPTOR, a.word, "ACCUMULATION_WORD_", "UNCHECKED")
-    return AccumulationVerdict(word=word, uses=a.use_count, reason=a.reason)
+    return AccumulationVerdict(word=word, use_count=a.use_count, reason=a.reason)
 
 
 def _graph(g: verdict_pb2.GraphVerdict) -> GraphVerdict:
@@ -132,8 +133,8 @@ def _graph(g: verdict_pb2.GraphVerdict) -> GraphVerdict:
     )
 
 
-def _use(use: verdict_pb2.UseVerdict) -> Use:
-    return Use(
+def _use(use: verdict_pb2.UseVerdict) -> UseVerdict:
+    return UseVerdict(
         node=use.node,
         op=use.op,
         input=use.input,
@@ -144,14 +145,14 @@ def _use(use: verdict_pb2.UseVerdict) -> Use:
     )
 
 
-def _origin(o: verdict_pb2.NonfiniteOrigin) -> Origin:
-    return Origin(node=o.node, op=o.op, rule=o.backward, element=tuple(o.element), got=o.got)
+def _origin(o: verdict_pb2.NonfiniteOrigin) -> NonfiniteOrigin:
+    return NonfiniteOrigin(node=o.node, op=o.op, backward=o.backward, element=tuple(o.element), got=o.got)
 
 
 def decode_verdict(message: verdict_pb2.GradientVerdict) -> Verdict:
     """A gradient's verdict with its words as text."""
     return Verdict(
-        name=message.value,
+        value=message.value,
         summary=_word(verdict_pb2.SummaryWord.DESCRIPTOR, message.summary, "SUMMARY_WORD_", "UNCHECKED").lower(),
         reason=message.reason,
         uses=tuple(map(_use, message.uses)),
@@ -175,7 +176,12 @@ def decode_progress(message: verdict_pb2.Progress) -> Progress:
 
 def decode_accepted(message: pb.Accepted) -> Accepted:
     """A request without faults."""
-    return Accepted(digest=message.digest, node_count=message.node_count, estimated_bytes=message.estimated_bytes)
+    return Accepted(
+        digest=message.digest,
+        node_count=message.node_count,
+        estimated_bytes=message.estimated_bytes,
+        estimated_flops=message.estimated_flops,
+    )
 
 
 def decode_fault(message: pb.RunFault) -> Fault:
@@ -186,6 +192,9 @@ def decode_fault(message: pb.RunFault) -> Fault:
         plugin=message.plugin,
         reason=message.reason,
         message=message.message,
+        value=message.value,
+        element=tuple(message.element),
+        incident=message.incident,
     )
 
 

@@ -21,6 +21,7 @@ class Accepted:
     digest: str
     node_count: int
     estimated_bytes: int
+    estimated_flops: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,20 +36,20 @@ class Value:
 class HookTrace:
     """Effect of a hook: the gradient after it, and whether any bit changed."""
 
-    name: str
-    result: Array
+    label: str
+    gradient: Array
     changed: bool
 
 
 @dataclass(frozen=True)
 class Gradient:
-    """A gradient: after all hooks, and raw. None where no gradient reaches the value (which is not zeros). ``grad_fn``: the
-    name of the backward node, empty for a leaf."""
+    """A gradient of the value named ``value``: after all hooks, and raw. None where no gradient reaches the value (which is
+    not zeros). ``grad_fn``: the name of the backward node, empty for a leaf."""
 
-    name: str
+    value: str
     gradient: Array | None
     raw: Array | None
-    hooks: tuple[HookTrace, ...]
+    hook_traces: tuple[HookTrace, ...]
     grad_fn: str
 
 
@@ -88,13 +89,13 @@ class ValueVerdict:
 
     word: str
     max_ulps: float
-    checked: int
-    total: int
+    elements_checked: int
+    elements_total: int
     reason: str
     witness: Witness | None
-    bits: int
-    screened: int = 0
-    sampled: int = 0
+    precision_bits: int
+    elements_screened: int = 0
+    elements_sampled: int = 0
     through_rule: bool = False
 
 
@@ -103,7 +104,7 @@ class AccumulationVerdict:
     """True if the gradient is the sum over all uses: EXACT, ILL_CONDITIONED, UNCHECKED or OFF."""
 
     word: str
-    uses: int
+    use_count: int
     reason: str
 
 
@@ -123,7 +124,7 @@ class GraphVerdict:
 
 
 @dataclass(frozen=True)
-class Use:
+class UseVerdict:
     """A contribution, through an input of node ``node``. ``forward`` is the check of the node's own result."""
 
     node: int
@@ -136,29 +137,29 @@ class Use:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """The node that first made a number which is not finite out of finite ones; ``rule``: its backward rule did."""
+class NonfiniteOrigin:
+    """The node that first made a number which is not finite out of finite ones; ``backward``: its backward rule did."""
 
     node: int
     op: str
-    rule: bool
+    backward: bool
     element: Element
     got: str
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Verdict on a gradient. ``summary``: verified, plausible, unchecked or wrong; ``reason`` decides it.
-    ``nonfinite``: the origin of a number in the gradient that is not finite."""
+    """Verdict on the gradient of the value named ``value``. ``summary``: verified, plausible, unchecked or wrong;
+    ``reason`` decides it. ``nonfinite``: the origin of a number in the gradient that is not finite."""
 
-    name: str
+    value: str
     summary: str
     reason: str
-    uses: tuple[Use, ...]
+    uses: tuple[UseVerdict, ...]
     accumulation: AccumulationVerdict
     graph: GraphVerdict
     hooked_by: tuple[str, ...]
-    nonfinite: Origin | None = None
+    nonfinite: NonfiniteOrigin | None = None
 
 
 @dataclass(frozen=True)
@@ -175,13 +176,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Fault:
-    """A node or hook failed; the call then raises."""
+    """A node or hook failed; the call then raises. ``value``, ``element`` and ``incident`` are empty where unknown."""
 
     node: int | None
     op: str
     plugin: str
     reason: str
     message: str
+    value: str = ""
+    element: Element = ()
+    incident: str = ""
 
 
 @dataclass(frozen=True)
@@ -222,9 +226,9 @@ class Result:
         elif isinstance(event, Value):
             self.values[event.name] = event.value
         elif isinstance(event, Gradient):
-            self.gradients[event.name] = event
+            self.gradients[event.value] = event
         elif isinstance(event, Verdict):
-            self.verdicts[event.name] = event
+            self.verdicts[event.value] = event
         elif isinstance(event, Summary):
             self.summary = event
 

@@ -11,15 +11,15 @@ KINDS = {
     pb.FORMULA_KIND_VALUE: "value",
     pb.FORMULA_KIND_LOCAL: "local",
     pb.FORMULA_KIND_GRADIENT: "gradient",
-    pb.FORMULA_KIND_SUBEXPRESSION: "part",
+    pb.FORMULA_KIND_SUBEXPRESSION: "subexpression",
 }
 
 
 @dataclass(frozen=True)
 class Formula:
     """The value ``of``, or its derivative by ``by``, as SymPy text and as LaTeX. ``kind``: value, local (derivative of the
-    node that made the value), gradient (by a leaf), part (a common subexpression of the gradient), or empty for a kind that
-    this client does not know."""
+    node that made the value), gradient (by a leaf), subexpression (a common one of the gradient), or empty for a kind
+    that this client does not know."""
 
     kind: str
     of: str

@@ -58,12 +58,17 @@ SUMMARIES = {
 
 @dataclass(frozen=True)
 class Inference:
-    """Dtype and shape of every value that could be inferred, and the faults of the graph."""
+    """Dtype and shape of every value that could be inferred, and the faults of the graph. ``estimated_bytes`` and
+    ``estimated_flops``: cost of a run, 0 if there are faults; ``evaluate_bytes`` and ``evaluate_flops``: of a run that only
+    evaluates."""
 
-    values: dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
+    specs: dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
     faults: list[FieldFault]
     digest: str
     estimated_bytes: int
+    estimated_flops: int
+    evaluate_bytes: int
+    evaluate_flops: int
 
 
 @dataclass(frozen=True)
@@ -88,11 +93,11 @@ class Derived:
 
 @dataclass(frozen=True)
 class ProofStep:
-    """A case of an op is proved or given up: ``done`` of ``total``."""
+    """A case of an op is proved or given up: ``cases_done`` of ``cases_total``."""
 
     verdict: RuleVerdict
-    done: int
-    total: int
+    cases_done: int
+    cases_total: int
 
 
 numbers = itertools.count(1)
@@ -273,11 +278,12 @@ def differentiated(response: pb.DifferentiateResponse) -> Iterator[Event]:
 
 def inferred(response: pb.InferResponse) -> Inference:
     """Shapes, dtypes and faults of a response."""
-    values = {}
+    specs = {}
     for named in response.specs:
         shape, dtype = decode_spec(named.spec)
-        values[named.name] = (dtype, shape)
-    return Inference(values, field_faults(response.violations), response.digest, response.estimated_bytes)
+        specs[named.name] = (dtype, shape)
+    costs = (response.estimated_bytes, response.estimated_flops, response.evaluate_bytes, response.evaluate_flops)
+    return Inference(specs, field_faults(response.violations), response.digest, *costs)
 
 
 def derive_request(graph: Graph, mode: str, by: Sequence[str]) -> pb.DeriveRequest:

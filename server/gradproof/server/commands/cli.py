@@ -272,7 +272,7 @@ def verify(
 def verify_one(client: Client, op: str, budget: float, refresh: bool, evidence: bool) -> Iterator[ProofStep]:
     """Prove the cases of an op, and print each result as it arrives."""
     for step in client.verify_op(op, budget=budget, refresh=refresh):
-        report.print_case(console, step.verdict, step.done, step.total, evidence=evidence)
+        report.print_case(console, step.verdict, step.cases_done, step.cases_total, evidence=evidence)
         yield step
 
 
@@ -286,7 +286,7 @@ def run_and_draw(request: pb.DifferentiateRequest, target: Target, plugins: list
     with target.client(plugins) as client:
         ops = {op.name: op for op in client.ops()}
         differentiable = flowing(request.input.graph, ops)
-        specs = client.infer(request.input.graph).values
+        specs = client.infer(request.input.graph).specs
         requested = {*request.gradients, *request.retain}
         request.retain.extend(n for n in sorted(differentiable - requested) if n in specs and specs[n][0].kind not in "biu")
         fetched, nodes = set(request.input.fetch), request.input.graph.nodes

@@ -33,7 +33,7 @@ def gradient_table(result: Result) -> Table:
         table.add_column(column, overflow="fold")
     for name, gradient in result.gradients.items():
         shape = "" if gradient.gradient is None else str(list(gradient.gradient.shape))
-        raw = short(gradient.raw) if any(hook.changed for hook in gradient.hooks) else ""
+        raw = short(gradient.raw) if any(trace.changed for trace in gradient.hook_traces) else ""
         rule, number, total, graph, word = _words(result.verdicts.get(name))
         function = f"\n{gradient.grad_fn}" if gradient.grad_fn else ""
         table.add_row(name + function, shape, short(gradient.gradient), raw, rule, number, total, graph, word)
@@ -46,8 +46,8 @@ def _words(verdict: Verdict | None) -> tuple[str, str, str, str, Text]:
     rules = ", ".join(dict.fromkeys(use.rule.word for use in verdict.uses))
     worst = max((use.value.max_ulps for use in verdict.uses), default=0.0)
     words = dict.fromkeys(use.value.word for use in verdict.uses)
-    checked = sum(use.value.checked for use in verdict.uses)
-    total = sum(use.value.total for use in verdict.uses)
+    checked = sum(use.value.elements_checked for use in verdict.uses)
+    total = sum(use.value.elements_total for use in verdict.uses)
     number = f"{', '.join(words)}\n{worst:.3g} ulps, {checked} of {total}" if words else "the seed"
     hooked = f"\n(below the hook on {', '.join(verdict.hooked_by)})" if verdict.hooked_by else ""
     summary = Text.assemble((verdict.summary, COLOURS[verdict.summary]), hooked)
@@ -61,7 +61,7 @@ def print_result(console: Console, result: Result) -> None:
     console.print(gradient_table(result))
     for verdict in result.verdicts.values():
         if verdict.summary != "verified":
-            console.print(f"{verdict.name} is {verdict.summary}: {verdict.reason}")
+            console.print(f"{verdict.value} is {verdict.summary}: {verdict.reason}")
 
 
 def op_table(ops: Sequence[OpInfo], *, verdicts: bool) -> Table:
@@ -141,7 +141,10 @@ def as_json(result: Result) -> dict[str, Any]:
             "gradient": array(value.gradient),
             "raw": array(value.raw),
             "grad_fn": value.grad_fn,
-            "hooks": [{"name": h.name, "changed": h.changed, "result": array(h.result)} for h in value.hooks],
+            "hook_traces": [
+                {"label": trace.label, "gradient": array(trace.gradient), "changed": trace.changed}
+                for trace in value.hook_traces
+            ],
         }
 
     def verdict(value: Verdict) -> Mapping[str, Any]:
@@ -159,11 +162,11 @@ def as_json(result: Result) -> dict[str, Any]:
                     "rule": use.rule.word,
                     "value": use.value.word,
                     "forward": use.forward.word,
-                    "screened": use.value.screened,
+                    "elements_screened": use.value.elements_screened,
                     "max_ulps": _plain(use.value.max_ulps),
-                    "checked": use.value.checked,
-                    "total": use.value.total,
-                    "sampled": use.value.sampled,
+                    "elements_checked": use.value.elements_checked,
+                    "elements_total": use.value.elements_total,
+                    "elements_sampled": use.value.elements_sampled,
                 }
                 for use in value.uses
             ],

@@ -33,7 +33,7 @@ KINDS = {
     "value": pb.FORMULA_KIND_VALUE,
     "local": pb.FORMULA_KIND_LOCAL,
     "gradient": pb.FORMULA_KIND_GRADIENT,
-    "part": pb.FORMULA_KIND_SUBEXPRESSION,
+    "subexpression": pb.FORMULA_KIND_SUBEXPRESSION,
 }
 Format: TypeAlias = tensor_pb2.TensorFormat.ValueType
 
@@ -138,7 +138,7 @@ def explained(formulas: Explained) -> pb.ExplainResponse:
         text="\n".join(f"{formula.of} = {formula.text}" for formula in own),
         latex="\n".join(formula.latex for formula in own),
         formulas=map(_formula, formulas.formulas),
-        subexpressions=map(_formula, formulas.parts),
+        subexpressions=map(_formula, formulas.subexpressions),
     )
 
 

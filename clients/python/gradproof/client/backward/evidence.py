@@ -56,7 +56,7 @@ class Evidence:
 
     def traces(self, names: Sequence[str]) -> tuple[HookTrace, ...]:
         """The traces of the hooks on the gradients under these names."""
-        return tuple(trace for gradient in _arrived(self.result, names) for trace in gradient.hooks)
+        return tuple(trace for gradient in _arrived(self.result, names) for trace in gradient.hook_traces)
 
     def verdict(self, names: Sequence[str], returned: Array) -> Verdict | None:
         """The verdict on the gradient under these names, which was ``returned`` to the user.
@@ -95,7 +95,7 @@ class Evidence:
             return None
         every = [*(near for name in names for near in self.graph.behind.get(name, ())), *names]
         verdicts = [self._checked.verdicts[name] for name in every if name in self._checked.verdicts]
-        best = [verdict for verdict in verdicts if verdict.name in names and verdict.summary == ORDER[-1]]
+        best = [verdict for verdict in verdicts if verdict.value in names and verdict.summary == ORDER[-1]]
         weakest = min([*best, *verdicts], key=lambda verdict: ORDER.index(verdict.summary), default=None)
         if weakest is None:
             return None

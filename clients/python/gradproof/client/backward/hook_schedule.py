@@ -104,10 +104,10 @@ class HookSchedule:
         if not isinstance(event, Gradient) or event.raw is None:
             return
         gradient = event.raw
-        for invocation, trace in zip(self._invocations.get(event.name, ()), event.hooks, strict=False):
+        for invocation, trace in zip(self._invocations.get(event.value, ()), event.hook_traces, strict=False):
             if invocation is not None:
                 invocation.pending.resolve(gradient)
-            gradient = trace.result
+            gradient = trace.gradient
 
     def _add_node(self, node: Node) -> None:
         """Schedule the hooks of a node, if a gradient comes to it."""

@@ -74,9 +74,9 @@ def _replay(
         if not isinstance(message, CallableHook):
             replay.hooks.append(message)
             continue
-        traces = result.gradients[name].hooks if name in result.gradients else ()
+        traces = result.gradients[name].hook_traces if name in result.gradients else ()
         if k <= len(traces):
-            value = graph.roots[0].leaf(np.array(traces[k - 1].result))
+            value = graph.roots[0].leaf(np.array(traces[k - 1].gradient))
             replay.hooks.append(constant_hook(name, message.label, value))
     replay.retain.extend(name for names in graph.behind.values() for name in names)
     return replay
@@ -98,9 +98,9 @@ def _raise_for_nan(graph: Subgraph, result: Result) -> None:
 def _raise_for_hook(gradient: Gradient) -> None:
     if gradient.raw is None or _has_nan(gradient.raw):
         return
-    for trace in gradient.hooks:
-        if _has_nan(trace.result):
-            raise RuntimeError(f"hook '{trace.name}' returned nan values")
+    for trace in gradient.hook_traces:
+        if _has_nan(trace.gradient):
+            raise RuntimeError(f"hook '{trace.label}' returned nan values")
 
 
 def _nan_error(node: Node, position: int) -> RuntimeError:

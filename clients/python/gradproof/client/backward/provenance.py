@@ -126,11 +126,11 @@ class Provenance:
 
 
 UNKNOWN = Verdict(
-    name="",
+    value="",
     summary="unchecked",
     reason="numbers that no pass is known for: .grad was assigned, or changed in place",
     uses=(),
-    accumulation=AccumulationVerdict(word="UNCHECKED", uses=0, reason="no pass is known"),
+    accumulation=AccumulationVerdict(word="UNCHECKED", use_count=0, reason="no pass is known"),
     graph=GraphVerdict(
         word="SKIPPED",
         reason="no pass is known",

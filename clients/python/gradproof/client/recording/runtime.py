@@ -101,7 +101,7 @@ class Runtime:
         if answer.faults:
             text = "; ".join(dict.fromkeys(fault.message for fault in answer.faults))
             raise InvalidRequest(f"{info.name}: {text}", answer.faults[0].reason, faults=answer.faults)
-        return tuple(Spec(answer.values[name][1], answer.values[name][0]) for name in node.outputs)
+        return tuple(Spec(answer.specs[name][1], answer.specs[name][0]) for name in node.outputs)
 
     def evaluate(self, graph: Subgraph, fetch: Sequence[str], *, keep: bool = False) -> dict[str, Any]:
         """Forward values by name. ``keep``: the server keeps the run. Raises `Lost` if values that the graph borrows are

@@ -250,8 +250,8 @@ class Tensor(Ordering):
         return cast("Tensor | None", part.raw()) if part else None
 
     @property
-    def hook_trace(self) -> tuple[HookTrace, ...]:
-        """The values that each hook got and returned in the last pass."""
+    def hook_traces(self) -> tuple[HookTrace, ...]:
+        """The gradient after each hook in the last pass, and whether the hook changed it."""
         part = self._last_pass()
         return part.traces() if part else ()
 

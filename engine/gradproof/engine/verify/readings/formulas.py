@@ -26,8 +26,8 @@ LOCAL_ELEMENTS = 16
 
 @dataclass(frozen=True)
 class Formula:
-    """The value ``of`` (``by`` empty), or its derivative by the value ``by``; ``kind``: value, local or gradient. Names
-    of elements have their indices: ``x[0, 1]``."""
+    """The value ``of`` (``by`` empty), or its derivative by the value ``by``; ``kind``: value, local, gradient or
+    subexpression. Names of elements have their indices: ``x[0, 1]``."""
 
     kind: str
     of: str
@@ -38,11 +38,11 @@ class Formula:
 
 @dataclass(frozen=True)
 class Explained:
-    """Formulas of a value; ``parts`` are the common subexpressions of its gradient, by the names that stand for them,
+    """Formulas of a value; ``subexpressions`` are the common parts of its gradient, by the names that stand for them,
     each in terms of those before it."""
 
     formulas: tuple[Formula, ...]
-    parts: tuple[Formula, ...] = ()
+    subexpressions: tuple[Formula, ...] = ()
 
 
 class NoFormula(Exception):
@@ -76,8 +76,8 @@ def explain(graph: Graph, registry: Registry, name: str, values: Mapping[str, Ar
     result = _numbers(cells[lowered.values[name]])
     formulas = [_formula("value", _place(name, i), "", result[i]) for i in np.ndindex(result.shape)]
     formulas += _local(graph, registry, name, lowered.specs())
-    gradients, parts = _gradient(name, result, moving, shown)
-    return Explained((*formulas, *gradients), parts)
+    gradients, subexpressions = _gradient(name, result, moving, shown)
+    return Explained((*formulas, *gradients), subexpressions)
 
 
 def _leaf(name: str, spec: Spec, value: Array | None, shown: dict[Any, str]) -> Array:
@@ -136,8 +136,8 @@ def _gradient(
     fresh = (sympy.Symbol(f"t{k}") for k in range(10_000) if f"t{k}" not in taken)
     replacements, reduced = sympy.cse([_tidy(sympy.diff(loss, x)) for x in symbols], symbols=fresh, order="canonical")
     of = name if result.shape == () else f"sum of {name}"
-    parts = tuple(_formula("part", str(symbol), "", expression) for symbol, expression in replacements)
-    return [_formula("gradient", of, shown[x], e) for x, e in zip(symbols, reduced, strict=True)], parts
+    subexpressions = tuple(_formula("subexpression", str(symbol), "", expression) for symbol, expression in replacements)
+    return [_formula("gradient", of, shown[x], e) for x, e in zip(symbols, reduced, strict=True)], subexpressions
 
 
 def _tidy(expression: Any) -> Any:
