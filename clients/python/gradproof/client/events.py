@@ -101,7 +101,7 @@ class ValueVerdict:
 
 @dataclass(frozen=True)
 class AccumulationVerdict:
-    """True if the gradient is the sum over all uses: EXACT, ILL_CONDITIONED, UNCHECKED or OFF."""
+    """Verdict on the sum over all uses of a value: EXACT, ILL_CONDITIONED, UNCHECKED or OFF."""
 
     word: str
     use_count: int
