@@ -36,7 +36,7 @@ from gradproof.engine.spec import Spec
         ("astype", (2,), {"dtype": None}, "there is no dtype None"),
         ("astype", (2,), {"dtype": "float65"}, "there is no dtype 'float65'"),
         ("astype", (2,), {"dtype": "object"}, "is not a number"),
-        ("slice", (4,), {"start": (0, 0), "stop": (1, 1)}, "one entry for each"),
+        ("slice", (4,), {"start": (0, 0), "stop": (1, 1)}, "an entry for each"),
         ("slice", (4,), {"start": (0,), "stop": (4,), "step": (0,)}, "a step is 0"),
         ("slice", (4,), {"start": (0.5,), "stop": (4,)}, "must be an integer"),
         ("unslice", (3,), {"shape": (4,), "start": (2,), "step": (1,)}, "do not fit"),

@@ -53,10 +53,10 @@ WRONG: dict[str, Op] = {
         lambda f, x, *, s=1.0: s * s * x,
         cases=(case((), s=0.0), case((), s=1.0)),
     ),
-    "a fraction": op_of(
-        lambda x, *, a=Fraction(1, 2): float(a) * x * x,
+    "a half": op_of(
+        lambda x, *, a=0.5: a * x * x,
         lambda g, y, x, *, a: g * x,
-        lambda f, x, *, a=Fraction(1, 2): a * x * x,
+        lambda f, x, *, a=0.5: a * x * x,
     ),
     "a number of NumPy": op_of(
         lambda x, *, s=TWO: s * x * x, lambda g, y, x, *, s: 4 * g * x, lambda f, x, *, s=TWO: s * x * x
