@@ -48,7 +48,7 @@ def small() -> pb.DifferentiateRequest:
 
 def product(rows: int) -> pb.DifferentiateRequest:
     """Both gradients of a product of two square matrices, which are broadcast at the server."""
-    shape = {"shape": {"ints": {"values": [rows, rows]}}}
+    shape = {"shape": {"int_list": {"values": [rows, rows]}}}
     ones = [node("broadcast_to", f"{name}0", name, attributes=shape) for name in "ab"]
     nodes = [*ones, node("matmul", "a b", "c"), node("sum", "c", "y")]
     return request([leaf("a0", np.array(1.5)), leaf("b0", np.array(0.5))], nodes, "y")
@@ -62,7 +62,7 @@ def chain(length: int, size: int = 2) -> pb.DifferentiateRequest:
 def wide(size: int) -> pb.DifferentiateRequest:
     """Many large gradients, more than a client reads."""
     parts = [leaf(f"x{k}", np.array(1.0)) for k in range(8)]
-    shape = {"shape": {"ints": {"values": [size]}}}
+    shape = {"shape": {"int_list": {"values": [size]}}}
     nodes = [node("broadcast_to", f"x{k}", f"b{k}", attributes=shape) for k in range(8)]
     nodes += [node("exp", f"b{k}", f"e{k}") for k in range(8)] + [node("sum", f"e{k}", f"y{k}") for k in range(8)]
     return request(parts, nodes, " ".join(f"y{k}" for k in range(8)), fetch=[f"e{k}" for k in range(8)])

@@ -155,7 +155,7 @@ class RunCheck:
         return raw is None or finite(np.asarray(self.run.values[raw]))
 
     def _composed(self) -> Iterator[GradientVerdict]:
-        keys = [self.rules.of(position).key for position in self.positions]
+        keys = [self.rules.of(position).key for position in watched(self.positions)]
         keys += [self.known_rules.key_of(rule) for rule in watched(self.plan.lowered.graph.rules)]
         for key in watched({key for key in watched(keys) if key}):
             self.proofs.request(key)
