@@ -11,7 +11,7 @@ $(BIN)/ready: pyproject.toml constraints.txt
 demo: $(BIN)/ready
 	$(BIN)/gradproof demo
 
-# Lint, and the tests that take no time: under a minute.
+# Lint, and the tests that take no time: a minute and a half.
 quick: lint
 	$(BIN)/pytest -n 2 --dist loadfile -m "not stress and not slow"
 

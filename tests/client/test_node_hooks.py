@@ -178,6 +178,7 @@ class TestGradients:
         y.sum().backward()
         assert (x.grad.tolist(), e.grad.tolist()) == ([2.0, 2.0], [])
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("looking", LOOKING)
     @pytest.mark.parametrize(
         ("first", "second"),
@@ -199,6 +200,7 @@ class TestGradients:
 
         assert bits(lambda gi, go: gi) == bits(lambda gi, go: None) == bits()
 
+    @pytest.mark.slow
     def test_verdicts_go_through_hooked_nodes(self) -> None:
         x, w = leaf([2.0, 3.0], dtype=gp.float64), leaf([5.0, 7.0], dtype=gp.float64)
         y = x * w

@@ -22,6 +22,7 @@ A = np.array([[0.3, -1.2, 2.0], [0.7, 0.4, -0.5]])
 
 
 class TestFunctions:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("function", "expected"),
         [
@@ -125,6 +126,7 @@ class TestMethods:
         assert x.grad is not None
         assert x.grad.item() == 1.0
 
+    @pytest.mark.slow
     def test_a_gradient_flows_to_what_was_found(self) -> None:
         """Of equal elements to the first, where an index says which; to all alike, where none does."""
         x = gp.tensor([[1.0, 3.0, 3.0], [2.0, 0.0, 2.0]], requires_grad=True)
@@ -361,6 +363,7 @@ class TestNumbers:
             sent.append(runtime.current().graphs_sent)
         assert sent[-1] == sent[0]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("looked_at", [False, True])
     def test_each_graph_has_its_own(self, looked_at: bool) -> None:
         for power in (2, 3, 4):

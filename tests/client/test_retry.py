@@ -184,6 +184,7 @@ class TestWhatIsRepeated:
         assert type(caught.value) is kind
         assert [one["x-request-id"] for one in scripted.calls] == [caught.value.request_id]
 
+    @pytest.mark.slow
     def test_no_more_often_than_was_said(self, scripted: Scripted, ask: Callable[..., Any]) -> None:
         for retries in (0, 2):
             scripted.calls.clear()
@@ -198,6 +199,7 @@ class TestWhatIsRepeated:
             ask()
         assert (caught.value.retry_after, caught.value.metadata, len(scripted.calls)) == (3600.0, {"limit": "queue"}, 1)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("before", [0, 1])
     def test_a_stream_only_before_its_first_event(
         self, running: tuple[Scripted, str], scripted: Scripted, before: int

@@ -45,6 +45,7 @@ def metres(values: Any, requires_grad: bool = True) -> Metres:
 X = [[1.0, 2.0], [3.0, 4.0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "op",
     [

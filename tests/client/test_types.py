@@ -83,6 +83,7 @@ def test_methods_that_follow_a_function_of_pytorch_are_functions(name: str) -> N
         assert getattr(method, "__name__", name) in dir(gp), "add the name to FUNCTIONS in method_table.py"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_have_signatures_and_docstrings(name: str) -> None:
     module = gp.ops if name.startswith("ops.") else gp

@@ -184,6 +184,7 @@ def depth(value: Any) -> int:
     return 1 + max(map(depth, value), default=0) if isinstance(value, tuple) else 0
 
 
+@pytest.mark.slow
 @given(st.dictionaries(TEXT, NESTED.filter(lambda value: depth(value) < 8)))
 def test_attributes_survive(attributes: dict[str, Any]) -> None:
     sent = graph_pb2.Node(attributes=encode_attributes(attributes)).SerializeToString()

@@ -509,6 +509,7 @@ def lying(result: Callable[[Array], Any]) -> Op:
     return Op("test.lying", result, lambda g, y, x: g, lambda f, i, x: x[i], lambda x: Inferred((x,)), (case((2,)),))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("result", "text"),
     [

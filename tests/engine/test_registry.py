@@ -62,6 +62,7 @@ def test_a_good_plugin_is_used_like_a_built_in_one() -> None:
     assert Bench(Engine(registry)).gradients({"x": np.array(1.0)}, ["y = good.double(x)"], "y") == {"x": 2.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api", [0, 2, "1", None])
 def test_another_api_version_is_refused(api: Any) -> None:
     fault, _ = refusal(plugin("old", GOOD, api=api))

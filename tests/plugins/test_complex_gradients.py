@@ -142,6 +142,7 @@ def test_gradient_is_the_derivative_in_both_parts(bench: Bench, op: Op, case: Ca
                 np.testing.assert_allclose(got, true, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", [op for op in COMPLEX_OPS if op.elementwise], ids=lambda op: str(op.name))
 def test_gradient_in_complex64(bench: Bench, op: Op) -> None:
     random = np.random.default_rng(6)

@@ -164,6 +164,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 @pytest.mark.parametrize("op", DECOMPOSITIONS)
 def test_gradient_is_that_of_mpmath(bench: Bench, op: str, n: int) -> None:
@@ -174,6 +175,7 @@ def test_gradient_is_that_of_mpmath(bench: Bench, op: str, n: int) -> None:
         np.testing.assert_allclose(got, true, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", ["inv", "det", "cholesky"])
 def test_gradient_is_that_of_sympy(bench: Bench, op: str) -> None:
     """SymPy's own methods, differentiated by SymPy, at rational points."""
@@ -236,6 +238,7 @@ TURN = scipy.linalg.expm([[0.0, 1.0, -2.0], [-1.0, 0.0, 0.5], [2.0, -0.5, 0.0]])
 THIN = TURN @ np.diag([1.0, 1e-6, 1e-12]) @ TURN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("a", [*map(scipy.linalg.hilbert, (3, 4, 5)), np.vander([0.1, 0.2, 0.3, 0.4]), GRADED, THIN])
 def test_ill_conditioned_matrices_are_no_false_alarm(a: Array, dtype: Any) -> None:
@@ -250,6 +253,7 @@ def test_ill_conditioned_matrices_are_no_false_alarm(a: Array, dtype: Any) -> No
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_on_the_border_of_the_positive_definite_matrices_numbers_are_conditioned(blocks: int) -> None:
     """A unit in the last place makes the matrix indefinite; of three such blocks, some are so in every direction."""
@@ -259,6 +263,7 @@ def test_on_the_border_of_the_positive_definite_matrices_numbers_are_conditioned
     assert verdict.max_ulps > 1e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "rule"),
     [

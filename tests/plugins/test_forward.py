@@ -88,6 +88,7 @@ def assert_same(got: list[Array], true: list[Array]) -> None:
             assert abs(float(result) - number) <= TOLERANCE * scale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "case"), CASES)
 def test_forward_is_the_definition(bench: Bench, op: Op, case: Case) -> None:
     for seed in range(5):
@@ -100,6 +101,7 @@ def test_forward_is_the_definition(bench: Bench, op: Op, case: Case) -> None:
 STRESSED = [op for op in OPS.values() if op.elementwise and op.differentiable]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", STRESSED, ids=lambda op: op.name)
 def test_forward_keeps_its_digits_at_stress_values(bench: Bench, op: Op) -> None:
     """Each element to a few ulps of itself, wherever the definition has a finite value; overflow must be overflow."""

@@ -213,6 +213,7 @@ def test_broadcasting_is_undone_by_a_sum(bench: Bench, op: str, data: st.DataObj
         np.testing.assert_allclose(got, true, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 @given(data=st.data(), shape=SIDES)
 def test_a_value_that_is_used_often_gets_the_sum(bench: Bench, data: st.DataObject, shape: tuple[int, ...]) -> None:
     x, seed = data.draw(arrays(shape)), data.draw(arrays(shape))
@@ -228,6 +229,7 @@ def test_a_walk_that_pushed_gradients_depth_first_would_get_this_wrong(bench: Be
     assert gradients["b"] == 12.0
 
 
+@pytest.mark.slow
 @given(data=st.data(), shape=hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3))
 def test_reductions_of_any_shape(bench: Bench, data: st.DataObject, shape: tuple[int, ...]) -> None:
     """sum and mean over any axes, with size 0 and 1 among them."""
@@ -243,6 +245,7 @@ def test_reductions_of_any_shape(bench: Bench, data: st.DataObject, shape: tuple
         np.testing.assert_allclose(bench.apply("mean", [x], attributes, [seed])[0], wide / n, rtol=1e-15)
 
 
+@pytest.mark.slow
 @given(data=st.data(), sides=st.tuples(*[st.integers(0, 3)] * 3))
 def test_matmul_of_any_size(bench: Bench, data: st.DataObject, sides: tuple[int, int, int]) -> None:
     n, k, m = sides
@@ -255,6 +258,7 @@ def test_matmul_of_any_size(bench: Bench, data: st.DataObject, sides: tuple[int,
 EMPTY = [op for op in OPS if op.elementwise]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(0,), (2, 0), (1, 1), ()])
 @pytest.mark.parametrize("op", EMPTY, ids=lambda op: op.name)
 def test_elementwise_gradients_of_empty_single_and_0d_tensors(bench: Bench, op: Op, shape: tuple[int, ...]) -> None:
@@ -271,6 +275,7 @@ def test_elementwise_gradients_of_empty_single_and_0d_tensors(bench: Bench, op: 
             assert np.isfinite(gradient).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", EMPTY, ids=lambda op: op.name)
 def test_float32_stays_float32(bench: Bench, op: Op) -> None:
     random = np.random.default_rng(2)

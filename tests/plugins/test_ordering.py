@@ -128,6 +128,7 @@ def test_what_has_no_order_is_refused(bench: Bench, op: str, x: Any, attributes:
 # places along lines
 
 
+@pytest.mark.slow
 @given(x=LINES, data=st.data())
 def test_elements_at_places_and_where_their_gradients_go(bench: Bench, x: Any, data: st.DataObject) -> None:
     n, m = x.shape

@@ -228,6 +228,7 @@ def test_complex_slopes_are_right_at_all_sizes(bench: Bench, op: str, dtype: str
                     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_ratio_leaves_the_range_only_as_a_whole(dtype: str) -> None:
     """Exact rational arithmetic is the oracle."""
@@ -273,6 +274,7 @@ def few(dtype: str) -> float:
     return 4 * float(finfo(DTYPES[dtype]).eps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("op", ["max", "min", "mean", "logsumexp"])
 @pytest.mark.parametrize("axis", [0, 1])
@@ -304,6 +306,7 @@ def test_forwards_of_many_halves_are_rounded_once(bench: Bench, dtype: str, shap
         np.testing.assert_allclose(got, truth, rtol=few(dtype), atol=3e-8, err_msg=op)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("axis", [None, 0, 1, (0, 1)])
 @pytest.mark.parametrize("keepdims", [False, True])

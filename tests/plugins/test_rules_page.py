@@ -50,6 +50,7 @@ def test_the_texts_of_definitions_are_those_of_the_ops() -> None:
     assert rules_page.FORMULAS_PATH.read_text() == rules_page.formulas_module(REGISTRY), "run `make pages`"
 
 
+@pytest.mark.slow
 def test_the_page_of_rules_is_that_of_the_ops() -> None:
     page = rules_page.page(REGISTRY)
     assert rules_page.PAGE_PATH.read_text() == page, "run `make pages`"

@@ -32,6 +32,7 @@ def stubs(top: Path) -> dict[str, bytes]:
     return {str(path.relative_to(top)): path.read_bytes() for path in found}
 
 
+@pytest.mark.slow
 def test_the_committed_stubs_are_those_of_the_contract(tmp_path: Path) -> None:
     runpy.run_path(str(ROOT / "proto" / "generate.py"))["generate"](tmp_path)
     fresh, committed = stubs(tmp_path), stubs(ROOT / "proto")
@@ -45,6 +46,7 @@ def test_gradproof_is_a_namespace_that_no_package_owns(top: Path) -> None:
     assert not (top / "gradproof" / "__init__.py").exists()
 
 
+@pytest.mark.slow
 def test_every_module_says_what_it_is_for() -> None:
     assert len(MODULES) > 40
     silent = [str(path.relative_to(ROOT)) for path in MODULES if not ast.get_docstring(ast.parse(path.read_bytes()))]

@@ -76,6 +76,7 @@ def test_a_deadline_that_ends_in_the_checks_loses_nothing(running: Served, op: s
     assert events[-1].HasField("summary")
 
 
+@pytest.mark.slow
 def test_nobody_waits_for_the_checks_of_others(running: Served) -> None:
     """Twelve requests hang in their checks; small ones, checked, go on as before."""
 

@@ -95,6 +95,7 @@ def test_no_value_is_a_fault_of_an_op(name: str) -> None:
                     assert job is None or all(str(fault) for fault in run(job))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, op in REGISTRY.ops.items() if op.attributes])
 def test_no_attribute_is_a_fault_of_an_op(name: str) -> None:
     op = REGISTRY.op(name)

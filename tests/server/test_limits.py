@@ -184,6 +184,7 @@ def inferred(served: Served, message: pb.DifferentiateRequest) -> pb.InferRespon
     return response
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(30))
 def test_what_infer_says_of_a_request_is_what_its_run_is_admitted_with(served: Served, seed: int) -> None:
     message = random_request(Random(seed))
@@ -306,6 +307,7 @@ def test_a_number_that_no_enum_has_is_refused(served: Served, field: str, number
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@pytest.mark.slow
 def test_forty_thousand_empty_uploads_take_no_time_and_are_bounded() -> None:
     uploads = Assembler(1 << 20, max_held=40_000, max_open=2)
     empty = encode_spec((0,), np.dtype(np.float64))

@@ -78,6 +78,7 @@ def test_an_op_ends_its_request_and_no_more(served: Served, place: str, kind: st
     assert well(served)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_neither_does_one_of_a_compiled_plan_or_in_a_stream(served: Served, kind: str) -> None:
     usual = said(served, asked("forward", "lookup"))[0]

@@ -47,6 +47,7 @@ def run(*, progress: bool, budget: float) -> pb.StreamingDifferentiateRequest:
     )
 
 
+@pytest.mark.slow
 def test_progress_comes_behind_all_gradients_and_counts_proofs_and_nodes(served: Served) -> None:
     stream = served.autodiff.StreamingDifferentiate(run(progress=True, budget=60.0), timeout=120)
     kinds, last = [], verdict_pb2.Progress()
@@ -71,6 +72,7 @@ def test_there_is_none_without_being_asked_for(served: Served) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_client_yields_it_or_calls_back(client: Client) -> None:
     events = list(client.stream(hanging(), budget=0.3, progress=True))
     kinds = [type(event) for event in events]
@@ -86,6 +88,7 @@ def test_a_client_yields_it_or_calls_back(client: Client) -> None:
         assert again
 
 
+@pytest.mark.slow
 def test_so_does_the_client_for_asyncio(served: Served) -> None:
     async def main() -> tuple[list[Progress], list[type]]:
         reports: list[Progress] = []

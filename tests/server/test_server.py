@@ -238,6 +238,7 @@ class TestRuns:
         frames = iter([pb.SessionRequest(differentiate=chain())])
         assert streamed([event for response in served.autodiff.Session(frames) for event in response.events]) == bits
 
+    @pytest.mark.slow
     def test_what_is_checked_does_not_change_a_bit(self, served: Served) -> None:
         found = []
         for level in (pb.VERIFY_LEVEL_OFF, pb.VERIFY_LEVEL_CACHED, pb.VERIFY_LEVEL_VALUES, pb.VERIFY_LEVEL_EVERYTHING):

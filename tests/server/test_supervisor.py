@@ -109,6 +109,7 @@ def test_an_embedded_server_is_for_its_owner_to_replace() -> None:
         assert supervisor.process.wait(SOON) == 128 + signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_process_that_is_stuck_is_replaced() -> None:
     with supervised(processes=2, watchdog=1.0) as supervisor:
         found = {one["number"]: one for one in (supervisor.next(), supervisor.next())}
@@ -118,6 +119,7 @@ def test_a_process_that_is_stuck_is_replaced() -> None:
         assert supervisor.end() == 0
 
 
+@pytest.mark.slow
 def test_a_process_that_never_turns_is_replaced() -> None:
     with supervised(processes=2, watchdog=1.0, sticks=1) as supervisor:
         found = {one["number"]: one for one in (supervisor.next(), supervisor.next())}
@@ -126,6 +128,7 @@ def test_a_process_that_never_turns_is_replaced() -> None:
         assert supervisor.end() == 0
 
 
+@pytest.mark.slow
 def test_the_grace_time_is_that_of_the_settings() -> None:
     with supervised(deaf=True, grace=0.0) as supervisor:
         pid = supervisor.next()["pid"]

@@ -404,6 +404,7 @@ class TestAnotherRun:
         "jacobian": functional.jacobian,
     }
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("op", "truth"), [("exp", np.exp), ("sinh", np.cosh)])
     @pytest.mark.parametrize("way", ["backward", "accumulated", *WAYS])
     def test_it_is_not_vouched_for(self, op: str, truth: Any, way: str) -> None:

@@ -100,6 +100,7 @@ def test_every_goal_is_there_in_both_dtypes(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "sizes", "workload"),
     [

@@ -71,6 +71,7 @@ def contained(ball: BallArray, k: int, true: Any, where: object) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("unit", [UNIT, 2.0**-24])
 def test_values_at_floats_are_contained(name: str, unit: float) -> None:
@@ -234,6 +235,7 @@ def spoiled(array: Any, where: Any, part: float) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "bad"),
     [
@@ -285,6 +287,7 @@ def test_measurements_are_kept_in_a_folder(tmp_path: Path, monkeypatch: pytest.M
         third.measured(TABLE["sin"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"schema": 1}', "changed", "\xff", "[" * 100_000])
 def test_a_damaged_file_is_made_again(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "kept"

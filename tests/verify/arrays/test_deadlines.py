@@ -74,6 +74,7 @@ LARGE: dict[str, Line] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 def test_a_node_whose_time_is_over_is_left_at_once(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)

@@ -174,6 +174,7 @@ def test_a_function_of_a_sum_over_all_axes_has_a_derivative(dtype: Any) -> None:
     assert f.tied
 
 
+@pytest.mark.slow
 def test_inner_products_are_within_their_bound() -> None:
     random = np.random.default_rng(0)
     for size in (0, 1, 100, BLOCK, 3 * BLOCK + 17):

@@ -60,6 +60,7 @@ def mlp(dtype: Any) -> tuple[dict[str, Any], list[Line], str]:
 # right graphs
 
 
+@pytest.mark.slow
 @every_dtype
 def test_a_right_graph_is_consistent_in_every_dtype(bench: Bench, dtype: Any) -> None:
     verdicts = graphs_of(bench, *mlp(dtype))
@@ -68,6 +69,7 @@ def test_a_right_graph_is_consistent_in_every_dtype(bench: Bench, dtype: Any) ->
     assert {verdict.directions for verdict in verdicts.values()} == {2 if dtype.itemsize == 2 else 1}
 
 
+@pytest.mark.slow
 @every_dtype
 @pytest.mark.parametrize("mask", ["added -inf", "chosen -inf", "added minimum"])
 def test_a_masked_attention_is_read_whole(bench: Bench, dtype: Any, mask: str) -> None:
@@ -85,6 +87,7 @@ def test_a_masked_attention_is_read_whole(bench: Bench, dtype: Any, mask: str) -
     read_whole(graphs_of(bench, leaves, lines, "s", constants="m low"))
 
 
+@pytest.mark.slow
 @every_dtype
 def test_elements_at_a_kink_are_left_out_alone(bench: Bench, dtype: Any) -> None:
     x = normal(100, 50, dtype=dtype)
@@ -115,6 +118,7 @@ def test_a_branch_that_was_not_taken_may_be_nan(bench: Bench) -> None:
     assert verdicts["x"].nodes == verdicts["x"].total
 
 
+@pytest.mark.slow
 @every_dtype
 def test_sums_that_drift_are_no_contradiction(bench: Bench, dtype: Any) -> None:
     """Rows are added in order: each addition of equal numbers rounds to the same side."""
@@ -123,6 +127,7 @@ def test_sums_that_drift_are_no_contradiction(bench: Bench, dtype: Any) -> None:
     assert words(verdicts) <= {GraphWord.CONSISTENT, GraphWord.ILL_CONDITIONED}
 
 
+@pytest.mark.slow
 @every_dtype
 def test_a_deep_chain_is_consistent(bench: Bench, dtype: Any) -> None:
     lines: list[Line] = []
@@ -167,6 +172,7 @@ def test_an_equation_is_read_inside_of_a_large_graph(bench: Bench) -> None:
     assert check_graph(changed(run, "a", 1 + 1e-9), SECONDS)["a"].word is GraphWord.INCONSISTENT
 
 
+@pytest.mark.slow
 def test_complex_numbers_are_read_in_their_parts(bench: Bench) -> None:
     z = normal(2400) + 1j * normal(2400, seed=1)
     run = run_of(bench, {"z": z}, ["y = multiply(z, z)", "w = exp(y)", "a = abs(w)", "s = sum(a)"], "s")
@@ -192,6 +198,7 @@ class Odd:
         register(Op("odd.asks", lambda x: 2 * x, lambda g, y, x: 2 * g, lambda f, x: 2 * x if f.less(x, 99) else x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", ["odd.twice", "odd.exits"])
 def test_a_node_that_cannot_be_read_is_left_out(op: str) -> None:
     bench = Bench(Engine(build_registry(BUILTIN, others=[Odd()])))
@@ -204,6 +211,7 @@ def test_a_node_that_cannot_be_read_is_left_out(op: str) -> None:
     assert check_graph(changed(run, "x", 1.01), SECONDS)["x"].word is GraphWord.INCONSISTENT
 
 
+@pytest.mark.slow
 def test_most_of_a_graph_must_be_readable() -> None:
     bench = Bench(Engine(build_registry(BUILTIN, others=[Odd()])))
     lines = ["a = odd.twice(x)", "y = odd.twice(a)", "z = odd.twice(y)", "v = odd.twice(z)", "s = sum(v)"]

@@ -58,6 +58,7 @@ def test_a_right_graph_is_consistent_to_a_few_units(bench: Bench) -> None:
         assert (verdict.directions, verdict.nodes) == (2, verdict.total)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16"])
 def test_narrow_dtypes_are_judged_in_their_own_units(bench: Bench, dtype: str) -> None:
     import ml_dtypes
@@ -145,6 +146,7 @@ def test_nodes_visited_out_of_order_pass_every_sum_and_contradict(registry: Regi
     assert check_graph(replace(run, values=values))["a"].word is GraphWord.INCONSISTENT
 
 
+@pytest.mark.slow
 def test_a_hook_is_an_exact_cut(bench: Bench, registry: Registry) -> None:
     leaves, lines = MLP
     job = bench.job(leaves, lines, "loss", hooks=[Hook("h", "scale", {"factor": 3.0})], retain=["h"])

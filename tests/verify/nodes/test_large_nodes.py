@@ -53,6 +53,7 @@ NODES: dict[str, Callable[[DType], tuple[Any, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("name", NODES)
 def test_what_a_node_computes_raises_no_alarm(name: str, dtype: DType) -> None:
@@ -67,6 +68,7 @@ def test_what_a_node_computes_raises_no_alarm(name: str, dtype: DType) -> None:
     assert verdicts.forward.sampled >= (64 if application.op.elementwise else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", FULL, ids=str)
 @pytest.mark.parametrize("name", NODES)
 def test_one_wrong_element_is_found_wherever_it_is(name: str, dtype: DType) -> None:
@@ -122,6 +124,7 @@ def test_the_place_is_that_in_the_whole_array() -> None:
     assert numbers(verdict).element == "[49, 99]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [100, 128, 129, 2048, 2049])
 def test_the_word_is_the_same_on_either_side_of_a_threshold(registry: Registry, count: int) -> None:
     x = np.random.default_rng(count).normal(size=count)
@@ -288,6 +291,7 @@ PAIRS = [(a, b) for a in (np.inf, -np.inf, np.nan, 1.0) for b in (np.inf, -np.in
 COMPARISONS = ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "maximum", "minimum"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", COMPARISONS)
 @pytest.mark.parametrize(("a", "b"), PAIRS)
 def test_comparing_infinities_raises_no_alarm(op: str, a: float, b: float) -> None:
@@ -310,6 +314,7 @@ def test_comparing_infinities_raises_no_alarm(op: str, a: float, b: float) -> No
             assert check(replace(application, results=[wrong])).forward.word is ValueWord.OFF
 
 
+@pytest.mark.slow
 def test_complex_numbers_are_read_as_pairs() -> None:
     z = drawn((MANY,), np.dtype(np.float64)) + 1j * drawn((MANY,), np.dtype(np.float64), 1)
     for op in ("exp", "multiply", "conj", "abs"):

@@ -177,6 +177,7 @@ def test_what_is_near_is_fine(dtype: type) -> None:
     assert certainly_close(got.astype(np.float64), BallArray(mid), kind) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 7, 1000, 100_003])
 def test_an_inner_product_is_enclosed(count: int) -> None:
     random = np.random.default_rng(count)

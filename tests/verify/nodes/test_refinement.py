@@ -36,6 +36,7 @@ def sharp(ball: BallArray, at: Array, truths: Any) -> None:
             assert rad <= math.ulp(mid), (place, mid, rad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_single_elements_are_those_of_the_definition(name: str) -> None:
     op, rng = REGISTRY.op(name), np.random.default_rng(8)
@@ -58,6 +59,7 @@ def test_single_elements_are_those_of_the_definition(name: str) -> None:
                 sharp(refining.contribution(program, at), at, truths)
 
 
+@pytest.mark.slow
 def test_an_element_costs_what_it_is_made_of() -> None:
     x = drawn((1000, 1000), FLOAT64)
     application, rule = applied("softmax", x, seed=drawn(x.shape, FLOAT64, 1), axis=1)
@@ -74,6 +76,7 @@ def test_where_the_time_is_over_nothing_is_known() -> None:
     assert np.isnan(ball.mid).all()
 
 
+@pytest.mark.slow
 def test_a_contribution_that_cancels_is_known_to_its_digits() -> None:
     """Of a softmax with a single unmasked element in a line the balls of float64 know the slope to few digits."""
     x = drawn((300, 300), FLOAT64) * 3
@@ -138,6 +141,7 @@ def test_a_product_is_exactly_0_where_each_term_is() -> None:
     assert np.isnan(product_of(exact(np.array([[np.nan, 0.0]])), exact(np.array([[0.0], [1.0]]))).mid).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [1e-260, 1e-280, 1e-300, 1e-307, 1e-310, 1e-320])
 @pytest.mark.parametrize("op", ["multiply", "exp", "matmul", "softmax", "sum", "cumsum"])
 def test_a_number_that_was_flushed_to_0_is_wrong(op: str, value: float) -> None:

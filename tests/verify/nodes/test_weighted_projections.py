@@ -110,6 +110,7 @@ def opaque(spoil: Callable[[Array], Array], dtype: str = "float64") -> GradientV
     return judge(registry, "opaque.op", x, seed=seeded("softmax", x, axis=1), axis=1)["x0"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_right_one_is_screened(dtype: str) -> None:
     verdict = opaque(lambda gradient: gradient, dtype)
@@ -119,6 +120,7 @@ def test_a_right_one_is_screened(dtype: str) -> None:
     assert verdict.uses[0].value.screened == X.size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "error"), [("float64", 1e-9), ("float32", 1e-2)])
 @pytest.mark.parametrize("where", [(0, 0), (119, 89), (50, 7)])
 def test_one_wrong_element_is_found(where: tuple[int, int], dtype: str, error: float) -> None:
@@ -141,6 +143,7 @@ def test_errors_that_cancel_are_found() -> None:
     assert opaque(spoil).uses[0].value.word is ValueWord.OFF
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_rounding_of_a_mean_is_no_alarm(dtype: str) -> None:
     """The form of a variance shifts numbers by an element, and this backward rounds a mean that is far from 0."""

@@ -48,6 +48,7 @@ def test_a_wrong_forward_is_off(name: str) -> None:
     assert "the node computed" in verdict.reason or numbers(verdict).word is ValueWord.OFF
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_right_forwards_are_enclosed(registry: Registry, dtype: Any) -> None:
     x = np.array([0.25, 1.5, 3.0], dtype)

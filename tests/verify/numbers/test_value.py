@@ -42,6 +42,7 @@ from gradproof.engine.verify.verifier import Verifier
 from gradproof.plugins import BUILTIN
 
 
+@pytest.mark.slow
 def test_a_right_gradient_is_enclosed_within_few_ulps(registry: Registry) -> None:
     for op, x in (("tanh", [0.3, -2.0, 40.0]), ("exp", [1.0, -700.0]), ("log1p", [1e-9, 3.0]), ("erf", [0.1, 5.0])):
         verdict = judge(registry, op, np.array(x))["x0"]
@@ -51,6 +52,7 @@ def test_a_right_gradient_is_enclosed_within_few_ulps(registry: Registry) -> Non
         assert (numbers(verdict).checked, numbers(verdict).total) == (len(x), len(x))
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "rule", "x"),
@@ -76,6 +78,7 @@ def test_a_wrong_number_is_off_and_named(op: str, rule: Callable[..., Any], x: l
     assert value.expected in verdict.reason
 
 
+@pytest.mark.slow
 def test_a_forgotten_transpose_is_off_even_for_square_matrices() -> None:
     # Shapes give such a rule away unless they are square, so this rule only forgets it there.
     right = build_registry(BUILTIN).op("matmul").rule
@@ -93,6 +96,7 @@ def test_a_forgotten_transpose_is_off_even_for_square_matrices() -> None:
     assert numbers(verdicts["x1"]).word is ValueWord.ENCLOSED
 
 
+@pytest.mark.slow
 def test_one_wrong_element_of_many_is_found_and_located() -> None:
     registry = build_registry(BUILTIN)
     x = np.linspace(-3, 3, 1001)
@@ -133,6 +137,7 @@ def hyperbola(x: float) -> Fraction:
     return Fraction(math.isqrt((exact * exact + 1).numerator * scale**2 // (exact * exact + 1).denominator), scale) - exact
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("x", [1e5, 1e8])
 def test_cancellation_within_the_op_is_not_explained_by_its_inputs(x: float) -> None:
     """The true value moves by as many digits as x does, which balls do not show where x is used twice."""
@@ -152,6 +157,7 @@ def test_cancellation_within_the_op_is_not_explained_by_its_inputs(x: float) -> 
     assert judge(registry_of(with_digits), small.name, np.array([x]))["x0"].summary is SummaryWord.VERIFIED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "arrays", "gradient"),
     [
@@ -182,6 +188,7 @@ def test_a_value_outside_the_hull_at_a_tie_is_off() -> None:
     assert verdict.summary is SummaryWord.WRONG
 
 
+@pytest.mark.slow
 def test_at_a_tie_an_overflow_is_one(registry: Registry) -> None:
     """The quotient is 2**127, or a unit less from the other side; doubled, both overflow float32."""
     at = np.array([4.0], np.float32), np.array([2.0**-125], np.float32)
@@ -191,6 +198,7 @@ def test_at_a_tie_an_overflow_is_one(registry: Registry) -> None:
         assert numbers(judge(planted, "planted.remainder", *at, seed=[2.0])["x1"]).word is ValueWord.OFF
 
 
+@pytest.mark.slow
 def test_ties_among_several_go_to_each_of_them_in_turn(registry: Registry) -> None:
     """Three equal elements share evenly; a side of the kink gives all to a single element, the middle element too."""
     assert numbers(judge(registry, "max", np.array([3.0, 3.0, 3.0, 1.0]))["x0"]).word is ValueWord.TIE
@@ -203,6 +211,7 @@ def test_ties_among_several_go_to_each_of_them_in_turn(registry: Registry) -> No
     assert (crowd.word, crowd.checked) == (ValueWord.TIE, 100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "arrays"),
     [
@@ -266,6 +275,7 @@ def test_a_choice_is_proved_for_both_of_its_sides() -> None:
     assert verdict.uses[0].rule.word is RuleWord.REFUTED
 
 
+@pytest.mark.slow
 def test_prod_and_cumprod_are_right_at_zeros(registry: Registry) -> None:
     for op, options in (("prod", {}), ("cumprod", {"axis": 0})):
         verdict = judge(registry, op, np.array([2.0, 0.0, 3.0]), **options)["x0"]
@@ -286,6 +296,7 @@ def test_a_use_that_the_rule_denies_is_a_claim_like_any_other() -> None:
     assert {use.rule.word for use in verdict.uses} == {RuleWord.PROVED, RuleWord.REFUTED}
 
 
+@pytest.mark.slow
 def test_a_comparison_that_is_always_tied_is_no_thin_set() -> None:
     registry = with_rules(
         square=lambda g, y, x: g * ops.where(ops.equal(ops.square(x + 1), x * x + 2 * x + 1), 7, 2 * x),
@@ -392,6 +403,7 @@ def test_values_used_twice_are_summed(registry: Registry) -> None:
     assert all(v.summary is SummaryWord.VERIFIED for v in verdicts.values())
 
 
+@pytest.mark.slow
 def test_a_dropped_second_use_is_caught(registry: Registry) -> None:
     run = finish(Engine(registry), shared_use())
     number = run.plan.lowered.values["b"]

@@ -70,6 +70,7 @@ def test_numbers_are_divided_evenly(bench: Bench, extra: int) -> None:
     assert max(costs) - min(costs) <= max(map(findings._cost, range(len(questions))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "extra"), [(2000, 1), (2000, 0), (2000, -3), (20, 3)])
 def test_one_worker_reads_all_numbers_where_no_other_is_idle_or_they_are_few(bench: Bench, rows: int, extra: int) -> None:
     run = mixed(bench, rows)

@@ -171,6 +171,7 @@ def test_a_large_array_is_read_without_symbols(bench: Bench, registry: Registry,
     assert (value.word, value.checked, value.total) == (ValueWord.ENCLOSED, 5000, 5000)
 
 
+@pytest.mark.slow
 def test_what_a_definition_starts_ends_with_its_worker(bench: Bench, registry: Registry, workers: Workers) -> None:
     check(registry, workers, stuck(bench, "stuck.start_numbers"), 1.5)
 
@@ -220,6 +221,7 @@ def test_small_budgets_are_kept(bench: Bench, registry: Registry, workers: Worke
     assert verdicts_by_name["v0"].reason
 
 
+@pytest.mark.slow
 def test_checks_that_end_cost_no_worker(bench: Bench, registry: Registry, workers: Workers) -> None:
     """Small and large checks, and checks in which another worker reads the whole graph."""
     for length in (1, 5, 400):
@@ -231,6 +233,7 @@ def test_checks_that_end_cost_no_worker(bench: Bench, registry: Registry, worker
         assert {worker.pid for worker in workers._idle} == before
 
 
+@pytest.mark.slow
 def test_values_that_are_shared_are_let_go(bench: Bench, registry: Registry, workers: Workers) -> None:
     x = np.linspace(0.1, 1.0, 100_000)
     run = finish(bench.engine, bench.job({"x": x}, ["y = tanh(x)", "z = sum(y)"], "z"))

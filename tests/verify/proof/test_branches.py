@@ -220,6 +220,7 @@ BESIDE: dict[str, Op] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", BESIDE.values(), ids=BESIDE.keys())
 def test_a_condition_that_is_another_is_refuted(op: Op) -> None:
     assert RuleWord.REFUTED in words(op)
@@ -258,6 +259,7 @@ def test_a_rule_that_is_another_somewhere_is_never_proved(op: Op) -> None:
     assert words(op) <= {RuleWord.REFUTED, RuleWord.UNDECIDED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["√(x - 3)² = x - 3", "|x| = x", "max(x, 3) = x", "x > 100", "exp(x) > 10⁴", "x² + x > 50"]
 )

@@ -151,6 +151,7 @@ def points(op: str, n: int) -> list[Array]:
 # right ones
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", STRANGE, ids=lambda op: op.name)
 def test_the_rule_is_proved_by_differentiating_the_equation(op: Op) -> None:
     for case_ in op.proof_cases():
@@ -209,6 +210,7 @@ WRONG_RULES: list[tuple[str, Op, Callable[..., Any]]] = [
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "rule"), [row[1:] for row in WRONG_RULES], ids=[f"{row[1].name} {row[0]}" for row in WRONG_RULES]
 )
@@ -223,6 +225,7 @@ def test_a_wrong_rule_is_refuted_and_its_numbers_are_off(op: Op, rule: Callable[
         assert SummaryWord.WRONG in {verdict.summary for verdict in verdicts.values()}
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "forward"),
@@ -266,6 +269,7 @@ def test_a_start_that_leads_elsewhere_says_so_and_verifies_nothing() -> None:
     assert verdict.summary is not SummaryWord.VERIFIED
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "start", [lambda a: np.zeros_like(a), lambda a: np.full_like(a, np.nan), lambda a: 1 / 0, lambda a: np.ones(7), None]

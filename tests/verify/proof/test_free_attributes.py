@@ -71,6 +71,7 @@ FREE = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FREE)
 def test_one_key_serves_all_values_and_is_proved(name: str) -> None:
     op = RIGHT[name]
@@ -102,12 +103,14 @@ def test_one_key_serves_all_values_and_is_proved(name: str) -> None:
     assert declared[-1].case.is_owed
 
 
+@pytest.mark.slow
 def test_the_built_in_ops_have_no_float_attributes_and_none_is_free() -> None:
     for op in REGISTRY.ops.values():
         assert not any(isinstance(value, (float, Fraction)) for value in op.attributes.values()), op.name
         assert not any(key.case.free for key in keys_of(REGISTRY, op)), op.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.0, -0.0, 1.0, -1.0, math.inf, -math.inf, math.nan, 2, True, np.float32(0.25)])
 def test_exceptional_values_and_other_kinds_of_numbers_have_their_own_proofs(value: Any) -> None:
     registry = registry_of(scaled(lambda s, x: s))
@@ -243,6 +246,7 @@ def test_a_function_that_has_a_real_value_for_some_attributes_only_is_not_proved
     assert "real value" in verdict.reason
 
 
+@pytest.mark.slow
 def test_what_python_squares_is_another_program() -> None:
     op = Op(
         NAME,

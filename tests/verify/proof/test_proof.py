@@ -189,6 +189,7 @@ def clip_unless_crossed(g: Any, y: Any, x: Any, low: Any, high: Any) -> Any:
     return ops.where(inside, g, 0), ops.where(x < low, g, 0), ops.where(x > high, g, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
@@ -225,6 +226,7 @@ def test_what_no_tactic_closes_agrees_at_points_and_says_which(monkeypatch: pyte
         assert "no tactic shows" in verdict.reason
 
 
+@pytest.mark.slow
 def test_a_float_is_the_number_it_is() -> None:
     """0.1 is not a tenth, though SymPy would treat them alike."""
     for define in (lambda f, x: 0.1 * x, lambda f, x: f.number(0.1) * x):

@@ -178,6 +178,7 @@ def first(k_of: Callable[[int], int] = lambda k: k) -> Op:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correction", [0, 1, 2, 3, 5])
 def test_a_correction_of_as_many_as_the_shrunken_axis_has_is_no_alarm(correction: int) -> None:
     for op in (variance(), REGISTRY.op("var")):
@@ -198,6 +199,7 @@ def test_no_case_stands_for_what_has_no_meaning_or_is_too_large(size: int, corre
     assert live_of_ours("var", (size,), correction) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "k"), [(10, 1), (10, 5), (1000, 7), (60, 20)])
 def test_sizes_grow_until_the_op_takes_them(size: int, k: int) -> None:
     verdict = live(first(), (size,), k=k)
@@ -205,6 +207,7 @@ def test_sizes_grow_until_the_op_takes_them(size: int, k: int) -> None:
     assert verdict.word is RuleWord.PROVED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [5, 7, 100])
 @pytest.mark.parametrize("factor", [lambda n: n, lambda n: min(n, 2), lambda n: Fraction(2 * max(n, 3), 3)])
 def test_a_number_that_is_right_at_the_chosen_size_only_is_refuted(factor: Callable[[int], Any], size: int) -> None:
@@ -276,6 +279,7 @@ def test_ops_in_rules_get_plain_attributes() -> None:
     assert isinstance(attributes["n"], ExactInt)
 
 
+@pytest.mark.slow
 def test_a_region_whose_simplest_point_is_no_witness_is_looked_at_beside_it() -> None:
     """The point between the two diamonds has y = 0, where x y has no slope in x; beside it there is a slope."""
 

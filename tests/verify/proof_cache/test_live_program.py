@@ -159,6 +159,7 @@ def test_numbers_that_follow_from_sizes_are_known_as_such(shape: tuple[int, ...]
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "shapes", "attributes"),
     [
@@ -322,6 +323,7 @@ def test_the_same_rule_is_proved_there(pool: ProofPool) -> None:
 # the checker
 
 
+@pytest.mark.slow
 def test_every_module_that_a_proof_imports_is_in_the_key() -> None:
     """Walks the files themselves: each import of the engine leads to a file that is in the key."""
     root = Path(proof.__file__).parents[2]

@@ -170,6 +170,7 @@ def work_for_ever() -> None:
             continue
 
 
+@pytest.mark.slow
 def test_cpu_time_is_what_ends_a_proof() -> None:
     started = time.process_time()
     with pytest.raises(OutOfTime, match=r"longer than 0.2 s of CPU time"), cpu_seconds(0.2):
@@ -213,6 +214,7 @@ CONTENTS: dict[str, Callable[[dict[str, Any]], str | bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
 def test_a_broken_file_is_a_warning_and_made_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: Callable[[dict[str, Any]], str | bytes]
@@ -426,6 +428,7 @@ def test_what_looks_at_the_world_is_kept_nowhere(define: Any) -> None:
         fingerprint([define])
 
 
+@pytest.mark.slow
 def test_all_of_ours_can_be_read() -> None:
     for op in REGISTRY.ops.values():
         for case_ in op.proof_cases()[:1] if op.differentiable else ():

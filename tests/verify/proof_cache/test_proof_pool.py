@@ -110,6 +110,7 @@ def test_a_second_start_takes_proofs_from_the_cache(pool: ProofPool, slow: Regis
         second.close()
 
 
+@pytest.mark.slow
 def test_a_proof_that_hangs_is_killed_and_the_next_one_runs(pool: ProofPool) -> None:
     verdict = proved(pool, "slow.hang")
     assert verdict.word is RuleWord.UNDECIDED
@@ -348,6 +349,7 @@ def test_what_cannot_be_read_is_proved_once_a_process(pool: ProofPool) -> None:
         second.close()
 
 
+@pytest.mark.slow
 def test_a_process_whose_server_is_gone_ends_by_itself() -> None:
     """A server that is killed cannot stop its processes, and a proof that hangs would run forever."""
     code = "from gradproof.engine.verify.processes import context\ncontext.limit(0.1)\nwhile True: pass"
@@ -418,6 +420,7 @@ def test_who_waits_for_a_proof_waits_no_longer_than_the_pool(slow: Registry) -> 
     assert pool_.lookup(key("sin")) is None
 
 
+@pytest.mark.slow
 def test_the_queue_of_proofs_has_an_end(slow: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gradproof.engine.verify.proof_pool.MAX_QUEUED", 1)
     pool_ = ProofPool(slow, seconds=600.0)

@@ -73,6 +73,7 @@ def running(wrong: bool) -> Registry:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large", [1e17, 3e22, -1e30])
 def test_a_small_sum_beside_a_large_cotangent(large: float) -> None:
     x, g = np.arange(4.0), np.array([large, 1.0, 2.0, 3.0])
@@ -194,6 +195,7 @@ MASK = np.triu(np.full((4, 4), -INF), 1)
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "least"),
     [("softmax", -INF), ("softmax", -1.7976931348623157e308), ("softmax", -1e300), ("log_softmax", -INF)],
@@ -285,6 +287,7 @@ def hypot(denied: bool) -> Registry:
     return registry_with(replace(REGISTRY.op("hypot"), name="planted.op", rule=rule))
 
 
+@pytest.mark.slow
 def test_a_use_that_a_rule_denies_is_checked_to_be_0() -> None:
     a, b = np.arange(1.0, 5.0), np.arange(2.0, 6.0)
     lines = ["h = planted.op(a, b)", "n = sin(b)", "y = add(h, n)", "s = sum(y)"]
@@ -311,6 +314,7 @@ def test_a_denial_lowers_the_gradients_before_it() -> None:
 # unchecked values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [3000, 20_000])
 def test_a_wrong_constant_that_is_too_large_is_found_by_a_spot(size: int) -> None:
     shipped = REGISTRY.op("logsumexp")
@@ -342,6 +346,7 @@ def test_a_large_reduction_is_checked_in_spots() -> None:
     assert judge(energy(1), "planted.op", x)["x0"].summary in TRUSTED
 
 
+@pytest.mark.slow
 def test_a_screen_that_cancels_as_the_rule_does_asks_for_balls() -> None:
     """(√x - 1) / (x - 1) = 1 / (√x + 1), written so that both terms of the derivative are large near 1."""
 
