@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from tests.support.verdicts import finish
 
 from benchmarks.real_data import REAL
 from benchmarks.workloads import Workload
 from gradproof.client import Client, GraphBuilder, connect
-from gradproof.engine.engine import Engine, Run
+from gradproof.engine.engine import Engine
 from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.processes import Workers
@@ -64,17 +65,6 @@ HEAD = f"{'':34} {'':7} {'gradient':>12} {'first':>8} {'here':>8} {'workers':>8}
 def job_of(workload: Workload) -> Job:
     names = (leaf.name for leaf in workload.graph.leaves)
     return Job(workload.graph, tuple(zip(names, workload.values, strict=True)))
-
-
-def run_of(engine: Engine, job: Job) -> Run:
-    """Run a job to its end."""
-    events = engine.differentiate(job)
-    while True:
-        try:
-            next(events)
-        except StopIteration as end:
-            run: Run = end.value
-            return run
 
 
 def builder_of(workload: Workload) -> GraphBuilder:
@@ -130,13 +120,13 @@ class Measured:
 
     def row(self, name: str, dtype: str, workload: Workload) -> Row:
         job, builder = job_of(workload), builder_of(workload)
-        run = run_of(self.engine, job)
+        run = finish(self.engine, job)
         anew = Verifier(self.registry, self.proofs(self.registry))
         _, first = timed(lambda: list(anew.check(run, budget=60.0)))
         list(self.here.check(run, budget=60.0))
         summary, reason = words(list(self.there.check(run, budget=BUDGET)))
         (here, gradient), (workers, _) = (
-            ratio(lambda: list(verifier.check(run, budget=BUDGET)), lambda: run_of(self.engine, job))  # noqa: B023 - called at once
+            ratio(lambda: list(verifier.check(run, budget=BUDGET)), lambda: finish(self.engine, job))  # noqa: B023 - called at once
             for verifier in (self.here, self.there)
         )
         (call, _), (values, _) = (

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from tests.support.proof_sources import LocalProofs
+from tests.support.verdicts import finish
 
 from benchmarks import at_size
-from benchmarks.at_size import run_of
 from benchmarks.speed import LIMITED, limited
 from gradproof.engine.engine import Engine
 from gradproof.engine.graph import Graph, Leaf, Node
@@ -26,30 +27,11 @@ from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import spec_of
 from gradproof.engine.verify.graphs import check_graph
 from gradproof.engine.verify.processes import Workers
-from gradproof.engine.verify.proof import prove
-from gradproof.engine.verify.proof_cache import ProofKey
-from gradproof.engine.verify.verdict import GradientVerdict, RuleVerdict
+from gradproof.engine.verify.verdict import GradientVerdict
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.plugins import BUILTIN
 
 ROUNDS = 7
-
-
-class Proved:
-    """Proofs made once in this process, then remembered."""
-
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
-        self.known: dict[ProofKey, RuleVerdict] = {}
-
-    def lookup(self, key: ProofKey) -> RuleVerdict | None:
-        return self.known.get(key)
-
-    def request(self, key: ProofKey) -> None:
-        self.known[key] = prove(self.registry, self.registry.op(key.op), key.case)
-
-    def wait(self, keys: list[ProofKey], seconds: float) -> None:
-        pass
 
 
 def job_of(leaves: dict[str, Any], nodes: Sequence[tuple[str, str, str]], output: str) -> Job:
@@ -103,18 +85,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.real:
         small()
     print("At the size of real data:")
-    at_size.report(Proved, options.only)
+    at_size.report(LocalProofs, options.only)
 
 
 def small() -> None:
     """Graphs of few nodes."""
     registry = build_registry(BUILTIN)
-    engine, verifier = Engine(registry), Verifier(registry, Proved(registry))
+    engine, verifier = Engine(registry), Verifier(registry, LocalProofs(registry))
 
     def measure(name: str, job: Job) -> None:
-        run = run_of(engine, job)
+        run = finish(engine, job)
         verdicts = list(verifier.check(run, budget=60.0))
-        gradient = seconds(lambda: run_of(engine, job))
+        gradient = seconds(lambda: finish(engine, job))
         report(name, gradient, seconds(lambda: list(verifier.check(run, budget=60.0))), verdicts)
 
     print("Everything, with proofs known:")
@@ -129,21 +111,21 @@ def small() -> None:
     overhead(registry, engine)
     print("The graph word alone:")
     for length in (1000, 10_000):
-        run = run_of(engine, chain(length))
+        run = finish(engine, chain(length))
         words = check_graph(run, 60.0)
-        gradient = seconds(lambda: run_of(engine, chain(length)))  # noqa: B023 - called at once
+        gradient = seconds(lambda: finish(engine, chain(length)))  # noqa: B023 - called at once
         report(f"{length} nodes, 0-d: {words['a'].word}", gradient, seconds(lambda: check_graph(run, 60.0)))  # noqa: B023
 
 
 def overhead(registry: Registry, engine: Engine) -> None:
     """Cost of checks in worker processes, in alternation with the same checks in this process."""
     workers = Workers([plugin.source for plugin in registry.plugins])
-    proofs = Proved(registry)
+    proofs = LocalProofs(registry)
     here, there = Verifier(registry, proofs), Verifier(registry, proofs, workers)
     try:
         workers.start()
         for length in (1, 5, 20, 200):
-            run = run_of(engine, chain(length))
+            run = finish(engine, chain(length))
             taken: list[list[float]] = [[], []]
             for _ in range(20 * ROUNDS):
                 for verifier, times in zip((here, there), taken, strict=True):
