@@ -103,8 +103,9 @@ def _check_rule(lowered: Lowered, registry: Registry, path: str, rule: Rule) -> 
     arity = op.arity_fault(len(rule.inputs))
     if arity:
         lowered.fault(f"{path}.inputs", f"{rule.op} {arity}", "ARITY")
-    elif not op.differentiable:
-        lowered.fault(f"{path}.op", f"op {rule.op!r} has no backward rule", "RULE_MISSING")
+    elif op.rule is None:
+        why = "is a composite: its parts have rules" if op.composite else "has no backward rule"
+        lowered.fault(f"{path}.op", f"op {rule.op!r} {why}", "RULE_MISSING")
     elif not bad_shapes:
         try:
             op.inference(rule.inputs, rule.attributes)
