@@ -299,13 +299,13 @@ __all__ = [
 
 def op_text(op: Op) -> str:
     """The source of the function that records an op."""
-    inputs = [f"*{op.inputs[0]}: Operand"] if op.variadic else [f"{name}: Operand" for name in op.inputs]
-    if not op.variadic:
-        inputs.append("/")
+    single = op.inputs[:-1] if op.variadic else op.inputs
+    repeated = [f"*{op.inputs[-1]}"] if op.variadic else []
+    inputs = [*(f"{name}: Operand" for name in single), *["/"] * bool(single), *(f"{name}: Operand" for name in repeated)]
     attributes = [attribute_text(op, name, default) for name, default in op.attributes.items()]
     star = ["*"] if attributes and not op.variadic else []
     several = "sections" in op.attributes or op.outputs > 1
-    passed = [*([f"*{op.inputs[0]}"] if op.variadic else op.inputs), *(f"{name}={name}" for name in op.attributes)]
+    passed = [*single, *repeated, *(f"{name}={name}" for name in op.attributes)]
     call = f"apply_as(Tensor, {op.name!r}, {', '.join(passed)})"
     result = f"tuple({call})" if several else f"{call}[0]"
     shown = f"Inputs: {', '.join(op.inputs)}. Attributes: {', '.join(op.attributes) or 'none'}."

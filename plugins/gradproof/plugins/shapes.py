@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Memory, Spec, case, ops, registering
-from gradproof.plugins.axes import axes_of, axis_of, integers, listed, smaller
+from gradproof.plugins.axes import axes_of, axis_of, broadcasts, integers, listed, smaller
 from gradproof.plugins.families import D, H
 from gradproof.plugins.names import named
 
@@ -66,7 +66,7 @@ def reshape_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
 
 def broadcast_infer(x: Spec, *, shape: object) -> Inferred:
     sizes = integers("shape", shape)
-    if len(sizes) < x.ndim or any(a not in (1, b) for a, b in zip(x.shape[::-1], sizes[::-1], strict=False)):
+    if not broadcasts(x.shape, sizes):
         raise InferenceError(f"cannot broadcast {x} to {sizes}")
     return Inferred((Spec(sizes, x.dtype),), {"shape": sizes})
 
