@@ -22,7 +22,13 @@ ATTRIBUTES = {
     "axis": "int", "keepdims": "bool", "dtype": "DTypeLike", "shape": "Sequence[int]", "axes": "Sequence[int] | None",
     "start": "Sequence[int]", "stop": "Sequence[int | None]", "step": "Sequence[int] | None", "k": "int",
     "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "int",
-    "order": "int",
+    "order": "int", "axis1": "int", "axis2": "int", "source": "int | Sequence[int]", "destination": "int | Sequence[int]",
+    "start_axis": "int", "end_axis": "int", "shift": "int | Sequence[int]", "repetitions": "int | Sequence[int]",
+    "repeats": "int | Sequence[int]", "indexing": "str", "upscale_factor": "int", "downscale_factor": "int",
+    "groups": "int",
+    "indices_or_sections": "int | Sequence[int]", "mode": "str", "value": "float", "offset": "int", "size": "int",
+    "length": "int", "window_shape": "int | Sequence[int]", "count": "int", "num_classes": "int", "index": "int",
+    "accumulate": "bool", "padding_idx": "int | None", "key": "Sequence[Any] | None",
 }  # fmt: skip
 """Types of the attributes of ops, by name."""
 
@@ -30,7 +36,8 @@ SEVERAL_AXES = "int | Sequence[int] | None"
 """Type of an attribute ``axis`` whose default is None, which stands for all axes."""
 
 OP_ATTRIBUTES = {
-    **{f"{op}.axis": "int | None" for op in ("argmax", "argmin")},
+    **{f"{op}.axis": "int | None" for op in ("argmax", "argmin", "repeat", "compress", "last_occurrence")},
+    **{f"{op}.step": "int" for op in ("unfold", "overlap_add")},
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",
 }
@@ -66,6 +73,7 @@ def ops_text(registry: Registry) -> str:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from gradproof.client.recording.apply import apply_as
 from gradproof.client.tensors.signatures import DTypeLike, Operand
@@ -87,7 +95,7 @@ def op_text(op: Op) -> str:
     inputs = [*(f"{name}: Operand" for name in single), *["/"] * bool(single), *(f"{name}: Operand" for name in repeated)]
     attributes = [attribute_text(op, name, default) for name, default in op.attributes.items()]
     star = ["*"] if attributes and not op.variadic else []
-    several = "sections" in op.attributes or op.outputs > 1
+    several = op.outputs > 1 or any(len(op.inference(x.specs(), x.attributes).outputs) > 1 for x in op.declared_cases())
     passed = [*single, *repeated, *(f"{name}={name}" for name in op.attributes)]
     call = f"apply_as(Tensor, {op.name!r}, {', '.join(passed)})"
     result = f"tuple({call})" if several else f"{call}[0]"

@@ -21,7 +21,7 @@ from gradproof.engine.extend import (
 from gradproof.plugins.axes import ROOM, at, axis_of, integer, integers, smaller
 from gradproof.plugins.families import H
 from gradproof.plugins.names import named
-from gradproof.plugins.slicing import part, piece
+from gradproof.plugins.slicing import few, part, piece
 
 GRADPROOF_API = 1
 
@@ -112,7 +112,7 @@ def stack_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
 def split(x, *, sections, axis=0):
     """``sections``: how many, all of a size, or the size of each."""
     k = axis_of(axis, x.ndim)
-    count = None if isinstance(sections, (tuple, list)) else integer("sections", sections)
+    count = None if isinstance(sections, (tuple, list)) else few(integer("sections", sections))
     sizes = integers("sections", sections if count is None else (x.shape[k] // max(count, 1),) * count)
     if sum(sizes) != x.shape[k] or min(sizes, default=-1) < 0:
         raise InferenceError(f"sections {sizes} do not add up to the {x.shape[k]} of axis {k}")
@@ -126,7 +126,7 @@ def array_split(x, *, indices_or_sections, axis=0):
     if isinstance(indices_or_sections, (tuple, list)):
         ends = [slice(None, end).indices(x.shape[k])[1] for end in integers("indices_or_sections", indices_or_sections)]
         return cut(x, k, [0, *ends, x.shape[k]])
-    count = integer("indices_or_sections", indices_or_sections)
+    count = few(integer("indices_or_sections", indices_or_sections))
     if count < 1:
         raise InferenceError(f"indices_or_sections is {count}; there must be a section")
     size, longer = divmod(x.shape[k], count)
@@ -156,7 +156,7 @@ def unstack(x, *, axis=0):
     k = axis_of(axis, x.ndim)
     if not x.shape[k]:
         raise InferenceError(f"axis {k} of {x.spec} has no elements, and so there are no results")
-    pieces = tuple(piece(x, k, place) for place in range(x.shape[k]))
+    pieces = tuple(piece(x, k, place) for place in range(few(x.shape[k])))
     return pieces if len(pieces) > 1 else pieces[0]
 
 

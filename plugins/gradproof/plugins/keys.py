@@ -51,7 +51,7 @@ def kind_of(entry: Any) -> str:
 
 
 def entries_of(key: object, arrays: Sequence[Any], ndim: int) -> Iterator[tuple[Any, Any]]:
-    """Each entry of a key with its array, or None, and whole slices in front of its ellipsis, which it has now, for the axes
+    """Each entry of a key with its array, or None, and whole slices, in front of its ellipsis, for the axes
     that the key does not name. Raises InferenceError if the key does not fit."""
     entries = [ARRAY] * len(arrays) if key is None else list(listed("key", key))
     if sum(map(takes_array, entries)) != len(arrays) or entries.count(REST) > 1:

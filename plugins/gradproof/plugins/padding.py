@@ -1,13 +1,11 @@
 """Padding: constants, or copies of the elements of an array, around it. The modes are those of `numpy.pad`."""
 
-from collections.abc import Iterator, Sequence
-
-import numpy as np
+from collections.abc import Iterator
 
 from gradproof.engine.extend import Composite, InferenceError, case, ops, registering
-from gradproof.plugins.axes import at, integers, listed
+from gradproof.plugins.axes import Cut, at, integers, listed
 from gradproof.plugins.names import named
-from gradproof.plugins.slicing import constant, part
+from gradproof.plugins.slicing import constant, few, part
 
 GRADPROOF_API = 1
 
@@ -38,31 +36,29 @@ def among_constants(x, pairs, value):
 
 def continued(x, axis, before, after, mode):
     """``x`` continued at both ends of an axis by its own elements."""
-    if not x.shape[axis]:
+    size = x.shape[axis]
+    if not size:
         raise InferenceError(f"axis {axis} of {x.spec} has no elements that mode {mode!r} could repeat")
-    places = np.pad(np.arange(x.shape[axis]), (before, after), mode=mode).tolist()
-    return ops.concat(*(run_of(x, axis, run) for run in runs(places)), axis=axis)
+    if mode == "edge" or (mode, size) == ("reflect", 1):
+        first, last = part(x, axis, 0, 1), part(x, axis, size - 1, size)
+        ends = [ops.broadcast_to(end, shape=at(x.shape, axis, n)) for end, n in ((first, before), (last, after))]
+        return ops.concat(ends[0], x, ends[1], axis=axis)
+    cuts = periods(size, before, after, mode)
+    return ops.concat(*(part(x, axis, *cut) for cut in cuts), axis=axis)
 
 
-def runs(places: Sequence[int]) -> Iterator[list[int]]:
-    """``places`` taken apart where the difference from each to the next, which is -1, 0 or 1 in a run, changes."""
-    run: list[int] = []
-    for place in places:
-        step = place - run[-1] if run else 0
-        if run and (abs(step) > 1 or (len(run) > 1 and step != run[1] - run[0])):
-            yield run
-            run = []
-        run.append(place)
-    yield run
-
-
-def run_of(x, axis, run):
-    """The elements of ``x`` at the places of a run along an axis."""
-    step = run[1] - run[0] if len(run) > 1 else 1
-    if not step:
-        return ops.broadcast_to(part(x, axis, run[0], run[0] + 1), shape=at(x.shape, axis, len(run)))
-    end = run[-1] + step
-    return part(x, axis, run[0], None if end < 0 else end, step)
+def periods(size: int, before: int, after: int, mode: str) -> Iterator[Cut]:
+    """The slices of an axis that follow each other where it is continued periodically, or as between mirrors: in the middle
+    of its end elements (``reflect``), or beside them (``symmetric``)."""
+    length = size - 1 if mode == "reflect" else size
+    few((before + size + after) // length)
+    for k in range(-before // length, (size + after - 1) // length + 1):
+        first, last = max(k * length, -before) - k * length, min((k + 1) * length, size + after) - 1 - k * length
+        if k % 2 and mode != "wrap":
+            first, last = size - 1 - first, size - 1 - last
+            yield first, last - 1 if last else None, -1
+        else:
+            yield first, last + 1, 1
 
 
 AROUND = ((1, 2), (0, 3))

@@ -3,8 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from gradproof.engine.extend import ops
+from gradproof.engine.extend import InferenceError, ops
 from gradproof.plugins.axes import at
+
+MAX_PARTS = 10_000
+"""The number of parts that an array may be cut into: a small request is not to ask for more."""
+
+
+def few(parts: int) -> int:
+    """``parts``, a number of parts. Raises InferenceError if there are too many."""
+    if parts > MAX_PARTS:
+        raise InferenceError(f"{parts} parts are asked for; an array is cut into at most {MAX_PARTS} parts")
+    return parts
 
 
 def part(x: Any, axis: int, start: int, stop: int | None, step: int = 1) -> Any:

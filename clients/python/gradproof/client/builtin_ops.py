@@ -7,6 +7,7 @@ Generated from the ops of ``gradproof.plugins`` by ``make methods``; do not edit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from gradproof.client.recording.apply import apply_as
 from gradproof.client.tensors.signatures import DTypeLike, Operand
@@ -18,21 +19,32 @@ __all__ = [
     "acosh",
     "add",
     "add_along_axis",
+    "adjoint",
     "argmax",
     "argmin",
     "argsort",
+    "array_split",
     "asin",
     "asinh",
     "astype",
     "atan",
     "atan2",
     "atanh",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "block_diag",
+    "broadcast_arrays",
     "broadcast_to",
+    "cartesian_prod",
     "ceil",
+    "channel_shuffle",
     "cholesky",
     "clip",
     "cofactors",
+    "column_stack",
     "complex",
+    "compress",
     "concat",
     "conj",
     "cos",
@@ -40,7 +52,15 @@ __all__ = [
     "cumprod",
     "cumsum",
     "det",
+    "diag",
+    "diag_embed",
+    "diagflat",
+    "diagonal",
+    "diagonal_scatter",
     "divide",
+    "dsplit",
+    "dstack",
+    "embedding",
     "equal",
     "erf",
     "erfc",
@@ -49,15 +69,28 @@ __all__ = [
     "exp2",
     "expand_dims",
     "expm1",
+    "flatnonzero",
+    "flatten",
     "flip",
+    "fliplr",
+    "flipud",
     "floor",
     "floor_divide",
+    "gather",
     "gelu",
+    "getitem",
     "greater",
     "greater_equal",
+    "hsplit",
+    "hstack",
     "hypot",
     "imag",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
     "inv",
+    "last_occurrence",
     "less",
     "less_equal",
     "log",
@@ -70,34 +103,57 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logsumexp",
+    "masked_fill",
+    "masked_scatter",
+    "masked_select",
     "matmul",
     "matrix_transpose",
     "max",
     "maximum",
     "mean",
+    "meshgrid",
     "min",
     "minimum",
+    "moveaxis",
     "multiply",
     "negative",
+    "nonzero",
     "not_equal",
+    "one_hot",
+    "overlap_add",
     "pad",
+    "permute_dims",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "pow",
     "prod",
+    "put",
+    "put_along_axis",
     "ratio",
+    "ravel",
+    "ravel_multi_index",
     "real",
     "reciprocal",
     "relu",
     "remainder",
+    "repeat",
     "reshape",
+    "roll",
+    "rot90",
     "round",
     "rsqrt",
+    "scatter",
     "scatter_add",
+    "select",
+    "select_scatter",
     "sigmoid",
     "sign",
     "silu",
     "sin",
     "sinh",
     "slice",
+    "slice_scatter",
+    "sliding_window_view",
     "softmax",
     "softplus",
     "solve",
@@ -108,16 +164,23 @@ __all__ = [
     "stack",
     "subtract",
     "sum",
+    "swapaxes",
     "take",
     "take_along_axis",
     "tan",
     "tanh",
+    "tile",
     "transpose",
     "tril",
     "triu",
     "trunc",
+    "unflatten",
+    "unfold",
     "unslice",
+    "unstack",
     "var",
+    "vsplit",
+    "vstack",
     "where",
 ]
 
@@ -150,6 +213,11 @@ def add_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: i
     return apply_as(Tensor, "add_along_axis", x, indices, updates, axis=axis)[0]
 
 
+def adjoint(x: Operand, /) -> Tensor:
+    """The op adjoint: the last two axes exchanged, and conjugated. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "adjoint", x)[0]
+
+
 def argmax(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The op argmax: the place of the largest, of several the first. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "argmax", x, axis=axis, keepdims=keepdims)[0]
@@ -166,6 +234,14 @@ def argsort(x: Operand, /, *, axis: int = -1, descending: bool = False) -> Tenso
     Inputs: x. Attributes: axis, descending.
     """
     return apply_as(Tensor, "argsort", x, axis=axis, descending=descending)[0]
+
+
+def array_split(x: Operand, /, *, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
+    """The op array_split: cut along an axis, into sections whose sizes may differ by 1.
+
+    Inputs: x. Attributes: indices_or_sections, axis.
+    """
+    return tuple(apply_as(Tensor, "array_split", x, indices_or_sections=indices_or_sections, axis=axis))
 
 
 def asin(x: Operand, /) -> Tensor:
@@ -198,14 +274,52 @@ def atanh(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "atanh", x)[0]
 
 
+def atleast_1d(*arrays: Operand) -> tuple[Tensor, ...]:
+    """The op atleast_1d: a number as a vector; all else as it is. Inputs: arrays. Attributes: none."""
+    return tuple(apply_as(Tensor, "atleast_1d", *arrays))
+
+
+def atleast_2d(*arrays: Operand) -> tuple[Tensor, ...]:
+    """The op atleast_2d: a number or vector as the row of a matrix. Inputs: arrays. Attributes: none."""
+    return tuple(apply_as(Tensor, "atleast_2d", *arrays))
+
+
+def atleast_3d(*arrays: Operand) -> tuple[Tensor, ...]:
+    """The op atleast_3d: (n,) as (1, n, 1), and (n, m) as (n, m, 1). Inputs: arrays. Attributes: none."""
+    return tuple(apply_as(Tensor, "atleast_3d", *arrays))
+
+
+def block_diag(*arrays: Operand) -> Tensor:
+    """The op block_diag: matrices along the diagonal of a larger one. Inputs: arrays. Attributes: none."""
+    return apply_as(Tensor, "block_diag", *arrays)[0]
+
+
+def broadcast_arrays(*arrays: Operand) -> tuple[Tensor, ...]:
+    """The op broadcast_arrays: arrays repeated to a common shape. Inputs: arrays. Attributes: none."""
+    return tuple(apply_as(Tensor, "broadcast_arrays", *arrays))
+
+
 def broadcast_to(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     """The op broadcast_to: x repeated to a larger shape. Inputs: x. Attributes: shape."""
     return apply_as(Tensor, "broadcast_to", x, shape=shape)[0]
 
 
+def cartesian_prod(*arrays: Operand) -> Tensor:
+    """The op cartesian_prod: all tuples of elements of vectors, as rows. Inputs: arrays. Attributes: none."""
+    return apply_as(Tensor, "cartesian_prod", *arrays)[0]
+
+
 def ceil(x: Operand, /) -> Tensor:
     """The op ceil: -⌊-x⌋. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "ceil", x)[0]
+
+
+def channel_shuffle(x: Operand, /, *, groups: int) -> Tensor:
+    """The op channel_shuffle: the channels of (n, groups c, ...) with the groups interleaved.
+
+    Inputs: x. Attributes: groups.
+    """
+    return apply_as(Tensor, "channel_shuffle", x, groups=groups)[0]
 
 
 def cholesky(a: Operand, /) -> Tensor:
@@ -226,9 +340,25 @@ def cofactors(a: Operand, /) -> Tensor:
     return apply_as(Tensor, "cofactors", a)[0]
 
 
+def column_stack(*arrays: Operand) -> Tensor:
+    """The op column_stack: matrices joined along the second axis, vectors as columns.
+
+    Inputs: arrays. Attributes: none.
+    """
+    return apply_as(Tensor, "column_stack", *arrays)[0]
+
+
 def complex(real: Operand, imag: Operand, /) -> Tensor:
     """The op complex: real + i imag. Inputs: real, imag. Attributes: none."""
     return apply_as(Tensor, "complex", real, imag)[0]
+
+
+def compress(x: Operand, condition: Operand, /, *, count: int, axis: int | None = None) -> Tensor:
+    """The op compress: the parts along an axis where the condition is true, count of them.
+
+    Inputs: x, condition. Attributes: count, axis.
+    """
+    return apply_as(Tensor, "compress", x, condition, count=count, axis=axis)[0]
 
 
 def concat(*arrays: Operand, axis: int = 0) -> Tensor:
@@ -266,9 +396,58 @@ def det(a: Operand, /) -> Tensor:
     return apply_as(Tensor, "det", a)[0]
 
 
+def diag(x: Operand, /, *, k: int = 0) -> Tensor:
+    """The op diag: the matrix with a vector on diagonal k; of a matrix, its diagonal k. Inputs: x. Attributes: k."""
+    return apply_as(Tensor, "diag", x, k=k)[0]
+
+
+def diag_embed(x: Operand, /, *, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Tensor:
+    """The op diag_embed: zeros, with the last axis of x on a diagonal of two new axes.
+
+    Inputs: x. Attributes: offset, axis1, axis2.
+    """
+    return apply_as(Tensor, "diag_embed", x, offset=offset, axis1=axis1, axis2=axis2)[0]
+
+
+def diagflat(x: Operand, /, *, k: int = 0) -> Tensor:
+    """The op diagflat: the matrix with all elements of x on diagonal k. Inputs: x. Attributes: k."""
+    return apply_as(Tensor, "diagflat", x, k=k)[0]
+
+
+def diagonal(x: Operand, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The op diagonal: a diagonal of two axes, which become the last axis.
+
+    Inputs: x. Attributes: offset, axis1, axis2.
+    """
+    return apply_as(Tensor, "diagonal", x, offset=offset, axis1=axis1, axis2=axis2)[0]
+
+
+def diagonal_scatter(x: Operand, values: Operand, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The op diagonal_scatter: x with values on a diagonal of two axes.
+
+    Inputs: x, values. Attributes: offset, axis1, axis2.
+    """
+    return apply_as(Tensor, "diagonal_scatter", x, values, offset=offset, axis1=axis1, axis2=axis2)[0]
+
+
 def divide(a: Operand, b: Operand, /) -> Tensor:
     """The op divide: a / b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "divide", a, b)[0]
+
+
+def dsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """The op dsplit: cut into sections along the third axis. Inputs: x. Attributes: indices_or_sections."""
+    return tuple(apply_as(Tensor, "dsplit", x, indices_or_sections=indices_or_sections))
+
+
+def dstack(*arrays: Operand) -> Tensor:
+    """The op dstack: arrays joined along the third axis. Inputs: arrays. Attributes: none."""
+    return apply_as(Tensor, "dstack", *arrays)[0]
+
+
+def embedding(weight: Operand, indices: Operand, /, *, padding_idx: int | None = None) -> Tensor:
+    """The op embedding: rows of weight at indices. Inputs: weight, indices. Attributes: padding_idx."""
+    return apply_as(Tensor, "embedding", weight, indices, padding_idx=padding_idx)[0]
 
 
 def equal(a: Operand, b: Operand, /) -> Tensor:
@@ -315,9 +494,35 @@ def expm1(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "expm1", x)[0]
 
 
+def flatnonzero(mask: Operand, /, *, count: int) -> Tensor:
+    """The op flatnonzero: the places, in C order, of the true elements, count of them.
+
+    Inputs: mask. Attributes: count.
+    """
+    return apply_as(Tensor, "flatnonzero", mask, count=count)[0]
+
+
+def flatten(x: Operand, /, *, start_axis: int = 0, end_axis: int = -1) -> Tensor:
+    """The op flatten: the axes from start_axis to end_axis joined to a single axis.
+
+    Inputs: x. Attributes: start_axis, end_axis.
+    """
+    return apply_as(Tensor, "flatten", x, start_axis=start_axis, end_axis=end_axis)[0]
+
+
 def flip(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Tensor:
     """The op flip: the order reversed along axes. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "flip", x, axis=axis)[0]
+
+
+def fliplr(x: Operand, /) -> Tensor:
+    """The op fliplr: the order of the second axis reversed. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "fliplr", x)[0]
+
+
+def flipud(x: Operand, /) -> Tensor:
+    """The op flipud: the order of the first axis reversed. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "flipud", x)[0]
 
 
 def floor(x: Operand, /) -> Tensor:
@@ -330,9 +535,22 @@ def floor_divide(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "floor_divide", a, b)[0]
 
 
+def gather(x: Operand, indices: Operand, /, *, axis: int) -> Tensor:
+    """The op gather: elements at indices along an axis, of each line its own; the indices may be for a corner of x.
+
+    Inputs: x, indices. Attributes: axis.
+    """
+    return apply_as(Tensor, "gather", x, indices, axis=axis)[0]
+
+
 def gelu(x: Operand, /) -> Tensor:
     """The op gelu: x (1 + erf(x / √2)) / 2. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "gelu", x)[0]
+
+
+def getitem(x: Operand, /, *indices: Operand, key: Sequence[Any] | None = None) -> Tensor:
+    """The op getitem: the elements at a key, as NumPy has it. Inputs: x, indices. Attributes: key."""
+    return apply_as(Tensor, "getitem", x, *indices, key=key)[0]
 
 
 def greater(a: Operand, b: Operand, /) -> Tensor:
@@ -345,6 +563,22 @@ def greater_equal(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "greater_equal", a, b)[0]
 
 
+def hsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """The op hsplit: cut into sections along the second axis, a vector along its only axis.
+
+    Inputs: x. Attributes: indices_or_sections.
+    """
+    return tuple(apply_as(Tensor, "hsplit", x, indices_or_sections=indices_or_sections))
+
+
+def hstack(*arrays: Operand) -> Tensor:
+    """The op hstack: arrays joined along the second axis, vectors along their only axis.
+
+    Inputs: arrays. Attributes: none.
+    """
+    return apply_as(Tensor, "hstack", *arrays)[0]
+
+
 def hypot(a: Operand, b: Operand, /) -> Tensor:
     """The op hypot: √(a² + b²). Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "hypot", a, b)[0]
@@ -355,9 +589,51 @@ def imag(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "imag", x)[0]
 
 
+def index_add(x: Operand, indices: Operand, updates: Operand, /, *, axis: int = 0) -> Tensor:
+    """The op index_add: x with updates added at indices along an axis.
+
+    Inputs: x, indices, updates. Attributes: axis.
+    """
+    return apply_as(Tensor, "index_add", x, indices, updates, axis=axis)[0]
+
+
+def index_copy(x: Operand, indices: Operand, updates: Operand, /, *, axis: int = 0) -> Tensor:
+    """The op index_copy: x with updates in place of its parts at indices along an axis, of several the last one.
+
+    Inputs: x, indices, updates. Attributes: axis.
+    """
+    return apply_as(Tensor, "index_copy", x, indices, updates, axis=axis)[0]
+
+
+def index_fill(x: Operand, indices: Operand, value: Operand, /, *, axis: int) -> Tensor:
+    """The op index_fill: x with a number in place of its parts at indices along an axis.
+
+    Inputs: x, indices, value. Attributes: axis.
+    """
+    return apply_as(Tensor, "index_fill", x, indices, value, axis=axis)[0]
+
+
+def index_put(
+    x: Operand, values: Operand, /, *indices: Operand, key: Sequence[Any] | None = None, accumulate: bool = False
+) -> Tensor:
+    """The op index_put: x with values in place of the elements at a key, or added to them.
+
+    Inputs: x, values, indices. Attributes: key, accumulate.
+    """
+    return apply_as(Tensor, "index_put", x, values, *indices, key=key, accumulate=accumulate)[0]
+
+
 def inv(a: Operand, /) -> Tensor:
     """The op inv: the inverse of a matrix. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "inv", a)[0]
+
+
+def last_occurrence(indices: Operand, /, *, size: int, axis: int | None = None) -> Tensor:
+    """The op last_occurrence: true where no later index along the axis names the same place.
+
+    Inputs: indices. Attributes: size, axis.
+    """
+    return apply_as(Tensor, "last_occurrence", indices, size=size, axis=axis)[0]
 
 
 def less(a: Operand, b: Operand, /) -> Tensor:
@@ -420,6 +696,27 @@ def logsumexp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdim
     return apply_as(Tensor, "logsumexp", x, axis=axis, keepdims=keepdims)[0]
 
 
+def masked_fill(x: Operand, mask: Operand, value: Operand, /) -> Tensor:
+    """The op masked_fill: x with a number where the mask is true. Inputs: x, mask, value. Attributes: none."""
+    return apply_as(Tensor, "masked_fill", x, mask, value)[0]
+
+
+def masked_scatter(x: Operand, mask: Operand, source: Operand, /) -> Tensor:
+    """The op masked_scatter: x with the elements of source, in their order, where the mask is true.
+
+    Inputs: x, mask, source. Attributes: none.
+    """
+    return apply_as(Tensor, "masked_scatter", x, mask, source)[0]
+
+
+def masked_select(x: Operand, mask: Operand, /, *, count: int) -> Tensor:
+    """The op masked_select: the elements where the mask is true, count of them, as a vector.
+
+    Inputs: x, mask. Attributes: count.
+    """
+    return apply_as(Tensor, "masked_select", x, mask, count=count)[0]
+
+
 def matmul(a: Operand, b: Operand, /) -> Tensor:
     """The op matmul: matrix product. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "matmul", a, b)[0]
@@ -445,6 +742,11 @@ def mean(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bo
     return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims)[0]
 
 
+def meshgrid(*arrays: Operand, indexing: str = "xy") -> tuple[Tensor, ...]:
+    """The op meshgrid: the coordinates of a grid, from those along its axes. Inputs: arrays. Attributes: indexing."""
+    return tuple(apply_as(Tensor, "meshgrid", *arrays, indexing=indexing))
+
+
 def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op min: the smallest over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "min", x, axis=axis, keepdims=keepdims)[0]
@@ -453,6 +755,14 @@ def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: boo
 def minimum(a: Operand, b: Operand, /) -> Tensor:
     """The op minimum: b if b < a else a. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "minimum", a, b)[0]
+
+
+def moveaxis(x: Operand, /, *, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """The op moveaxis: axes moved to other positions; the others keep their order.
+
+    Inputs: x. Attributes: source, destination.
+    """
+    return apply_as(Tensor, "moveaxis", x, source=source, destination=destination)[0]
 
 
 def multiply(a: Operand, b: Operand, /) -> Tensor:
@@ -465,14 +775,56 @@ def negative(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "negative", x)[0]
 
 
+def nonzero(x: Operand, /, *, count: int) -> tuple[Tensor, ...]:
+    """The op nonzero: the indices, along each axis, of the elements that are not 0, of which there are count.
+
+    Inputs: x. Attributes: count.
+    """
+    return tuple(apply_as(Tensor, "nonzero", x, count=count))
+
+
 def not_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op not_equal: a ≠ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "not_equal", a, b)[0]
 
 
-def pad(x: Operand, /, *, widths: Sequence[Sequence[int]]) -> Tensor:
-    """The op pad: zeros put around x. Inputs: x. Attributes: widths."""
-    return apply_as(Tensor, "pad", x, widths=widths)[0]
+def one_hot(indices: Operand, /, *, num_classes: int) -> Tensor:
+    """The op one_hot: 1 at the place of each class along a new last axis, and 0 elsewhere.
+
+    Inputs: indices. Attributes: num_classes.
+    """
+    return apply_as(Tensor, "one_hot", indices, num_classes=num_classes)[0]
+
+
+def overlap_add(x: Operand, /, *, length: int, axis: int, step: int = 1) -> Tensor:
+    """The op overlap_add: the sum of windows at their places along an axis.
+
+    Inputs: x. Attributes: length, axis, step.
+    """
+    return apply_as(Tensor, "overlap_add", x, length=length, axis=axis, step=step)[0]
+
+
+def pad(x: Operand, /, *, widths: Sequence[Sequence[int]], mode: str = "constant", value: float = 0) -> Tensor:
+    """The op pad: x, and around it a number, or its own elements once more.
+
+    Inputs: x. Attributes: widths, mode, value.
+    """
+    return apply_as(Tensor, "pad", x, widths=widths, mode=mode, value=value)[0]
+
+
+def permute_dims(x: Operand, /, *, axes: Sequence[int] | None) -> Tensor:
+    """The op permute_dims: axes permuted. Inputs: x. Attributes: axes."""
+    return apply_as(Tensor, "permute_dims", x, axes=axes)[0]
+
+
+def pixel_shuffle(x: Operand, /, *, upscale_factor: int) -> Tensor:
+    """The op pixel_shuffle: (..., c r², h, w) as (..., c, h r, w r). Inputs: x. Attributes: upscale_factor."""
+    return apply_as(Tensor, "pixel_shuffle", x, upscale_factor=upscale_factor)[0]
+
+
+def pixel_unshuffle(x: Operand, /, *, downscale_factor: int) -> Tensor:
+    """The op pixel_unshuffle: (..., c, h r, w r) as (..., c r², h, w). Inputs: x. Attributes: downscale_factor."""
+    return apply_as(Tensor, "pixel_unshuffle", x, downscale_factor=downscale_factor)[0]
 
 
 def pow(x: Operand, exponent: Operand, /) -> Tensor:
@@ -485,9 +837,39 @@ def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bo
     return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims)[0]
 
 
+def put(x: Operand, indices: Operand, values: Operand, /, *, accumulate: bool = False) -> Tensor:
+    """The op put: x with values in place of its elements, or added to them, at places in C order.
+
+    Inputs: x, indices, values. Attributes: accumulate.
+    """
+    return apply_as(Tensor, "put", x, indices, values, accumulate=accumulate)[0]
+
+
+def put_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op put_along_axis: x with updates in place of elements at indices along an axis, on each line its own, of
+    several the last one.
+
+    Inputs: x, indices, updates. Attributes: axis.
+    """
+    return apply_as(Tensor, "put_along_axis", x, indices, updates, axis=axis)[0]
+
+
 def ratio(a: Operand, b: Operand, c: Operand, d: Operand, /) -> Tensor:
     """The op ratio: a b / (c d). Inputs: a, b, c, d. Attributes: none."""
     return apply_as(Tensor, "ratio", a, b, c, d)[0]
+
+
+def ravel(x: Operand, /) -> Tensor:
+    """The op ravel: the elements in C order, as a vector. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "ravel", x)[0]
+
+
+def ravel_multi_index(*indices: Operand, shape: Sequence[int]) -> Tensor:
+    """The op ravel_multi_index: the places, in C order, of elements at indices along each axis.
+
+    Inputs: indices. Attributes: shape.
+    """
+    return apply_as(Tensor, "ravel_multi_index", *indices, shape=shape)[0]
 
 
 def real(x: Operand, /) -> Tensor:
@@ -510,9 +892,27 @@ def remainder(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "remainder", a, b)[0]
 
 
+def repeat(x: Operand, /, *, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+    """The op repeat: each element along an axis repeated. Inputs: x. Attributes: repeats, axis."""
+    return apply_as(Tensor, "repeat", x, repeats=repeats, axis=axis)[0]
+
+
 def reshape(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     """The op reshape: the same elements in C order, in another shape. Inputs: x. Attributes: shape."""
     return apply_as(Tensor, "reshape", x, shape=shape)[0]
+
+
+def roll(x: Operand, /, *, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Tensor:
+    """The op roll: elements moved along axes, those beyond the end to the front.
+
+    Inputs: x. Attributes: shift, axis.
+    """
+    return apply_as(Tensor, "roll", x, shift=shift, axis=axis)[0]
+
+
+def rot90(x: Operand, /, *, k: int = 1, axes: Sequence[int] | None = (0, 1)) -> Tensor:
+    """The op rot90: turned by k right angles, from the first of axes to the second. Inputs: x. Attributes: k, axes."""
+    return apply_as(Tensor, "rot90", x, k=k, axes=axes)[0]
 
 
 def round(x: Operand, /) -> Tensor:
@@ -525,12 +925,33 @@ def rsqrt(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "rsqrt", x)[0]
 
 
-def scatter_add(x: Operand, indices: Operand, updates: Operand, /, *, axis: int = 0) -> Tensor:
-    """The op scatter_add: x with updates added at indices along an axis.
+def scatter(x: Operand, indices: Operand, values: Operand, /, *, axis: int) -> Tensor:
+    """The op scatter: x with values in place of its elements at indices along an axis, on each line its own.
 
-    Inputs: x, indices, updates. Attributes: axis.
+    Inputs: x, indices, values. Attributes: axis.
     """
-    return apply_as(Tensor, "scatter_add", x, indices, updates, axis=axis)[0]
+    return apply_as(Tensor, "scatter", x, indices, values, axis=axis)[0]
+
+
+def scatter_add(x: Operand, indices: Operand, values: Operand, /, *, axis: int) -> Tensor:
+    """The op scatter_add: x with values added at indices along an axis, on each line its own.
+
+    Inputs: x, indices, values. Attributes: axis.
+    """
+    return apply_as(Tensor, "scatter_add", x, indices, values, axis=axis)[0]
+
+
+def select(x: Operand, /, *, axis: int, index: int) -> Tensor:
+    """The op select: the part at a place of an axis, without that axis. Inputs: x. Attributes: axis, index."""
+    return apply_as(Tensor, "select", x, axis=axis, index=index)[0]
+
+
+def select_scatter(x: Operand, values: Operand, /, *, axis: int, index: int) -> Tensor:
+    """The op select_scatter: x with values in place of its part at a place of an axis.
+
+    Inputs: x, values. Attributes: axis, index.
+    """
+    return apply_as(Tensor, "select_scatter", x, values, axis=axis, index=index)[0]
 
 
 def sigmoid(x: Operand, /) -> Tensor:
@@ -563,6 +984,23 @@ def slice(x: Operand, /, *, start: Sequence[int], stop: Sequence[int | None], st
     return apply_as(Tensor, "slice", x, start=start, stop=stop, step=step)[0]
 
 
+def slice_scatter(
+    x: Operand, values: Operand, /, *, start: Sequence[int], stop: Sequence[int | None], step: Sequence[int] | None = None
+) -> Tensor:
+    """The op slice_scatter: x with values in place of a slice. Inputs: x, values. Attributes: start, stop, step."""
+    return apply_as(Tensor, "slice_scatter", x, values, start=start, stop=stop, step=step)[0]
+
+
+def sliding_window_view(
+    x: Operand, /, *, window_shape: int | Sequence[int], axis: int | Sequence[int] | None = None
+) -> Tensor:
+    """The op sliding_window_view: windows along several axes, with their elements along new last axes.
+
+    Inputs: x. Attributes: window_shape, axis.
+    """
+    return apply_as(Tensor, "sliding_window_view", x, window_shape=window_shape, axis=axis)[0]
+
+
 def softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
     """The op softmax: eˣ / Σ eˣ along an axis. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "softmax", x, axis=axis)[0]
@@ -579,7 +1017,7 @@ def solve(a: Operand, b: Operand, /) -> Tensor:
 
 
 def split(x: Operand, /, *, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
-    """The op split: cut into sections along an axis (at most 16). Inputs: x. Attributes: sections, axis."""
+    """The op split: cut into sections along an axis. Inputs: x. Attributes: sections, axis."""
     return tuple(apply_as(Tensor, "split", x, sections=sections, axis=axis))
 
 
@@ -613,6 +1051,11 @@ def sum(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: boo
     return apply_as(Tensor, "sum", x, axis=axis, keepdims=keepdims)[0]
 
 
+def swapaxes(x: Operand, /, *, axis1: int, axis2: int) -> Tensor:
+    """The op swapaxes: two axes exchanged. Inputs: x. Attributes: axis1, axis2."""
+    return apply_as(Tensor, "swapaxes", x, axis1=axis1, axis2=axis2)[0]
+
+
 def take(x: Operand, indices: Operand, /, *, axis: int = 0) -> Tensor:
     """The op take: elements at indices along an axis. Inputs: x, indices. Attributes: axis."""
     return apply_as(Tensor, "take", x, indices, axis=axis)[0]
@@ -636,6 +1079,11 @@ def tanh(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "tanh", x)[0]
 
 
+def tile(x: Operand, /, *, repetitions: int | Sequence[int]) -> Tensor:
+    """The op tile: x repeated as a whole, along each axis. Inputs: x. Attributes: repetitions."""
+    return apply_as(Tensor, "tile", x, repetitions=repetitions)[0]
+
+
 def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:
     """The op transpose: axes permuted. Inputs: x. Attributes: axes."""
     return apply_as(Tensor, "transpose", x, axes=axes)[0]
@@ -656,9 +1104,27 @@ def trunc(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "trunc", x)[0]
 
 
+def unflatten(x: Operand, /, *, axis: int, shape: Sequence[int]) -> Tensor:
+    """The op unflatten: an axis taken apart into several. Inputs: x. Attributes: axis, shape."""
+    return apply_as(Tensor, "unflatten", x, axis=axis, shape=shape)[0]
+
+
+def unfold(x: Operand, /, *, axis: int, size: int, step: int = 1) -> Tensor:
+    """The op unfold: windows along an axis, with their elements along a new last axis.
+
+    Inputs: x. Attributes: axis, size, step.
+    """
+    return apply_as(Tensor, "unfold", x, axis=axis, size=size, step=step)[0]
+
+
 def unslice(x: Operand, /, *, shape: Sequence[int], start: Sequence[int], step: Sequence[int]) -> Tensor:
     """The op unslice: zeros, with x at a slice: what slice is undone by. Inputs: x. Attributes: shape, start, step."""
     return apply_as(Tensor, "unslice", x, shape=shape, start=start, step=step)[0]
+
+
+def unstack(x: Operand, /, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """The op unstack: the parts along an axis, without that axis. Inputs: x. Attributes: axis."""
+    return tuple(apply_as(Tensor, "unstack", x, axis=axis))
 
 
 def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: int = 0, keepdims: bool = False) -> Tensor:
@@ -667,6 +1133,16 @@ def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: i
     Inputs: x. Attributes: axis, correction, keepdims.
     """
     return apply_as(Tensor, "var", x, axis=axis, correction=correction, keepdims=keepdims)[0]
+
+
+def vsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """The op vsplit: cut into sections along the first axis. Inputs: x. Attributes: indices_or_sections."""
+    return tuple(apply_as(Tensor, "vsplit", x, indices_or_sections=indices_or_sections))
+
+
+def vstack(*arrays: Operand) -> Tensor:
+    """The op vstack: arrays joined along the first axis, vectors as rows. Inputs: arrays. Attributes: none."""
+    return apply_as(Tensor, "vstack", *arrays)[0]
 
 
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:
