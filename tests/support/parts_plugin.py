@@ -1,6 +1,8 @@
 """A plugin whose op has two results, and a rule."""
 
+from collections.abc import Callable
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +12,12 @@ GRADPROOF_API = 1
 GRADPROOF_NAME = "parts"
 
 
-def infer(x, *, sections):
+def infer(x: Spec, *, sections: Any) -> Inferred:
     sizes = (sections,) * (x.size // sections) if isinstance(sections, int) else tuple(sections)
     return Inferred(tuple(Spec((size,), x.dtype) for size in sizes), {"sections": sizes})
 
 
-def define(part):
+def define(part: int) -> Callable[..., Any]:
     return lambda f, i, x, *, sections: x[sum(sections[:part]) + i[0]]
 
 

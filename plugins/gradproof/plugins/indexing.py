@@ -121,14 +121,14 @@ def put(x, shape, places):
 
 
 def unslice_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
-    """Each axis stays whole, or spread by a step. Where there is no room, the first axes become 1."""
+    """Each axis stays whole, or spread by a step. Where there is no room, axes become 1, the whole ones first."""
     [x] = specs
     axes: list[tuple[int, int, int, int]] = []
     for n, size, s in zip(x.shape, attributes["shape"], attributes["step"], strict=True):
         step = 1 if s == 1 else 2 if s > 1 else -1 if s == -1 else -2
         axes.append((2, 2, 0, 1) if n == size and s == 1 else (2, 4, 1 if s > 0 else 3, step))
-    for k, axis in enumerate(axes):
-        if math.prod(size for _, size, *_ in axes) > 4 * ROOM:
+    for k, axis in sorted(enumerate(axes), key=lambda entry: entry[1][1]):
+        if math.prod(n for n, *_ in axes) > ROOM or math.prod(size for _, size, *_ in axes) > 4 * ROOM:
             axes[k] = (1, 1, 0, 1) if axis[1] == 2 else (1, 2, axis[2] % 2, axis[3])
     sizes, wide, first, steps = zip(*axes, strict=True) if axes else ((), (), (), ())
     return case(sizes, shape=wide, start=first, step=steps)

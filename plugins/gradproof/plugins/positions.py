@@ -71,7 +71,7 @@ def flatnonzero_define(f, i, mask, *, count):
 
 
 def flatnonzero_arrays(f, mask, *, count):
-    return np.flatnonzero(f.places(mask))
+    return np.flatnonzero(f.places(f.as_number(mask)))
 
 
 # last_occurrence

@@ -29,6 +29,7 @@ WITHOUT = {"solve", "inv", "det", "cofactors", "cholesky", "complex"}  # equatio
 
 def contains(ball: BallArray, truths: Sequence[arb], loose: float = 2.0**-36) -> None:
     """Each ball contains the true number, and is narrow."""
+    ball = Arrays().as_number(ball)
     with precision(300):
         for mid, rad, truth in zip(ball.mid.flat, ball.radius().flat, truths, strict=True):
             away = abs(arb(float(mid)) - truth)
