@@ -12,6 +12,7 @@ from typing import TypeVar, overload
 from gradproof.client.recording.apply import apply_as
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arguments import first
+from gradproof.client.tensors.functions import cat, stack, where
 from gradproof.client.tensors.ordering import ValuesAndIndices
 from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar
 from gradproof.client.tensors.tensor import Tensor
@@ -22,6 +23,10 @@ __all__ = [
     "acos",
     "acosh",
     "add",
+    "addbmm",
+    "addmm",
+    "addmv",
+    "addr",
     "all",
     "amax",
     "amin",
@@ -41,8 +46,10 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "baddbmm",
     "bmm",
     "broadcast_to",
+    "cat",
     "ceil",
     "chunk",
     "clamp",
@@ -53,6 +60,7 @@ __all__ = [
     "conj",
     "cos",
     "cosh",
+    "cross",
     "cumprod",
     "cumsum",
     "det",
@@ -75,18 +83,21 @@ __all__ = [
     "gather",
     "ge",
     "gelu",
+    "ger",
     "greater",
     "greater_equal",
     "gt",
     "hypot",
     "imag",
     "index_select",
+    "inner",
     "inverse",
     "is_complex",
     "is_floating_point",
     "isfinite",
     "isinf",
     "isnan",
+    "kron",
     "le",
     "less",
     "less_equal",
@@ -105,6 +116,7 @@ __all__ = [
     "masked_fill",
     "masked_select",
     "matmul",
+    "matrix_power",
     "max",
     "maximum",
     "mean",
@@ -146,6 +158,7 @@ __all__ = [
     "sqrt",
     "square",
     "squeeze",
+    "stack",
     "std",
     "sub",
     "subtract",
@@ -163,6 +176,8 @@ __all__ = [
     "unbind",
     "unsqueeze",
     "var",
+    "vdot",
+    "where",
 ]
 
 TensorT = TypeVar("TensorT", bound=Tensor)
@@ -197,6 +212,30 @@ def acosh(input: TensorT) -> TensorT:
 def add(input: TensorT, other: Operand, *, alpha: Scalar = 1) -> TensorT:
     """``input + alpha * other``. Shapes broadcast; RuntimeError if they do not. Follows torch.add."""
     return first(input, "add").add(other, alpha=alpha)
+
+
+def addbmm(input: TensorT, batch1: Operand, batch2: Operand, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
+    """``beta * input + alpha * sum(batch1 @ batch2)`` over stacks (b, n, k) and (b, k, m); ``input`` is left out if
+    ``beta`` is 0.
+
+    Follows torch.addbmm.
+    """
+    return first(input, "addbmm").addbmm(batch1, batch2, beta=beta, alpha=alpha)
+
+
+def addmm(input: TensorT, mat1: Operand, mat2: Operand, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
+    """``beta * input + alpha * (mat1 @ mat2)``; ``input`` is left out if ``beta`` is 0. Follows torch.addmm."""
+    return first(input, "addmm").addmm(mat1, mat2, beta=beta, alpha=alpha)
+
+
+def addmv(input: TensorT, mat: Operand, vec: Operand, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
+    """``beta * input + alpha * (mat @ vec)``; ``input`` is left out if ``beta`` is 0. Follows torch.addmv."""
+    return first(input, "addmv").addmv(mat, vec, beta=beta, alpha=alpha)
+
+
+def addr(input: TensorT, vec1: TensorT, vec2: TensorT, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
+    """``beta * input + alpha * outer(vec1, vec2)``; ``input`` is left out if ``beta`` is 0. Follows torch.addr."""
+    return first(input, "addr").addr(vec1, vec2, beta=beta, alpha=alpha)
 
 
 def all(input: TensorT, dim: Axes = None, keepdim: bool = False) -> TensorT:
@@ -345,6 +384,15 @@ def atanh(input: TensorT) -> TensorT:
     return first(input, "atanh").atanh()
 
 
+def baddbmm(input: TensorT, batch1: Operand, batch2: Operand, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
+    """``beta * input + alpha * (batch1 @ batch2)`` of stacks (b, n, k) and (b, k, m); ``input`` is left out if
+    ``beta`` is 0.
+
+    Follows torch.baddbmm.
+    """
+    return first(input, "baddbmm").baddbmm(batch1, batch2, beta=beta, alpha=alpha)
+
+
 def bmm(input: TensorT, mat2: Operand) -> TensorT:
     """The matrix products of two stacks, (b, n, k) and (b, k, m): (b, n, m).
 
@@ -419,6 +467,14 @@ def cos(input: TensorT) -> TensorT:
 def cosh(input: TensorT) -> TensorT:
     """The hyperbolic cosine of each element. The shape stays. Follows torch.cosh and Array API cosh."""
     return first(input, "cosh").cosh()
+
+
+def cross(input: TensorT, other: Recorded, dim: int = -1) -> TensorT:
+    """The cross products of vectors of size 3 along ``dim``. Shapes broadcast.
+
+    Follows torch.linalg.cross and Array API linalg.cross. Raises RuntimeError if a size along ``dim`` is not 3.
+    """
+    return first(input, "cross").cross(other, dim)
 
 
 def cumprod(input: TensorT, dim: int = 0) -> TensorT:
@@ -593,6 +649,14 @@ def gelu(input: TensorT) -> TensorT:
     return first(input, "gelu").gelu()
 
 
+def ger(input: TensorT, vec2: Recorded) -> TensorT:
+    """The products of all pairs of elements of two vectors (n,) and (m,); (n, m).
+
+    Follows torch.outer and Array API linalg.outer.
+    """
+    return first(input, "ger").ger(vec2)
+
+
 @overload
 def greater(input: TensorT, other: Operand) -> TensorT: ...
 @overload
@@ -655,6 +719,14 @@ def index_select(input: TensorT, dim: int, index: Places) -> TensorT:
     return first(input, "index_select").index_select(dim, index)
 
 
+def inner(input: TensorT, other: Recorded) -> TensorT:
+    """The sums of products over the last axes of (..., k) and (..., k), for all pairs of the others; of their shapes.
+
+    Follows torch.inner. Raises RuntimeError if the last sizes differ.
+    """
+    return first(input, "inner").inner(other)
+
+
 def inverse(input: TensorT) -> TensorT:
     """The inverses of matrices (..., n, n). Follows torch.inverse and Array API linalg.inv.
 
@@ -686,6 +758,11 @@ def isinf(input: TensorT) -> TensorT:
 def isnan(input: TensorT) -> TensorT:
     """True where an element is nan; bool. Follows torch.isnan and Array API isnan."""
     return first(input, "isnan").isnan()
+
+
+def kron(input: TensorT, other: Recorded) -> TensorT:
+    """The Kronecker product: each element of ``input`` times ``other``, as blocks. Follows torch.kron."""
+    return first(input, "kron").kron(other)
 
 
 @overload
@@ -847,6 +924,14 @@ def matmul(input: TensorT, other: Operand) -> TensorT:
     Raises InvalidRequest if shapes do not fit. Follows torch.matmul and Array API matmul.
     """
     return first(input, "matmul").matmul(other)
+
+
+def matrix_power(input: TensorT, n: int) -> TensorT:
+    """The powers of matrices (..., k, k), of their inverses if ``n`` is negative.
+
+    Follows torch.linalg.matrix_power and Array API linalg.matrix_power.
+    """
+    return first(input, "matrix_power").matrix_power(n)
 
 
 @overload
@@ -1038,12 +1123,12 @@ def numel(input: TensorT) -> int:
     return first(input, "numel").numel()
 
 
-def outer(input: TensorT, other: Recorded) -> TensorT:
+def outer(input: TensorT, vec2: Recorded) -> TensorT:
     """The products of all pairs of elements of two vectors (n,) and (m,); (n, m).
 
     Follows torch.outer and Array API linalg.outer.
     """
-    return first(input, "outer").outer(other)
+    return first(input, "outer").outer(vec2)
 
 
 def permute(input: TensorT, dims: int | Sequence[int], *rest: int) -> TensorT:
@@ -1367,3 +1452,8 @@ def var(
     elements.
     """
     return first(input, "var").var(dim, unbiased, correction=correction, keepdim=keepdim, axis=axis)
+
+
+def vdot(input: TensorT, other: Operand) -> TensorT:
+    """The inner product of two vectors (k,), of which the first is conjugated: a scalar. Follows torch.vdot."""
+    return first(input, "vdot").vdot(other)

@@ -11,11 +11,11 @@ from gradproof.client.recording.apply import apply, apply_multiple
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arguments import axis_of, integers
 from gradproof.client.tensors.arithmetic import in_place_refused
-from gradproof.client.tensors.shapes import Shapes
+from gradproof.client.tensors.products import Products
 from gradproof.client.tensors.signatures import Key, Operand, Places
 
 
-class Selecting(Shapes):
+class Selecting(Products):
     """Selection of elements. No gradient flows to indices and masks.
 
     A gather out of range raises DataFault when its value is computed.
@@ -151,11 +151,6 @@ class Selecting(Shapes):
     def trace(self) -> Self:
         """The sum of the diagonal of a matrix; a scalar. Follows torch.trace. Raises as `diagonal`."""
         return self.diagonal().sum()
-
-    def outer(self, other: Recorded) -> Self:
-        """The products of all pairs of elements of two vectors (n,) and (m,); (n, m). Follows torch.outer and Array API
-        linalg.outer."""
-        return self.reshape(-1, 1) * apply("reshape", other, shape=(1, other.numel()))
 
     def _basic(self, parts: list[Any]) -> Self:
         """The elements at integers, slices, ``...`` and None: an op slice, then axes that go and axes that come."""
