@@ -477,20 +477,22 @@ def cross(input: TensorT, other: Recorded, dim: int = -1) -> TensorT:
     return first(input, "cross").cross(other, dim)
 
 
-def cumprod(input: TensorT, dim: int = 0) -> TensorT:
+def cumprod(input: TensorT, dim: int = 0, *, dtype: DTypeLike | None = None) -> TensorT:
     """Running products along ``dim``; the shape stays.
 
-    Raises IndexError for an axis out of range. Follows torch.cumprod and Array API cumulative_prod.
+    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows torch.cumprod and
+    Array API cumulative_prod.
     """
-    return first(input, "cumprod").cumprod(dim)
+    return first(input, "cumprod").cumprod(dim, dtype=dtype)
 
 
-def cumsum(input: TensorT, dim: int = 0) -> TensorT:
+def cumsum(input: TensorT, dim: int = 0, *, dtype: DTypeLike | None = None) -> TensorT:
     """Running sums along ``dim``; the shape stays.
 
-    Raises IndexError for an axis out of range. Follows torch.cumsum and Array API cumulative_sum.
+    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows torch.cumsum and
+    Array API cumulative_sum.
     """
-    return first(input, "cumsum").cumsum(dim)
+    return first(input, "cumsum").cumsum(dim, dtype=dtype)
 
 
 def det(input: TensorT) -> TensorT:
@@ -824,12 +826,13 @@ def log2(input: TensorT) -> TensorT:
     return first(input, "log2").log2()
 
 
-def log_softmax(input: TensorT, dim: int = -1) -> TensorT:
+def log_softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:
     """x - ln Σ eˣ along ``dim``; the shape stays.
 
-    Raises IndexError for an axis out of range. Follows torch.nn.functional.log_softmax.
+    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows
+    torch.nn.functional.log_softmax.
     """
-    return first(input, "log_softmax").log_softmax(dim)
+    return first(input, "log_softmax").log_softmax(dim, dtype=dtype)
 
 
 @overload
@@ -1261,9 +1264,12 @@ def sinh(input: TensorT) -> TensorT:
     return first(input, "sinh").sinh()
 
 
-def softmax(input: TensorT, dim: int = -1) -> TensorT:
-    """eˣ / Σ eˣ along ``dim``; the shape stays. Raises IndexError for an axis out of range. Follows torch.softmax."""
-    return first(input, "softmax").softmax(dim)
+def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:
+    """eˣ / Σ eˣ along ``dim``; the shape stays.
+
+    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows torch.softmax.
+    """
+    return first(input, "softmax").softmax(dim, dtype=dtype)
 
 
 def softplus(input: TensorT) -> TensorT:
@@ -1282,12 +1288,12 @@ def sort(input: TensorT, dim: int = -1, descending: bool = False, stable: bool =
     return first(input, "sort").sort(dim, descending, stable)
 
 
-def split(input: TensorT, sizes: int | Sequence[int], dim: int = 0) -> tuple[TensorT, ...]:
-    """Parts along an axis: all of a size (the last may be smaller), or of ``sizes``. Follows torch.split.
+def split(input: TensorT, split_size: int | Sequence[int], dim: int = 0) -> tuple[TensorT, ...]:
+    """Parts along an axis: all of a size (the last may be smaller), or of several sizes. Follows torch.split.
 
     Raises IndexError for an axis out of range, RuntimeError for a size below 1, InvalidRequest for a wrong sum.
     """
-    return first(input, "split").split(sizes, dim)
+    return first(input, "split").split(split_size, dim)
 
 
 def sqrt(input: TensorT) -> TensorT:
@@ -1312,9 +1318,9 @@ def std(
     input: TensorT,
     dim: Axes = None,
     unbiased: bool = True,
+    keepdim: bool = False,
     *,
     correction: float | None = None,
-    keepdim: bool = False,
     axis: Axes = None,
 ) -> TensorT:
     """The standard deviation over all axes, or over ``dim``: the root of `var`.
@@ -1323,7 +1329,7 @@ def std(
     IndexError for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest for complex
     elements.
     """
-    return first(input, "std").std(dim, unbiased, correction=correction, keepdim=keepdim, axis=axis)
+    return first(input, "std").std(dim, unbiased, keepdim, correction=correction, axis=axis)
 
 
 def sub(input: TensorT, other: Operand, *, alpha: Scalar = 1) -> TensorT:
@@ -1440,9 +1446,9 @@ def var(
     input: TensorT,
     dim: Axes = None,
     unbiased: bool = True,
+    keepdim: bool = False,
     *,
     correction: float | None = None,
-    keepdim: bool = False,
     axis: Axes = None,
 ) -> TensorT:
     """The variance over all axes, or over ``dim``: the sum of squared deviations over n - ``correction``.
@@ -1451,7 +1457,7 @@ def var(
     IndexError for an axis out of range. Follows torch.var and Array API var. Raises InvalidRequest for complex
     elements.
     """
-    return first(input, "var").var(dim, unbiased, correction=correction, keepdim=keepdim, axis=axis)
+    return first(input, "var").var(dim, unbiased, keepdim, correction=correction, axis=axis)
 
 
 def vdot(input: TensorT, other: Operand) -> TensorT:
