@@ -76,7 +76,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradproof.client.recording.apply import apply_as
-from gradproof.client.tensors.signatures import DTypeLike, Operand
+from gradproof.client.tensors.signatures import DTypeLike, Operand{", given" if "given(" in source else ""}
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
@@ -90,13 +90,16 @@ __all__ = [
 
 def op_text(op: Op) -> str:
     """The source of the function that records an op."""
-    single = op.inputs[:-1] if op.variadic else op.inputs
-    repeated = [f"*{op.inputs[-1]}"] if op.variadic else []
-    inputs = [*(f"{name}: Operand" for name in single), *["/"] * bool(single), *(f"{name}: Operand" for name in repeated)]
+    single = op.inputs[: len(op.inputs) - op.optional - op.variadic]
+    optional = op.inputs[len(op.inputs) - op.optional :]
+    repeated = op.inputs[-1:] if op.variadic else ()
+    inputs = [*(f"{name}: Operand" for name in single), *(f"{name}: Operand | None = None" for name in optional)]
+    inputs += [*["/"] * bool(inputs), *(f"*{name}: Operand" for name in repeated)]
     attributes = [attribute_text(op, name, default) for name, default in op.attributes.items()]
     star = ["*"] if attributes and not op.variadic else []
-    several = op.outputs > 1 or any(len(op.inference(x.specs(), x.attributes).outputs) > 1 for x in op.declared_cases())
-    passed = [*single, *repeated, *(f"{name}={name}" for name in op.attributes)]
+    several = op.outputs > 1 or returns_several(op)
+    passed = [*single, *([f"*given({', '.join(optional)})"] if optional else []), *(f"*{name}" for name in repeated)]
+    passed += [f"{name}={name}" for name in op.attributes]
     call = f"apply_as(Tensor, {op.name!r}, {', '.join(passed)})"
     result = f"tuple({call})" if several else f"{call}[0]"
     shown = f"Inputs: {', '.join(op.inputs)}. Attributes: {', '.join(op.attributes) or 'none'}."
@@ -105,10 +108,19 @@ def op_text(op: Op) -> str:
     return f"def {op.name}({', '.join([*inputs, *star, *attributes])}) -> {kind}:\n{doc}\n    return {result}"
 
 
+def returns_several(op: Op) -> bool:
+    """True for a composite of several outputs."""
+    first = op.declared_cases()[0] if op.composite else None
+    expansion = op.expand(first.specs(), first.attributes) if first else None
+    return expansion is not None and len(expansion.outputs) > 1
+
+
 def attribute_text(op: Op, name: str, default: object) -> str:
     """An attribute as a parameter, with its type and its default."""
     usual = SEVERAL_AXES if name == "axis" and default is None else ATTRIBUTES.get(name)
     kind = OP_ATTRIBUTES.get(f"{op.name}.{name}", usual)
+    if kind is None and isinstance(default, (bool, int, float, str)):
+        kind = type(default).__name__
     if kind is None:
         raise KeyError(f"attribute {name!r} of the op {op.name!r} has no type in ATTRIBUTES")
     return f"{name}: {kind}" if default is REQUIRED else f"{name}: {kind} = {default!r}"
