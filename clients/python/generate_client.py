@@ -110,9 +110,8 @@ def op_text(op: Op) -> str:
 
 def returns_several(op: Op) -> bool:
     """True for a composite of several outputs."""
-    first = op.declared_cases()[0] if op.composite else None
-    expansion = op.expand(first.specs(), first.attributes) if first else None
-    return expansion is not None and len(expansion.outputs) > 1
+    cases = op.declared_cases() if op.composite else ()
+    return any(len(op.inference(case.specs(), case.attributes).outputs) > 1 for case in cases)
 
 
 def attribute_text(op: Op, name: str, default: object) -> str:
