@@ -200,7 +200,8 @@ def index_put(x, values, *indices, key=None, accumulate=False):
     back = transposed(reshaped(updates, s.kept), [s.order.index(k) for k in range(len(s.order))])
     start, stop, step = zip(*s.ranges, strict=True) if s.ranges else ((), (), ())
     sliced = reshaped(back, s.lengths)
-    return sliced if s.is_whole(x) else ops.slice_scatter(x, sliced, start=start, stop=stop, step=step)
+    reads_x = adding or s.places is not None  # or else x has the gradient 0 where all of it is replaced, and not none
+    return sliced if s.is_whole(x) and reads_x else ops.slice_scatter(x, sliced, start=start, stop=stop, step=step)
 
 
 GRID, LINE = np.array([[1, 0, 1], [0, 0, -1]]), np.array([1, 1, 0])

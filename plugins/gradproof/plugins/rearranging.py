@@ -44,7 +44,8 @@ def swapaxes(x, *, axis1, axis2):
 
 
 def adjoint(x):
-    return ops.conj(ops.matrix_transpose(x))
+    transpose = ops.matrix_transpose(x)
+    return ops.conj(transpose) if x.dtype.kind == "c" else transpose
 
 
 # shapes
