@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gradproof.engine import backward
+from gradproof.engine import backward, trace
 from gradproof.engine.trace import Builder
 
 
@@ -28,7 +28,7 @@ def summing(how: Callable[[Callable[..., Any], Builder, Sequence[Any]], Any]) ->
 
 def lost_edge(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gradient of a second input is dropped, where a rule has two instructions."""
-    whole = backward.inline
+    whole = trace.inline
 
     def loose(builder: Any, rule: Any, arguments: Any) -> list[Any]:
         gradients = whole(builder, rule, arguments)

@@ -11,7 +11,7 @@ from gradproof.engine.lower import Lowered
 from gradproof.engine.registry import Registry, traced_rule
 from gradproof.engine.rules import prune
 from gradproof.engine.spec import Spec, is_differentiable
-from gradproof.engine.trace import Builder, Instruction, Program, Tracer, zeros_like
+from gradproof.engine.trace import Instruction, Program, Tracer, inline, zeros_like
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,23 +191,6 @@ class _ReversePass:
         if rule is None:
             rule = traced.put(key, prune(traced_rule(self.registry, op, inputs, outputs, attributes), needed))
         return rule
-
-
-def inline(builder: Builder, rule: Program, arguments: Sequence[int]) -> list[int | None]:
-    """Copy the instructions of ``rule`` into the builder's program, with ``arguments`` for its inputs. Returns the values
-    of its outputs."""
-    program = builder.program
-    number_of: dict[int, int] = dict(zip(rule.inputs, arguments, strict=True))
-    for k, literal in rule.literals.items():
-        number_of[k] = builder.value(rule.specs[k])
-        program.literals[number_of[k]] = literal
-    for op, inputs, outputs, attributes in watched(rule.instructions):
-        for output in outputs:
-            number_of[output] = builder.value(rule.specs[output])
-        program.instructions.append(
-            Instruction(op, tuple([number_of[k] for k in inputs]), tuple([number_of[k] for k in outputs]), attributes)
-        )
-    return [None if output is None else number_of[output] for output in rule.outputs]
 
 
 def _strong(spec: Spec) -> Spec:

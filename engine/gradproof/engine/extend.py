@@ -3,6 +3,7 @@
 from gradproof.engine.attributes import Attributes
 from gradproof.engine.caller import Caller
 from gradproof.engine.cases import Case, case
+from gradproof.engine.composite import Composite
 from gradproof.engine.conventions import DIRECT, HOLOMORPHIC, REFUSED, Complex, Kink
 from gradproof.engine.domains import ABOVE_MINUS_ONE, ABOVE_ONE, INTEGER, NONZERO, POSITIVE, REAL, UNIT, Domain
 from gradproof.engine.errors import DataFault
@@ -32,6 +33,7 @@ __all__ = [
     "Caller",
     "Case",
     "Complex",
+    "Composite",
     "DataFault",
     "Domain",
     "Equation",

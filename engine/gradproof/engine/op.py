@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from gradproof.engine.inference import InferenceError, Inferred, elementwise_inf
 from gradproof.engine.neighbours import neighbours
 from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.spec import Spec
+
+if TYPE_CHECKING:
+    from gradproof.engine.trace import Program
 
 
 class _NoGradient:
@@ -116,13 +119,16 @@ class Op:
     inputs: tuple[str, ...] = field(init=False)
     attributes: Mapping[str, Any] = field(init=False)
     variadic: bool = field(init=False)
+    optional: int = field(init=False)
+    composite: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        source, skip = self._signature()
-        positional, named, variadic = _parameters(source, skip)
-        object.__setattr__(self, "inputs", positional)
-        object.__setattr__(self, "attributes", named)
-        object.__setattr__(self, "variadic", variadic)
+        signature = _parameters(*self._signature())
+        for name, value in signature._asdict().items():
+            object.__setattr__(self, name, value)
+        positional = self.inputs
+        if self.optional and not self.composite:
+            raise ValueError(f"op {self.name!r}: inputs with defaults are for composites")
         if (self.view or self.place) and len(positional) != 1:
             raise ValueError(f"op {self.name!r}: view and place are for ops of a single input, this has {len(positional)}")
         if not self.grad_fn:
@@ -217,9 +223,15 @@ class Op:
         1"."""
         if self.variadic:
             return None if count >= 1 else "takes 1 or more inputs, got 0"
-        if count == len(self.inputs):
+        most = len(self.inputs)
+        if most - self.optional <= count <= most:
             return None
-        return f"takes {len(self.inputs)} input{'s' * (len(self.inputs) != 1)} ({', '.join(self.inputs)}), got {count}"
+        numbers = f"{most - self.optional} to {most}" if self.optional else str(most)
+        return f"takes {numbers} input{'s' * (most != 1)} ({', '.join(self.inputs)}), got {count}"
+
+    def expand(self, specs: Sequence[Spec], attributes: Attributes) -> Program | None:
+        """The program of other ops that this op stands for, if it is a composite. Raises InferenceError."""
+        return None
 
     def complete(self, attributes: Attributes) -> dict[str, Any]:
         """``attributes`` with defaults filled in. Raises InferenceError for unknown or missing names."""
@@ -248,17 +260,26 @@ class Op:
         return elementwise_inference(self.forward, specs, whole, self.promotes)
 
 
-def _parameters(function: Callable[..., Any], skip: int) -> tuple[tuple[str, ...], Mapping[str, Any], bool]:
-    """Names of the inputs, defaults of the attributes, and whether any number of inputs is taken."""
+class _Signature(NamedTuple):
+    """Names of the inputs, defaults of the attributes, whether any number of inputs is taken, and how many of the last
+    inputs may be left out."""
+
+    inputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    variadic: bool
+    optional: int
+
+
+def _parameters(function: Callable[..., Any], skip: int) -> _Signature:
+    """The signature of a function without its first ``skip`` parameters."""
     if isinstance(function, np.ufunc):  # it may have the signature of all ufuncs: out, where, casting...
-        return tuple(f"x{k}" for k in range(function.nin)), {}, False
+        return _Signature(tuple(f"x{k}" for k in range(function.nin)), {}, False, 0)
     try:
         parameters = list(inspect.signature(function).parameters.values())[skip:]
     except ValueError:  # a ufunc without a signature
-        return tuple(f"x{k}" for k in range(getattr(function, "nin", 1))), {}, False
-    positional = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+        return _Signature(tuple(f"x{k}" for k in range(getattr(function, "nin", 1))), {}, False, 0)
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     named = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    if variadic:
-        positional = tuple(p.name for p in parameters if p.kind is p.VAR_POSITIONAL)
-    return positional, named, variadic
+    variadic = [p for p in parameters if p.kind is p.VAR_POSITIONAL]
+    optional = sum(p.default is not p.empty for p in positional)
+    return _Signature(tuple(p.name for p in variadic or positional), named, bool(variadic), optional)

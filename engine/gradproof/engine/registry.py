@@ -15,6 +15,7 @@ import pluggy
 from gradproof.engine import hookspecs
 from gradproof.engine.attributes import Attributes, can_be_sent
 from gradproof.engine.cases import Case
+from gradproof.engine.composite import Composite
 from gradproof.engine.errors import NotFound, PluginRefused, RuleFault
 from gradproof.engine.inference import InferenceError
 from gradproof.engine.lru import LRUCache
@@ -73,8 +74,11 @@ class Registry:
             raise NotFound("op", op) from None
 
     def rule_of(self, op: Op, case: Case, dtype: Any = None) -> Program:
-        """The traced rule of ``op`` for the specs of ``case``, in its dtype or in ``dtype``. Free attributes are sealed
-        numbers in it: RuleFault, caused by `ValueRequested`, where the rule asks for the value of any."""
+        """The traced rule of ``op`` for the specs of ``case``, in its dtype or in ``dtype``; of a composite its expansion.
+        Free attributes are sealed numbers in it: RuleFault, caused by `ValueRequested`, where the rule asks
+        for the value of any."""
+        if isinstance(op, Composite):
+            return op.expand(case.specs(dtype), case.attributes)
         inferred = op.inference(case.specs(dtype), case.attributes)
         inputs = inferred.inputs or case.specs(dtype)
         attributes = {**inferred.attributes, **sealed(case.free, Ledger())}
@@ -227,7 +231,7 @@ def _collector(
                 if value is not REQUIRED and not can_be_sent(value):
                     why = f"the default of {name} is {type(value).__name__}: not None, bool, int, float, text or a list"
                     raise PluginRefused(plugin.name, hook, repr(part.name), why)
-            into.append(part)
+            into.append(part.over(taken) if isinstance(part, Composite) else part)
 
     return register
 
@@ -249,6 +253,9 @@ def _trace_all(registry: Registry, strict: set[str]) -> None:
             del registry.ops[op.name], registry.owners[op.name]
         for hook in gone.hooks:
             del registry.hooks[hook.name]
+        for op in registry.ops.values():
+            if isinstance(op, Composite):  # which may be made of an op that is gone
+                op.expansions.clear()
 
 
 def _trace_fault(registry: Registry, plugin: Plugin) -> PluginRefused | None:
@@ -258,6 +265,11 @@ def _trace_fault(registry: Registry, plugin: Plugin) -> PluginRefused | None:
         except BaseException as error:
             why = f"its cases cannot be listed: {describe(reraise_own(error))}"
             return PluginRefused(plugin.name, "register_ops", repr(op.name), why)
+        if isinstance(op, Composite):
+            fault = _expansion_fault(op)
+            if fault:
+                return PluginRefused(plugin.name, "register_ops", *fault)
+            continue
         if op.differentiable and not op.declared_cases():
             why = "has a rule, and no case to trace and prove it for"
             return PluginRefused(plugin.name, "register_ops", repr(op.name), why)
@@ -266,4 +278,16 @@ def _trace_fault(registry: Registry, plugin: Plugin) -> PluginRefused | None:
                 registry.rule_of(op, case)
             except (RuleFault, InferenceError) as error:
                 return PluginRefused(plugin.name, "register_ops", f"{op.name!r} at case {case}", str(error))
+    return None
+
+
+def _expansion_fault(op: Composite) -> tuple[str, str] | None:
+    """The place and the reason where a composite cannot be traced, or None."""
+    for case in op.declared_cases():
+        try:
+            program = op.expand(case.specs(), case.attributes)
+        except InferenceError as error:
+            return f"{op.name!r} at case {case}", str(error)
+        if not op.cases and not program.elementwise:
+            return repr(op.name), "is a composite that is not elementwise, and has no case to prove its parts for"
     return None

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 import numpy as np
 
 from gradproof.engine.attributes import Attributes, FreeNumber, plain, plain_number
-from gradproof.engine.cancellation import look
-from gradproof.engine.inference import InferenceError, Inferred
+from gradproof.engine.cancellation import look, watched
+from gradproof.engine.inference import InferenceError, Inferred, promoted
 from gradproof.engine.op import Op
 from gradproof.engine.spec import DType, Spec, spec
 
@@ -60,7 +60,9 @@ class Program:
         element holds for all shapes."""
         literal = set(self.literals)
         return all(
-            instruction.op.elementwise or (instruction.op.name == "broadcast_to" and instruction.inputs[0] in literal)
+            instruction.op.elementwise
+            or instruction.op.name == "astype"
+            or (instruction.op.name == "broadcast_to" and instruction.inputs[0] in literal)
             for instruction in self.instructions
         )
 
@@ -133,6 +135,8 @@ class Builder:
         if fault:
             raise InferenceError(f"{name} {fault}")
         specs = tuple([self._spec(x) for x in inputs])
+        if op.composite:
+            return self._apply_composite(op, inputs, specs, attributes)
         inference = self._inference(op, specs, plain(attributes, op.attributes) if attributes else attributes)
         targets = inference.inputs or specs
         converted = tuple(self._convert(x, target) for x, target in zip(inputs, targets, strict=True))
@@ -140,6 +144,25 @@ class Builder:
         self.program.instructions.append(Instruction(op, converted, outputs, inference.attributes))
         tracers = tuple(Tracer(self, k) for k in outputs)
         return tracers if len(tracers) > 1 else tracers[0]
+
+    def _apply_composite(
+        self, op: Op, inputs: Sequence[Any], specs: Sequence[Spec], attributes: Attributes
+    ) -> Tracer | tuple[Tracer, ...]:
+        """Record the program that a composite stands for."""
+        expansion = op.expand(specs, attributes)
+        assert expansion is not None
+        arguments = [x if isinstance(x, Tracer) else self._weak_literal(x, specs) for x in inputs]
+        tracers = tuple(Tracer(self, k) for k in inline(self, expansion, [x.number for x in arguments]) if k is not None)
+        return tracers if len(tracers) > 1 else tracers[0]
+
+    def _weak_literal(self, x: Literal, others: Sequence[Spec]) -> Tracer:
+        """A number as an input of a composite: a weak scalar, in the dtype that it has beside the ``others`` if that is of
+        its kind."""
+        own = self._spec(x)
+        common = promoted(others)
+        number = self.value(replace(own, dtype=common if common.kind in "fV" and own.dtype.kind == "f" else own.dtype))
+        self.program.literals[number] = plain_number(x)
+        return Tracer(self, number)
 
     def _inference(self, op: Op, specs: tuple[Spec, ...], attributes: Attributes) -> Inferred:
         """Call ``op.inference``, cached: in a large graph most nodes repeat an op, specs and attributes."""
@@ -331,6 +354,23 @@ def full_like(x: Tracer, value: Literal) -> Any:
     return literal if x.shape == () else x.builder.apply("broadcast_to", [literal], {"shape": x.shape})
 
 
+def inline(builder: Builder, part: Program, arguments: Sequence[int]) -> list[int | None]:
+    """Copy the instructions of ``part`` into the builder's program, with ``arguments`` for its inputs. Returns the values
+    of its outputs."""
+    program = builder.program
+    number_of: dict[int, int] = dict(zip(part.inputs, arguments, strict=True))
+    for k, literal in part.literals.items():
+        number_of[k] = builder.value(part.specs[k])
+        program.literals[number_of[k]] = literal
+    for op, inputs, outputs, attributes in watched(part.instructions):
+        for output in outputs:
+            number_of[output] = builder.value(part.specs[output])
+        program.instructions.append(
+            Instruction(op, tuple([number_of[k] for k in inputs]), tuple([number_of[k] for k in outputs]), attributes)
+        )
+    return [None if output is None else number_of[output] for output in part.outputs]
+
+
 __all__ = [
     "Builder",
     "Exact",
@@ -340,6 +380,7 @@ __all__ = [
     "Program",
     "Tracer",
     "full_like",
+    "inline",
     "ops",
     "spec",
     "tracing",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import EllipsisType
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -27,5 +27,19 @@ Part: TypeAlias = int | slice | EllipsisType | np.integer[Any] | Recorded | np.n
 Key: TypeAlias = Part | tuple[Part, ...]
 """An index of a tensor: integers, slices, ``...``, None, and integer or boolean arrays, lists and tensors."""
 
+Reduction: TypeAlias = Literal["none", "mean", "sum"]
+"""The reduction of the losses of single elements to the result."""
+
 Places: TypeAlias = Recorded | np.ndarray[Any, Any] | Sequence[int]
 """Integer indices."""
+
+
+def given(*optional: Operand | None) -> list[Operand]:
+    """The optional inputs of an op that are given. Raises TypeError for an input without those before it: an op knows its
+    inputs by their order."""
+    inputs = [x for x in optional if x is not None]
+    if any(x is None for x in optional[: len(inputs)]):
+        raise TypeError(
+            "an optional input of an op needs those before it: give them their neutral values, as ones or zeros"
+        )
+    return inputs

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradproof.engine.backward import append_backward, inline
+from gradproof.engine.backward import append_backward
 from gradproof.engine.graph import Graph, Leaf
 from gradproof.engine.inference import Inferred
 from gradproof.engine.lower import Lowered
 from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Spec, is_differentiable
-from gradproof.engine.trace import Builder, Instruction, Program
+from gradproof.engine.trace import Builder, Instruction, Program, inline
 
 
 def second_program(
