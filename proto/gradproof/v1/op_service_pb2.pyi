@@ -195,7 +195,7 @@ class GetOpResponse(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     page: _builtins.str
     """The page of the op, as Markdown: signature, domain, definition, rule, and an example in Python with what it prints.
-    Present if GetOpRequest.page asks for it; empty where a worker cannot write it in time.
+    Empty where GetOpRequest.page does not ask for it, or a worker cannot write it in time.
     """
     @_builtins.property
     def op(self) -> Global___OpInfo:
@@ -210,15 +210,13 @@ class GetOpResponse(_message.Message):
         *,
         op: Global___OpInfo | None = ...,
         cases: _abc.Iterable[Global___OpCase] | None = ...,
-        page: _builtins.str | None = ...,
+        page: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_page", b"_page", "op", b"op", "page", b"page"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["op", b"op"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_page", b"_page", "cases", b"cases", "op", b"op", "page", b"page"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases", "op", b"op", "page", b"page"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__page: _TypeAlias = _typing.Literal["page"]  # noqa: Y015
-    _WhichOneofArgType__page: _TypeAlias = _typing.Literal["_page", b"_page"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__page) -> _WhichOneofReturnType__page | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetOpResponse: _TypeAlias = GetOpResponse  # noqa: Y015
 
