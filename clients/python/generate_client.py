@@ -22,13 +22,15 @@ ATTRIBUTES = {
     "axis": "int", "keepdims": "bool", "dtype": "DTypeLike", "shape": "Sequence[int]", "axes": "Sequence[int] | None",
     "start": "Sequence[int]", "stop": "Sequence[int | None]", "step": "Sequence[int] | None", "k": "int",
     "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "int",
-    "order": "int", "axis1": "int", "axis2": "int", "source": "int | Sequence[int]", "destination": "int | Sequence[int]",
+    "axis1": "int", "axis2": "int", "source": "int | Sequence[int]", "destination": "int | Sequence[int]",
     "start_axis": "int", "end_axis": "int", "shift": "int | Sequence[int]", "repetitions": "int | Sequence[int]",
     "repeats": "int | Sequence[int]", "indexing": "str", "upscale_factor": "int", "downscale_factor": "int",
     "groups": "int",
-    "indices_or_sections": "int | Sequence[int]", "mode": "str", "value": "float", "offset": "int", "size": "int",
+    "indices_or_sections": "int | Sequence[int]", "mode": "str", "offset": "int", "size": "int",
     "length": "int", "window_shape": "int | Sequence[int]", "count": "int", "num_classes": "int", "index": "int",
     "accumulate": "bool", "padding_idx": "int | None", "key": "Sequence[Any] | None",
+    "order": "int", "alpha": "float", "approximate": "str", "beta": "float", "lambd": "float", "lower": "float",
+    "max": "float", "min": "float", "negative_slope": "float", "threshold": "float", "upper": "float", "value": "float",
 }  # fmt: skip
 """Types of the attributes of ops, by name."""
 
@@ -38,6 +40,7 @@ SEVERAL_AXES = "int | Sequence[int] | None"
 OP_ATTRIBUTES = {
     **{f"{op}.axis": "int | None" for op in ("argmax", "argmin", "repeat", "compress", "last_occurrence")},
     **{f"{op}.step": "int" for op in ("unfold", "overlap_add")},
+    "softplus.threshold": "float | None",
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",
 }

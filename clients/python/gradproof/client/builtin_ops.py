@@ -38,6 +38,7 @@ __all__ = [
     "broadcast_to",
     "cartesian_prod",
     "ceil",
+    "celu",
     "channel_shuffle",
     "cholesky",
     "clip",
@@ -60,6 +61,7 @@ __all__ = [
     "divide",
     "dsplit",
     "dstack",
+    "elu",
     "embedding",
     "equal",
     "erf",
@@ -79,8 +81,13 @@ __all__ = [
     "gather",
     "gelu",
     "getitem",
+    "glu",
     "greater",
     "greater_equal",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
     "hsplit",
     "hstack",
     "hypot",
@@ -91,6 +98,7 @@ __all__ = [
     "index_put",
     "inv",
     "last_occurrence",
+    "leaky_relu",
     "less",
     "less_equal",
     "log",
@@ -102,6 +110,7 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "logsigmoid",
     "logsumexp",
     "masked_fill",
     "masked_scatter",
@@ -114,6 +123,7 @@ __all__ = [
     "meshgrid",
     "min",
     "minimum",
+    "mish",
     "moveaxis",
     "multiply",
     "negative",
@@ -126,6 +136,7 @@ __all__ = [
     "pixel_shuffle",
     "pixel_unshuffle",
     "pow",
+    "prelu",
     "prod",
     "put",
     "put_along_axis",
@@ -135,17 +146,20 @@ __all__ = [
     "real",
     "reciprocal",
     "relu",
+    "relu6",
     "remainder",
     "repeat",
     "reshape",
     "roll",
     "rot90",
     "round",
+    "rrelu",
     "rsqrt",
     "scatter",
     "scatter_add",
     "select",
     "select_scatter",
+    "selu",
     "sigmoid",
     "sign",
     "silu",
@@ -155,7 +169,10 @@ __all__ = [
     "slice_scatter",
     "sliding_window_view",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
+    "softsign",
     "solve",
     "split",
     "sqrt",
@@ -169,6 +186,8 @@ __all__ = [
     "take_along_axis",
     "tan",
     "tanh",
+    "tanhshrink",
+    "threshold",
     "tile",
     "transpose",
     "tril",
@@ -314,6 +333,11 @@ def ceil(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "ceil", x)[0]
 
 
+def celu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
+    """The op celu: x where x > 0, else alpha (exp(x / alpha) - 1). Inputs: x. Attributes: alpha."""
+    return apply_as(Tensor, "celu", x, alpha=alpha)[0]
+
+
 def channel_shuffle(x: Operand, /, *, groups: int) -> Tensor:
     """The op channel_shuffle: the channels of (n, groups c, ...) with the groups interleaved.
 
@@ -445,6 +469,11 @@ def dstack(*arrays: Operand) -> Tensor:
     return apply_as(Tensor, "dstack", *arrays)[0]
 
 
+def elu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
+    """The op elu: x where x > 0, else alpha (exp x - 1). Inputs: x. Attributes: alpha."""
+    return apply_as(Tensor, "elu", x, alpha=alpha)[0]
+
+
 def embedding(weight: Operand, indices: Operand, /, *, padding_idx: int | None = None) -> Tensor:
     """The op embedding: rows of weight at indices. Inputs: weight, indices. Attributes: padding_idx."""
     return apply_as(Tensor, "embedding", weight, indices, padding_idx=padding_idx)[0]
@@ -543,14 +572,22 @@ def gather(x: Operand, indices: Operand, /, *, axis: int) -> Tensor:
     return apply_as(Tensor, "gather", x, indices, axis=axis)[0]
 
 
-def gelu(x: Operand, /) -> Tensor:
-    """The op gelu: x (1 + erf(x / √2)) / 2. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "gelu", x)[0]
+def gelu(x: Operand, /, *, approximate: str = "none") -> Tensor:
+    """The op gelu: x (1 + erf(x / √2)) / 2; if approximate='tanh' x sigmoid(w) with w = 2 √(2 / π) (x + 0.044715 x³).
+
+    Inputs: x. Attributes: approximate.
+    """
+    return apply_as(Tensor, "gelu", x, approximate=approximate)[0]
 
 
 def getitem(x: Operand, /, *indices: Operand, key: Sequence[Any] | None = None) -> Tensor:
     """The op getitem: the elements at a key, as NumPy has it. Inputs: x, indices. Attributes: key."""
     return apply_as(Tensor, "getitem", x, *indices, key=key)[0]
+
+
+def glu(x: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op glu: the first half along an axis, times the sigmoid of the second. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "glu", x, axis=axis)[0]
 
 
 def greater(a: Operand, b: Operand, /) -> Tensor:
@@ -561,6 +598,26 @@ def greater(a: Operand, b: Operand, /) -> Tensor:
 def greater_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op greater_equal: b ≤ a. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "greater_equal", a, b)[0]
+
+
+def hardshrink(x: Operand, /, *, lambd: float = 0.5) -> Tensor:
+    """The op hardshrink: x where |x| > lambd, else 0. Inputs: x. Attributes: lambd."""
+    return apply_as(Tensor, "hardshrink", x, lambd=lambd)[0]
+
+
+def hardsigmoid(x: Operand, /) -> Tensor:
+    """The op hardsigmoid: (x + 3) / 6 limited to [0, 1]. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "hardsigmoid", x)[0]
+
+
+def hardswish(x: Operand, /) -> Tensor:
+    """The op hardswish: x hardsigmoid(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "hardswish", x)[0]
+
+
+def hardtanh(x: Operand, /, *, min: float = -1.0, max: float = 1.0) -> Tensor:
+    """The op hardtanh: x limited to [min, max]. Inputs: x. Attributes: min, max."""
+    return apply_as(Tensor, "hardtanh", x, min=min, max=max)[0]
 
 
 def hsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
@@ -636,6 +693,11 @@ def last_occurrence(indices: Operand, /, *, size: int, axis: int | None = None) 
     return apply_as(Tensor, "last_occurrence", indices, size=size, axis=axis)[0]
 
 
+def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Tensor:
+    """The op leaky_relu: x where x > 0, else the negative slope times x. Inputs: x. Attributes: negative_slope."""
+    return apply_as(Tensor, "leaky_relu", x, negative_slope=negative_slope)[0]
+
+
 def less(a: Operand, b: Operand, /) -> Tensor:
     """The op less: a < b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "less", a, b)[0]
@@ -689,6 +751,11 @@ def logical_not(x: Operand, /) -> Tensor:
 def logical_or(a: Operand, b: Operand, /) -> Tensor:
     """The op logical_or: a or b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logical_or", a, b)[0]
+
+
+def logsigmoid(x: Operand, /) -> Tensor:
+    """The op logsigmoid: -ln(1 + e⁻ˣ). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "logsigmoid", x)[0]
 
 
 def logsumexp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
@@ -755,6 +822,11 @@ def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: boo
 def minimum(a: Operand, b: Operand, /) -> Tensor:
     """The op minimum: b if b < a else a. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "minimum", a, b)[0]
+
+
+def mish(x: Operand, /) -> Tensor:
+    """The op mish: x tanh(ln(1 + eˣ)). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "mish", x)[0]
 
 
 def moveaxis(x: Operand, /, *, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
@@ -832,6 +904,14 @@ def pow(x: Operand, exponent: Operand, /) -> Tensor:
     return apply_as(Tensor, "pow", x, exponent)[0]
 
 
+def prelu(x: Operand, weight: Operand, /) -> Tensor:
+    """The op prelu: x where x > 0, else the weight times x; a weight, or one for each channel (axis 1).
+
+    Inputs: x, weight. Attributes: none.
+    """
+    return apply_as(Tensor, "prelu", x, weight)[0]
+
+
 def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims)[0]
@@ -887,6 +967,11 @@ def relu(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "relu", x)[0]
 
 
+def relu6(x: Operand, /) -> Tensor:
+    """The op relu6: x limited to [0, 6]. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "relu6", x)[0]
+
+
 def remainder(a: Operand, b: Operand, /) -> Tensor:
     """The op remainder: a - b ⌊a / b⌋. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "remainder", a, b)[0]
@@ -918,6 +1003,14 @@ def rot90(x: Operand, /, *, k: int = 1, axes: Sequence[int] | None = (0, 1)) -> 
 def round(x: Operand, /) -> Tensor:
     """The op round: the nearest integer; of two, the even integer. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "round", x)[0]
+
+
+def rrelu(x: Operand, /, *, lower: float = 0.125, upper: float = 0.3333333333333333) -> Tensor:
+    """The op rrelu: leaky_relu with the mean of lower and upper, as of randomised ReLU in evaluation.
+
+    Inputs: x. Attributes: lower, upper.
+    """
+    return apply_as(Tensor, "rrelu", x, lower=lower, upper=upper)[0]
 
 
 def rsqrt(x: Operand, /) -> Tensor:
@@ -952,6 +1045,14 @@ def select_scatter(x: Operand, values: Operand, /, *, axis: int, index: int) -> 
     Inputs: x, values. Attributes: axis, index.
     """
     return apply_as(Tensor, "select_scatter", x, values, axis=axis, index=index)[0]
+
+
+def selu(x: Operand, /) -> Tensor:
+    """The op selu: elu with alpha 1.6733, times 1.0507 (Klambauer et al., Self-normalizing neural networks, 2017).
+
+    Inputs: x. Attributes: none.
+    """
+    return apply_as(Tensor, "selu", x)[0]
 
 
 def sigmoid(x: Operand, /) -> Tensor:
@@ -1006,9 +1107,27 @@ def softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
     return apply_as(Tensor, "softmax", x, axis=axis)[0]
 
 
-def softplus(x: Operand, /) -> Tensor:
-    """The op softplus: ln(1 + eˣ). Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "softplus", x)[0]
+def softmin(x: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op softmin: e⁻ˣ / Σ e⁻ˣ along an axis. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "softmin", x, axis=axis)[0]
+
+
+def softplus(x: Operand, /, *, beta: float = 1.0, threshold: float | None = None) -> Tensor:
+    """The op softplus: ln(1 + e^(βx)) / β, and x where βx is above the threshold.
+
+    Inputs: x. Attributes: beta, threshold.
+    """
+    return apply_as(Tensor, "softplus", x, beta=beta, threshold=threshold)[0]
+
+
+def softshrink(x: Operand, /, *, lambd: float = 0.5) -> Tensor:
+    """The op softshrink: x moved by lambd towards 0; 0 where |x| <= lambd. Inputs: x. Attributes: lambd."""
+    return apply_as(Tensor, "softshrink", x, lambd=lambd)[0]
+
+
+def softsign(x: Operand, /) -> Tensor:
+    """The op softsign: x / (1 + |x|). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "softsign", x)[0]
 
 
 def solve(a: Operand, b: Operand, /) -> Tensor:
@@ -1077,6 +1196,16 @@ def tan(x: Operand, /) -> Tensor:
 def tanh(x: Operand, /) -> Tensor:
     """The op tanh: tanh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "tanh", x)[0]
+
+
+def tanhshrink(x: Operand, /) -> Tensor:
+    """The op tanhshrink: x - tanh x. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "tanhshrink", x)[0]
+
+
+def threshold(x: Operand, /, *, threshold: float, value: float) -> Tensor:
+    """The op threshold: x where x > threshold, else value. Inputs: x. Attributes: threshold, value."""
+    return apply_as(Tensor, "threshold", x, threshold=threshold, value=value)[0]
 
 
 def tile(x: Operand, /, *, repetitions: int | Sequence[int]) -> Tensor:
