@@ -1,6 +1,6 @@
 """Diagonals: strided slices of matrices, whose rows follow each other in memory."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from gradproof.engine.extend import Composite, InferenceError, case, ops, registering
 from gradproof.plugins.axes import axis_of, integer
@@ -10,7 +10,8 @@ from gradproof.plugins.slicing import part, reshaped, transposed
 GRADPROOF_API = 1
 
 
-class Diagonal(NamedTuple):
+@dataclass(frozen=True)
+class Diagonal:
     """A diagonal of matrices (..., n, m) whose elements are counted in C order: its first place, the place beyond its
     last, the step from each to the next, and its length."""
 

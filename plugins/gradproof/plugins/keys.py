@@ -10,7 +10,8 @@ Axes behind those of the key stay whole. No key stands for an array of integers 
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,8 @@ def places_of(entry: Any, array: Any, sizes: tuple[int, ...]) -> Any:
     return ops.flatnonzero(reshaped(array, (array.size,)), count=entry[1])
 
 
-class Selection(NamedTuple):
+@dataclass(frozen=True)
+class Selection:
     """A key, read for an array: a slice of each axis, of which those in ``dropped`` go; then ``order``, which brings the
     axes of arrays together behind ``lead`` others, of which ``joined`` are joined to an axis; there the elements at
     ``places`` are taken, if not None; in the end there are new axes at ``added``."""

@@ -1,6 +1,7 @@
 """Padding: constants, or copies of the elements of an array, around it. The modes are those of `numpy.pad`."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from gradproof.engine.extend import Composite, InferenceError, case, ops, registering
 from gradproof.plugins.axes import Cut, at, integers, listed
@@ -27,6 +28,10 @@ def pad(x, *, widths, mode="constant", value=0):
 
 
 def among_constants(x, pairs, value):
+    if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)):
+        raise InferenceError(f"value is {value!r}; it must be a number")
+    if x.dtype.kind in "biu" and not isinstance(value, int):
+        raise InferenceError(f"value is {value!r}; x is {x.dtype.name}, so that it must be an integer")
     shape, start = tuple(n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True)), tuple(a for a, _ in pairs)
     if value == 0:
         return ops.unslice(x, shape=shape, start=start, step=(1,) * x.ndim)

@@ -85,15 +85,29 @@ def last_infer(indices: Spec, *, size: object, axis: object = None) -> Inferred:
 
 
 def last_occurrence(indices, *, size, axis):
-    """Numbers the indices of each line in order, and keeps the largest number at each place."""
     lines = indices.reshape(1, -1) if axis is None else np.moveaxis(indices, axis, -1)
     places = from_front(lines, size, axis or 0).reshape(math.prod(lines.shape[:-1]), lines.shape[-1])
-    places = places + size * np.arange(places.shape[0])[:, None]
+    kept = (last_of_few if size > 4 * places.shape[1] else last_of_many)(places, size).reshape(lines.shape)
+    return kept.reshape(indices.shape) if axis is None else np.moveaxis(kept, -1, axis)
+
+
+def last_of_many(places, size):
+    """Numbers the places of each line in order, and keeps the largest number at each of ``size`` places."""
+    flat = places + size * np.arange(places.shape[0])[:, None]
     numbers = np.broadcast_to(np.arange(places.shape[1]), places.shape)
     last = np.full(places.shape[0] * size, -1)
-    np.maximum.at(last, places.reshape(-1), numbers.reshape(-1))
-    kept = (last[places] == numbers).reshape(lines.shape)
-    return kept.reshape(indices.shape) if axis is None else np.moveaxis(kept, -1, axis)
+    np.maximum.at(last, flat.reshape(-1), numbers.reshape(-1))
+    return last[flat] == numbers
+
+
+def last_of_few(places, size):
+    """Sorts each line: the last of equal places, which stay in order, is in front of another place."""
+    order = np.argsort(places, axis=-1, kind="stable")
+    line, last = np.take_along_axis(places, order, -1), np.ones(places.shape, bool)
+    last[:, :-1] = line[:, 1:] != line[:, :-1]
+    kept = np.empty(places.shape, bool)
+    np.put_along_axis(kept, order, last, -1)
+    return kept
 
 
 def last_define(f, i, indices, *, size, axis):
