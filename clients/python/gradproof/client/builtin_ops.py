@@ -29,6 +29,7 @@ __all__ = [
     "atanh",
     "broadcast_to",
     "ceil",
+    "celu",
     "cholesky",
     "clip",
     "cofactors",
@@ -41,6 +42,7 @@ __all__ = [
     "cumsum",
     "det",
     "divide",
+    "elu",
     "equal",
     "erf",
     "erfc",
@@ -53,11 +55,17 @@ __all__ = [
     "floor",
     "floor_divide",
     "gelu",
+    "glu",
     "greater",
     "greater_equal",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
     "hypot",
     "imag",
     "inv",
+    "leaky_relu",
     "less",
     "less_equal",
     "log",
@@ -69,6 +77,7 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "logsigmoid",
     "logsumexp",
     "matmul",
     "matrix_transpose",
@@ -77,21 +86,26 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mish",
     "multiply",
     "negative",
     "not_equal",
     "pad",
     "pow",
+    "prelu",
     "prod",
     "ratio",
     "real",
     "reciprocal",
     "relu",
+    "relu6",
     "remainder",
     "reshape",
     "round",
+    "rrelu",
     "rsqrt",
     "scatter_add",
+    "selu",
     "sigmoid",
     "sign",
     "silu",
@@ -99,7 +113,10 @@ __all__ = [
     "sinh",
     "slice",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
+    "softsign",
     "solve",
     "split",
     "sqrt",
@@ -112,6 +129,8 @@ __all__ = [
     "take_along_axis",
     "tan",
     "tanh",
+    "tanhshrink",
+    "threshold",
     "transpose",
     "tril",
     "triu",
@@ -208,6 +227,11 @@ def ceil(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "ceil", x)[0]
 
 
+def celu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
+    """The op celu: x where x > 0, else alpha (exp(x / alpha) - 1). Inputs: x. Attributes: alpha."""
+    return apply_as(Tensor, "celu", x, alpha=alpha)[0]
+
+
 def cholesky(a: Operand, /) -> Tensor:
     """The op cholesky: the lower factor L with L Lᵀ = (a + aᵀ) / 2. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "cholesky", a)[0]
@@ -271,6 +295,11 @@ def divide(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "divide", a, b)[0]
 
 
+def elu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
+    """The op elu: x where x > 0, else alpha (exp x - 1). Inputs: x. Attributes: alpha."""
+    return apply_as(Tensor, "elu", x, alpha=alpha)[0]
+
+
 def equal(a: Operand, b: Operand, /) -> Tensor:
     """The op equal: a = b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "equal", a, b)[0]
@@ -330,9 +359,17 @@ def floor_divide(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "floor_divide", a, b)[0]
 
 
-def gelu(x: Operand, /) -> Tensor:
-    """The op gelu: x (1 + erf(x / √2)) / 2. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "gelu", x)[0]
+def gelu(x: Operand, /, *, approximate: str = "none") -> Tensor:
+    """The op gelu: x (1 + erf(x / √2)) / 2; if approximate='tanh' x sigmoid(w) with w = 2 √(2 / π) (x + 0.044715 x³).
+
+    Inputs: x. Attributes: approximate.
+    """
+    return apply_as(Tensor, "gelu", x, approximate=approximate)[0]
+
+
+def glu(x: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op glu: the first half along an axis, times the sigmoid of the second. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "glu", x, axis=axis)[0]
 
 
 def greater(a: Operand, b: Operand, /) -> Tensor:
@@ -343,6 +380,26 @@ def greater(a: Operand, b: Operand, /) -> Tensor:
 def greater_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op greater_equal: b ≤ a. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "greater_equal", a, b)[0]
+
+
+def hardshrink(x: Operand, /, *, lambd: float = 0.5) -> Tensor:
+    """The op hardshrink: x where |x| > lambd, else 0. Inputs: x. Attributes: lambd."""
+    return apply_as(Tensor, "hardshrink", x, lambd=lambd)[0]
+
+
+def hardsigmoid(x: Operand, /) -> Tensor:
+    """The op hardsigmoid: (x + 3) / 6 limited to [0, 1]. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "hardsigmoid", x)[0]
+
+
+def hardswish(x: Operand, /) -> Tensor:
+    """The op hardswish: x hardsigmoid(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "hardswish", x)[0]
+
+
+def hardtanh(x: Operand, /, *, min: float = -1.0, max: float = 1.0) -> Tensor:
+    """The op hardtanh: x limited to [min, max]. Inputs: x. Attributes: min, max."""
+    return apply_as(Tensor, "hardtanh", x, min=min, max=max)[0]
 
 
 def hypot(a: Operand, b: Operand, /) -> Tensor:
@@ -358,6 +415,11 @@ def imag(x: Operand, /) -> Tensor:
 def inv(a: Operand, /) -> Tensor:
     """The op inv: the inverse of a matrix. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "inv", a)[0]
+
+
+def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Tensor:
+    """The op leaky_relu: x where x > 0, else the negative slope times x. Inputs: x. Attributes: negative_slope."""
+    return apply_as(Tensor, "leaky_relu", x, negative_slope=negative_slope)[0]
 
 
 def less(a: Operand, b: Operand, /) -> Tensor:
@@ -415,6 +477,11 @@ def logical_or(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "logical_or", a, b)[0]
 
 
+def logsigmoid(x: Operand, /) -> Tensor:
+    """The op logsigmoid: -ln(1 + e⁻ˣ). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "logsigmoid", x)[0]
+
+
 def logsumexp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op logsumexp: ln Σ eˣ over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "logsumexp", x, axis=axis, keepdims=keepdims)[0]
@@ -455,6 +522,11 @@ def minimum(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "minimum", a, b)[0]
 
 
+def mish(x: Operand, /) -> Tensor:
+    """The op mish: x tanh(ln(1 + eˣ)). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "mish", x)[0]
+
+
 def multiply(a: Operand, b: Operand, /) -> Tensor:
     """The op multiply: a b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "multiply", a, b)[0]
@@ -478,6 +550,14 @@ def pad(x: Operand, /, *, widths: Sequence[Sequence[int]]) -> Tensor:
 def pow(x: Operand, exponent: Operand, /) -> Tensor:
     """The op pow: x^exponent. Inputs: x, exponent. Attributes: none."""
     return apply_as(Tensor, "pow", x, exponent)[0]
+
+
+def prelu(x: Operand, weight: Operand, /) -> Tensor:
+    """The op prelu: x where x > 0, else the weight times x; a weight, or one for each channel (axis 1).
+
+    Inputs: x, weight. Attributes: none.
+    """
+    return apply_as(Tensor, "prelu", x, weight)[0]
 
 
 def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
@@ -505,6 +585,11 @@ def relu(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "relu", x)[0]
 
 
+def relu6(x: Operand, /) -> Tensor:
+    """The op relu6: x limited to [0, 6]. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "relu6", x)[0]
+
+
 def remainder(a: Operand, b: Operand, /) -> Tensor:
     """The op remainder: a - b ⌊a / b⌋. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "remainder", a, b)[0]
@@ -520,6 +605,14 @@ def round(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "round", x)[0]
 
 
+def rrelu(x: Operand, /, *, lower: float = 0.125, upper: float = 0.3333333333333333) -> Tensor:
+    """The op rrelu: leaky_relu with the mean of lower and upper, as of randomised ReLU in evaluation.
+
+    Inputs: x. Attributes: lower, upper.
+    """
+    return apply_as(Tensor, "rrelu", x, lower=lower, upper=upper)[0]
+
+
 def rsqrt(x: Operand, /) -> Tensor:
     """The op rsqrt: 1 / √x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "rsqrt", x)[0]
@@ -531,6 +624,14 @@ def scatter_add(x: Operand, indices: Operand, updates: Operand, /, *, axis: int 
     Inputs: x, indices, updates. Attributes: axis.
     """
     return apply_as(Tensor, "scatter_add", x, indices, updates, axis=axis)[0]
+
+
+def selu(x: Operand, /) -> Tensor:
+    """The op selu: elu with alpha 1.6733, times 1.0507 (Klambauer et al., Self-normalizing neural networks, 2017).
+
+    Inputs: x. Attributes: none.
+    """
+    return apply_as(Tensor, "selu", x)[0]
 
 
 def sigmoid(x: Operand, /) -> Tensor:
@@ -568,9 +669,27 @@ def softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
     return apply_as(Tensor, "softmax", x, axis=axis)[0]
 
 
-def softplus(x: Operand, /) -> Tensor:
-    """The op softplus: ln(1 + eˣ). Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "softplus", x)[0]
+def softmin(x: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op softmin: e⁻ˣ / Σ e⁻ˣ along an axis. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "softmin", x, axis=axis)[0]
+
+
+def softplus(x: Operand, /, *, beta: float = 1.0, threshold: float | None = None) -> Tensor:
+    """The op softplus: ln(1 + e^(βx)) / β, and x where βx is above the threshold.
+
+    Inputs: x. Attributes: beta, threshold.
+    """
+    return apply_as(Tensor, "softplus", x, beta=beta, threshold=threshold)[0]
+
+
+def softshrink(x: Operand, /, *, lambd: float = 0.5) -> Tensor:
+    """The op softshrink: x moved by lambd towards 0; 0 where |x| <= lambd. Inputs: x. Attributes: lambd."""
+    return apply_as(Tensor, "softshrink", x, lambd=lambd)[0]
+
+
+def softsign(x: Operand, /) -> Tensor:
+    """The op softsign: x / (1 + |x|). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "softsign", x)[0]
 
 
 def solve(a: Operand, b: Operand, /) -> Tensor:
@@ -634,6 +753,16 @@ def tan(x: Operand, /) -> Tensor:
 def tanh(x: Operand, /) -> Tensor:
     """The op tanh: tanh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "tanh", x)[0]
+
+
+def tanhshrink(x: Operand, /) -> Tensor:
+    """The op tanhshrink: x - tanh x. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "tanhshrink", x)[0]
+
+
+def threshold(x: Operand, /, *, threshold: float, value: float) -> Tensor:
+    """The op threshold: x where x > threshold, else value. Inputs: x. Attributes: threshold, value."""
+    return apply_as(Tensor, "threshold", x, threshold=threshold, value=value)[0]
 
 
 def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:

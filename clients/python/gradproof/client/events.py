@@ -67,8 +67,8 @@ class Witness:
 
 @dataclass(frozen=True)
 class RuleVerdict:
-    """Verdict on a rule: PROVED, PROVED_AE, AGREED, UNDECIDED, NO_SPEC, PENDING or REFUTED; time in seconds. ``cached``: the
-    proof was read from a file; ``shipped``: from a file that came with the plugin."""
+    """Verdict on a rule: PROVED, PROVED_AE, AGREED, UNDECIDED, NO_SPEC, PENDING or REFUTED; time in seconds. ``cached``:
+    the proof was read from a file; ``shipped``: from a file that came with the plugin."""
 
     word: str
     op: str
