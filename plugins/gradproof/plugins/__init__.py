@@ -3,6 +3,7 @@
 from gradproof.plugins import (
     activations,
     arithmetic,
+    checks,
     comparisons,
     complexes,
     decompositions,
@@ -41,5 +42,6 @@ BUILTIN = (
     gathering,
     ordering,
     complexes,
+    checks,
     gradient_hooks,
 )
