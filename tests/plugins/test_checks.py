@@ -17,7 +17,7 @@ def checked(bench: Bench, x: Array, **limits: float) -> Array:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: np.dtype(dtype).name)
 def test_what_is_within_the_limits_passes(bench: Bench, dtype: type) -> None:
-    x = np.array([[0, 1, 2], [3, 2, 1]], dtype)
+    x: Array = np.array([[0, 1, 2], [3, 2, 1]], dtype)
     for limits in ({}, {"low": 0}, {"high": 3}, {"low": 0, "high": 3.5}, {"low": -1e9, "high": 1e9}):
         y = checked(bench, x, **limits)
         assert y.dtype == x.dtype

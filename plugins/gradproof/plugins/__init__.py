@@ -4,6 +4,7 @@ from gradproof.plugins import (
     activations,
     arithmetic,
     checks,
+    class_losses,
     comparisons,
     complexes,
     decompositions,
@@ -13,6 +14,7 @@ from gradproof.plugins import (
     indexing,
     joining,
     linear,
+    losses,
     ordering,
     ranges,
     reductions,
@@ -43,5 +45,7 @@ BUILTIN = (
     ordering,
     complexes,
     checks,
+    losses,
+    class_losses,
     gradient_hooks,
 )
