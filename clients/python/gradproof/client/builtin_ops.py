@@ -31,6 +31,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "broadcast_to",
     "ceil",
+    "celu",
     "checked",
     "cholesky",
     "clip",
@@ -46,6 +47,7 @@ __all__ = [
     "cumsum",
     "det",
     "divide",
+    "elu",
     "equal",
     "erf",
     "erfc",
@@ -59,8 +61,13 @@ __all__ = [
     "floor_divide",
     "gaussian_nll_loss",
     "gelu",
+    "glu",
     "greater",
     "greater_equal",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
     "hinge_embedding_loss",
     "huber_loss",
     "hypot",
@@ -68,6 +75,7 @@ __all__ = [
     "inv",
     "kl_div",
     "l1_loss",
+    "leaky_relu",
     "less",
     "less_equal",
     "log",
@@ -79,6 +87,7 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "logsigmoid",
     "logsumexp",
     "margin_ranking_loss",
     "matmul",
@@ -88,6 +97,7 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mish",
     "mse_loss",
     "multi_margin_loss",
     "multilabel_margin_loss",
@@ -99,16 +109,20 @@ __all__ = [
     "pad",
     "poisson_nll_loss",
     "pow",
+    "prelu",
     "prod",
     "ratio",
     "real",
     "reciprocal",
     "relu",
+    "relu6",
     "remainder",
     "reshape",
     "round",
+    "rrelu",
     "rsqrt",
     "scatter_add",
+    "selu",
     "sigmoid",
     "sign",
     "silu",
@@ -118,7 +132,10 @@ __all__ = [
     "smooth_l1_loss",
     "soft_margin_loss",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
+    "softsign",
     "solve",
     "split",
     "sqrt",
@@ -131,6 +148,8 @@ __all__ = [
     "take_along_axis",
     "tan",
     "tanh",
+    "tanhshrink",
+    "threshold",
     "transpose",
     "tril",
     "triplet_margin_loss",
@@ -258,6 +277,11 @@ def ceil(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "ceil", x)[0]
 
 
+def celu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
+    """The op celu: x where x > 0, else alpha (exp(x / alpha) - 1). Inputs: x. Attributes: alpha."""
+    return apply_as(Tensor, "celu", x, alpha=alpha)[0]
+
+
 def checked(x: Operand, /, *, low: float | None = None, high: float | None = None) -> Tensor:
     """The op checked: x, all of whose elements must be from low to high. Inputs: x. Attributes: low, high."""
     return apply_as(Tensor, "checked", x, low=low, high=high)[0]
@@ -363,6 +387,11 @@ def divide(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "divide", a, b)[0]
 
 
+def elu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
+    """The op elu: x where x > 0, else alpha (exp x - 1). Inputs: x. Attributes: alpha."""
+    return apply_as(Tensor, "elu", x, alpha=alpha)[0]
+
+
 def equal(a: Operand, b: Operand, /) -> Tensor:
     """The op equal: a = b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "equal", a, b)[0]
@@ -432,9 +461,17 @@ def gaussian_nll_loss(
     return apply_as(Tensor, "gaussian_nll_loss", x, target, var, full=full, eps=eps, reduction=reduction)[0]
 
 
-def gelu(x: Operand, /) -> Tensor:
-    """The op gelu: x (1 + erf(x / √2)) / 2. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "gelu", x)[0]
+def gelu(x: Operand, /, *, approximate: str = "none") -> Tensor:
+    """The op gelu: x (1 + erf(x / √2)) / 2; if approximate='tanh' x sigmoid(w) with w = 2 √(2 / π) (x + 0.044715 x³).
+
+    Inputs: x. Attributes: approximate.
+    """
+    return apply_as(Tensor, "gelu", x, approximate=approximate)[0]
+
+
+def glu(x: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op glu: the first half along an axis, times the sigmoid of the second. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "glu", x, axis=axis)[0]
 
 
 def greater(a: Operand, b: Operand, /) -> Tensor:
@@ -445,6 +482,26 @@ def greater(a: Operand, b: Operand, /) -> Tensor:
 def greater_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op greater_equal: b ≤ a. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "greater_equal", a, b)[0]
+
+
+def hardshrink(x: Operand, /, *, lambd: float = 0.5) -> Tensor:
+    """The op hardshrink: x where |x| > lambd, else 0. Inputs: x. Attributes: lambd."""
+    return apply_as(Tensor, "hardshrink", x, lambd=lambd)[0]
+
+
+def hardsigmoid(x: Operand, /) -> Tensor:
+    """The op hardsigmoid: (x + 3) / 6 limited to [0, 1]. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "hardsigmoid", x)[0]
+
+
+def hardswish(x: Operand, /) -> Tensor:
+    """The op hardswish: x hardsigmoid(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "hardswish", x)[0]
+
+
+def hardtanh(x: Operand, /, *, min: float = -1.0, max: float = 1.0) -> Tensor:
+    """The op hardtanh: x limited to [min, max]. Inputs: x. Attributes: min, max."""
+    return apply_as(Tensor, "hardtanh", x, min=min, max=max)[0]
 
 
 def hinge_embedding_loss(x: Operand, target: Operand, /, *, margin: float = 1.0, reduction: str = "mean") -> Tensor:
@@ -496,6 +553,11 @@ def l1_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, re
     Inputs: x, target, weight. Attributes: reduction.
     """
     return apply_as(Tensor, "l1_loss", x, target, *given(weight), reduction=reduction)[0]
+
+
+def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Tensor:
+    """The op leaky_relu: x where x > 0, else the negative slope times x. Inputs: x. Attributes: negative_slope."""
+    return apply_as(Tensor, "leaky_relu", x, negative_slope=negative_slope)[0]
 
 
 def less(a: Operand, b: Operand, /) -> Tensor:
@@ -553,6 +615,11 @@ def logical_or(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "logical_or", a, b)[0]
 
 
+def logsigmoid(x: Operand, /) -> Tensor:
+    """The op logsigmoid: -ln(1 + e⁻ˣ). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "logsigmoid", x)[0]
+
+
 def logsumexp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op logsumexp: ln Σ eˣ over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "logsumexp", x, axis=axis, keepdims=keepdims)[0]
@@ -601,6 +668,11 @@ def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: boo
 def minimum(a: Operand, b: Operand, /) -> Tensor:
     """The op minimum: b if b < a else a. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "minimum", a, b)[0]
+
+
+def mish(x: Operand, /) -> Tensor:
+    """The op mish: x tanh(ln(1 + eˣ)). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "mish", x)[0]
 
 
 def mse_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
@@ -701,6 +773,14 @@ def pow(x: Operand, exponent: Operand, /) -> Tensor:
     return apply_as(Tensor, "pow", x, exponent)[0]
 
 
+def prelu(x: Operand, weight: Operand, /) -> Tensor:
+    """The op prelu: x where x > 0, else the weight times x; a weight, or one for each channel (axis 1).
+
+    Inputs: x, weight. Attributes: none.
+    """
+    return apply_as(Tensor, "prelu", x, weight)[0]
+
+
 def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims)[0]
@@ -726,6 +806,11 @@ def relu(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "relu", x)[0]
 
 
+def relu6(x: Operand, /) -> Tensor:
+    """The op relu6: x limited to [0, 6]. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "relu6", x)[0]
+
+
 def remainder(a: Operand, b: Operand, /) -> Tensor:
     """The op remainder: a - b ⌊a / b⌋. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "remainder", a, b)[0]
@@ -741,6 +826,14 @@ def round(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "round", x)[0]
 
 
+def rrelu(x: Operand, /, *, lower: float = 0.125, upper: float = 0.3333333333333333) -> Tensor:
+    """The op rrelu: leaky_relu with the mean of lower and upper, as of randomised ReLU in evaluation.
+
+    Inputs: x. Attributes: lower, upper.
+    """
+    return apply_as(Tensor, "rrelu", x, lower=lower, upper=upper)[0]
+
+
 def rsqrt(x: Operand, /) -> Tensor:
     """The op rsqrt: 1 / √x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "rsqrt", x)[0]
@@ -752,6 +845,14 @@ def scatter_add(x: Operand, indices: Operand, updates: Operand, /, *, axis: int 
     Inputs: x, indices, updates. Attributes: axis.
     """
     return apply_as(Tensor, "scatter_add", x, indices, updates, axis=axis)[0]
+
+
+def selu(x: Operand, /) -> Tensor:
+    """The op selu: elu with alpha 1.6733, times 1.0507 (Klambauer et al., Self-normalizing neural networks, 2017).
+
+    Inputs: x. Attributes: none.
+    """
+    return apply_as(Tensor, "selu", x)[0]
 
 
 def sigmoid(x: Operand, /) -> Tensor:
@@ -802,9 +903,27 @@ def softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
     return apply_as(Tensor, "softmax", x, axis=axis)[0]
 
 
-def softplus(x: Operand, /) -> Tensor:
-    """The op softplus: ln(1 + eˣ). Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "softplus", x)[0]
+def softmin(x: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op softmin: e⁻ˣ / Σ e⁻ˣ along an axis. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "softmin", x, axis=axis)[0]
+
+
+def softplus(x: Operand, /, *, beta: float = 1.0, threshold: float | None = None) -> Tensor:
+    """The op softplus: ln(1 + e^(βx)) / β, and x where βx is above the threshold.
+
+    Inputs: x. Attributes: beta, threshold.
+    """
+    return apply_as(Tensor, "softplus", x, beta=beta, threshold=threshold)[0]
+
+
+def softshrink(x: Operand, /, *, lambd: float = 0.5) -> Tensor:
+    """The op softshrink: x moved by lambd towards 0; 0 where |x| <= lambd. Inputs: x. Attributes: lambd."""
+    return apply_as(Tensor, "softshrink", x, lambd=lambd)[0]
+
+
+def softsign(x: Operand, /) -> Tensor:
+    """The op softsign: x / (1 + |x|). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "softsign", x)[0]
 
 
 def solve(a: Operand, b: Operand, /) -> Tensor:
@@ -868,6 +987,16 @@ def tan(x: Operand, /) -> Tensor:
 def tanh(x: Operand, /) -> Tensor:
     """The op tanh: tanh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "tanh", x)[0]
+
+
+def tanhshrink(x: Operand, /) -> Tensor:
+    """The op tanhshrink: x - tanh x. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "tanhshrink", x)[0]
+
+
+def threshold(x: Operand, /, *, threshold: float, value: float) -> Tensor:
+    """The op threshold: x where x > threshold, else value. Inputs: x. Attributes: threshold, value."""
+    return apply_as(Tensor, "threshold", x, threshold=threshold, value=value)[0]
 
 
 def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:
