@@ -74,7 +74,8 @@ def page(registry: Registry) -> str:
         if plugin.ops:
             rows = "".join(_row(shipped, op, texts.get(op.name, op.doc)) for op in plugin.ops)
             source = f"../plugins/gradproof/plugins/{plugin.name}.py"
-            parts.append(f"## {plugin.name.title()}\n\n{_subject(plugin)} [Source]({source}).\n\n{HEADER}{rows}")
+            title = plugin.name.capitalize().replace("_", " ")
+            parts.append(f"## {title}\n\n{_subject(plugin)} [Source]({source}).\n\n{HEADER}{rows}")
     parts.append(_in_full(registry))
     return "\n".join(parts)
 

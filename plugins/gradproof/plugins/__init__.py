@@ -3,6 +3,8 @@
 from gradproof.plugins import (
     activations,
     arithmetic,
+    checks,
+    class_losses,
     comparisons,
     complexes,
     decompositions,
@@ -13,6 +15,7 @@ from gradproof.plugins import (
     indexing,
     joining,
     linear,
+    losses,
     ordering,
     ranges,
     rectifiers,
@@ -45,5 +48,8 @@ BUILTIN = (
     gathering,
     ordering,
     complexes,
+    checks,
+    losses,
+    class_losses,
     gradient_hooks,
 )
