@@ -31,6 +31,9 @@ ATTRIBUTES = {
     "accumulate": "bool", "padding_idx": "int | None", "key": "Sequence[Any] | None",
     "order": "int", "alpha": "float", "approximate": "str", "beta": "float", "lambd": "float", "lower": "float",
     "max": "float", "min": "float", "negative_slope": "float", "threshold": "float", "upper": "float", "value": "float",
+    "low": "float | None", "high": "float | None", "reduction": "str", "margin": "float", "eps": "float", "p": "float",
+    "delta": "float", "full": "bool", "swap": "bool", "log_input": "bool", "log_target": "bool", "ignore_index": "int",
+    "label_smoothing": "float",
 }  # fmt: skip
 """Types of the attributes of ops, by name."""
 
@@ -71,7 +74,7 @@ def ops_text(registry: Registry) -> str:
 
 {generated_from("the ops of ``gradproof.plugins``")}
 """
-# ruff: noqa: A001, A002 - names of ops and arguments are those of the server
+# ruff: noqa: A001, A002 - names and arguments of ops are those of the server
 
 from __future__ import annotations
 

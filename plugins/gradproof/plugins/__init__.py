@@ -3,6 +3,8 @@
 from gradproof.plugins import (
     activations,
     arithmetic,
+    checks,
+    class_losses,
     comparisons,
     complexes,
     decompositions,
@@ -15,6 +17,7 @@ from gradproof.plugins import (
     joining,
     keys,
     linear,
+    losses,
     ordering,
     padding,
     positions,
@@ -61,5 +64,8 @@ BUILTIN = (
     keys,
     ordering,
     complexes,
+    checks,
+    losses,
+    class_losses,
     gradient_hooks,
 )

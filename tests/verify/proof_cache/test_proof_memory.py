@@ -431,7 +431,7 @@ def test_what_looks_at_the_world_is_kept_nowhere(define: Any) -> None:
 def record(default: int, order: bool, factory: Callable[[], Any]) -> Any:
     """A definition over a dataclass."""
 
-    @dataclass(frozen=True, order=order)
+    @dataclass(frozen=True, order=order)  # type: ignore[literal-required]
     class Record:
         factor: int = default
         rest: Any = field(default_factory=factory)

@@ -2,7 +2,7 @@
 
 Generated from the ops of ``gradproof.plugins`` by ``make methods``; do not edit.
 """
-# ruff: noqa: A001, A002 - names of ops and arguments are those of the server
+# ruff: noqa: A001, A002 - names and arguments of ops are those of the server
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradproof.client.recording.apply import apply_as
-from gradproof.client.tensors.signatures import DTypeLike, Operand
+from gradproof.client.tensors.signatures import DTypeLike, Operand, given
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
@@ -33,6 +33,8 @@ __all__ = [
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "block_diag",
     "broadcast_arrays",
     "broadcast_to",
@@ -40,6 +42,7 @@ __all__ = [
     "ceil",
     "celu",
     "channel_shuffle",
+    "checked",
     "cholesky",
     "clip",
     "cofactors",
@@ -50,6 +53,8 @@ __all__ = [
     "conj",
     "cos",
     "cosh",
+    "cosine_embedding_loss",
+    "cross_entropy",
     "cumprod",
     "cumsum",
     "det",
@@ -79,6 +84,7 @@ __all__ = [
     "floor",
     "floor_divide",
     "gather",
+    "gaussian_nll_loss",
     "gelu",
     "getitem",
     "glu",
@@ -88,8 +94,10 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hinge_embedding_loss",
     "hsplit",
     "hstack",
+    "huber_loss",
     "hypot",
     "imag",
     "index_add",
@@ -97,6 +105,8 @@ __all__ = [
     "index_fill",
     "index_put",
     "inv",
+    "kl_div",
+    "l1_loss",
     "last_occurrence",
     "leaky_relu",
     "less",
@@ -112,6 +122,7 @@ __all__ = [
     "logical_or",
     "logsigmoid",
     "logsumexp",
+    "margin_ranking_loss",
     "masked_fill",
     "masked_scatter",
     "masked_select",
@@ -125,8 +136,13 @@ __all__ = [
     "minimum",
     "mish",
     "moveaxis",
+    "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "multiply",
     "negative",
+    "nll_loss",
     "nonzero",
     "not_equal",
     "one_hot",
@@ -135,6 +151,7 @@ __all__ = [
     "permute_dims",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "poisson_nll_loss",
     "pow",
     "prelu",
     "prod",
@@ -168,6 +185,8 @@ __all__ = [
     "slice",
     "slice_scatter",
     "sliding_window_view",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softmin",
     "softplus",
@@ -191,6 +210,7 @@ __all__ = [
     "tile",
     "transpose",
     "tril",
+    "triplet_margin_loss",
     "triu",
     "trunc",
     "unflatten",
@@ -308,6 +328,36 @@ def atleast_3d(*arrays: Operand) -> tuple[Tensor, ...]:
     return tuple(apply_as(Tensor, "atleast_3d", *arrays))
 
 
+def binary_cross_entropy(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean"
+) -> Tensor:
+    """The op binary_cross_entropy: -target ln x - (1 - target) ln(1 - x), weighted; x is from 0 to 1, logarithms at
+    least -100.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "binary_cross_entropy", x, target, *given(weight), reduction=reduction)[0]
+
+
+def binary_cross_entropy_with_logits(
+    x: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    pos_weight: Operand | None = None,
+    /,
+    *,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op binary_cross_entropy_with_logits: -target ln s - (1 - target) ln(1 - s) for s = 1 / (1 + e⁻ˣ), weighted;
+    pos_weight is for target.
+
+    Inputs: x, target, weight, pos_weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "binary_cross_entropy_with_logits", x, target, *given(weight, pos_weight), reduction=reduction)[
+        0
+    ]
+
+
 def block_diag(*arrays: Operand) -> Tensor:
     """The op block_diag: matrices along the diagonal of a larger one. Inputs: arrays. Attributes: none."""
     return apply_as(Tensor, "block_diag", *arrays)[0]
@@ -344,6 +394,11 @@ def channel_shuffle(x: Operand, /, *, groups: int) -> Tensor:
     Inputs: x. Attributes: groups.
     """
     return apply_as(Tensor, "channel_shuffle", x, groups=groups)[0]
+
+
+def checked(x: Operand, /, *, low: float | None = None, high: float | None = None) -> Tensor:
+    """The op checked: x, all of whose elements must be from low to high. Inputs: x. Attributes: low, high."""
+    return apply_as(Tensor, "checked", x, low=low, high=high)[0]
 
 
 def cholesky(a: Operand, /) -> Tensor:
@@ -403,6 +458,43 @@ def cos(x: Operand, /) -> Tensor:
 def cosh(x: Operand, /) -> Tensor:
     """The op cosh: cosh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "cosh", x)[0]
+
+
+def cosine_embedding_loss(
+    x1: Operand, x2: Operand, target: Operand, /, *, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """The op cosine_embedding_loss: 1 - c for the cosine c along the last axis where target is 1, max(0, c - margin)
+    where it is -1.
+
+    Inputs: x1, x2, target. Attributes: margin, reduction.
+    """
+    return apply_as(Tensor, "cosine_embedding_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
+
+
+def cross_entropy(
+    x: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    /,
+    *,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op cross_entropy: nll_loss of log_softmax x; a target of floats holds the probability of each class.
+
+    Inputs: x, target, weight. Attributes: ignore_index, label_smoothing, reduction.
+    """
+    return apply_as(
+        Tensor,
+        "cross_entropy",
+        x,
+        target,
+        *given(weight),
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        reduction=reduction,
+    )[0]
 
 
 def cumprod(x: Operand, /, *, axis: int = 0) -> Tensor:
@@ -572,6 +664,16 @@ def gather(x: Operand, indices: Operand, /, *, axis: int) -> Tensor:
     return apply_as(Tensor, "gather", x, indices, axis=axis)[0]
 
 
+def gaussian_nll_loss(
+    x: Operand, target: Operand, var: Operand, /, *, full: bool = False, eps: float = 1e-06, reduction: str = "mean"
+) -> Tensor:
+    """The op gaussian_nll_loss: (ln var + (x - target)² / var) / 2, with var at least eps; full adds ln(2π) / 2.
+
+    Inputs: x, target, var. Attributes: full, eps, reduction.
+    """
+    return apply_as(Tensor, "gaussian_nll_loss", x, target, var, full=full, eps=eps, reduction=reduction)[0]
+
+
 def gelu(x: Operand, /, *, approximate: str = "none") -> Tensor:
     """The op gelu: x (1 + erf(x / √2)) / 2; if approximate='tanh' x sigmoid(w) with w = 2 √(2 / π) (x + 0.044715 x³).
 
@@ -620,6 +722,14 @@ def hardtanh(x: Operand, /, *, min: float = -1.0, max: float = 1.0) -> Tensor:
     return apply_as(Tensor, "hardtanh", x, min=min, max=max)[0]
 
 
+def hinge_embedding_loss(x: Operand, target: Operand, /, *, margin: float = 1.0, reduction: str = "mean") -> Tensor:
+    """The op hinge_embedding_loss: x where target is 1, max(0, margin - x) where it is -1, and their sum elsewhere.
+
+    Inputs: x, target. Attributes: margin, reduction.
+    """
+    return apply_as(Tensor, "hinge_embedding_loss", x, target, margin=margin, reduction=reduction)[0]
+
+
 def hsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
     """The op hsplit: cut into sections along the second axis, a vector along its only axis.
 
@@ -634,6 +744,17 @@ def hstack(*arrays: Operand) -> Tensor:
     Inputs: arrays. Attributes: none.
     """
     return apply_as(Tensor, "hstack", *arrays)[0]
+
+
+def huber_loss(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, delta: float = 1.0, reduction: str = "mean"
+) -> Tensor:
+    """The op huber_loss: d² / 2 for the distance d of x and target while d < delta, delta (d - delta / 2) beyond;
+    weighted.
+
+    Inputs: x, target, weight. Attributes: delta, reduction.
+    """
+    return apply_as(Tensor, "huber_loss", x, target, *given(weight), delta=delta, reduction=reduction)[0]
 
 
 def hypot(a: Operand, b: Operand, /) -> Tensor:
@@ -683,6 +804,23 @@ def index_put(
 def inv(a: Operand, /) -> Tensor:
     """The op inv: the inverse of a matrix. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "inv", a)[0]
+
+
+def kl_div(x: Operand, target: Operand, /, *, log_target: bool = False, reduction: str = "mean") -> Tensor:
+    """The op kl_div: target (ln target - x), where x is a logarithm, as is target with log_target. The mean is over
+    all elements, batchmean over the first axis.
+
+    Inputs: x, target. Attributes: log_target, reduction.
+    """
+    return apply_as(Tensor, "kl_div", x, target, log_target=log_target, reduction=reduction)[0]
+
+
+def l1_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
+    """The op l1_loss: |x - target|, weighted; the mean is over the sum of the weights.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "l1_loss", x, target, *given(weight), reduction=reduction)[0]
 
 
 def last_occurrence(indices: Operand, /, *, size: int, axis: int | None = None) -> Tensor:
@@ -763,6 +901,16 @@ def logsumexp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdim
     return apply_as(Tensor, "logsumexp", x, axis=axis, keepdims=keepdims)[0]
 
 
+def margin_ranking_loss(
+    x1: Operand, x2: Operand, target: Operand, /, *, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """The op margin_ranking_loss: max(0, margin - target (x1 - x2)).
+
+    Inputs: x1, x2, target. Attributes: margin, reduction.
+    """
+    return apply_as(Tensor, "margin_ranking_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
+
+
 def masked_fill(x: Operand, mask: Operand, value: Operand, /) -> Tensor:
     """The op masked_fill: x with a number where the mask is true. Inputs: x, mask, value. Attributes: none."""
     return apply_as(Tensor, "masked_fill", x, mask, value)[0]
@@ -837,6 +985,51 @@ def moveaxis(x: Operand, /, *, source: int | Sequence[int], destination: int | S
     return apply_as(Tensor, "moveaxis", x, source=source, destination=destination)[0]
 
 
+def mse_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
+    """The op mse_loss: (x - target)², weighted; the mean is over the sum of the weights.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "mse_loss", x, target, *given(weight), reduction=reduction)[0]
+
+
+def multi_margin_loss(
+    x: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    /,
+    *,
+    p: float = 1,
+    margin: float = 1.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op multi_margin_loss: the sum of max(0, margin - x[target] + x)^p over other classes by the count of all,
+    weighted by class.
+
+    Inputs: x, target, weight. Attributes: p, margin, reduction.
+    """
+    return apply_as(Tensor, "multi_margin_loss", x, target, *given(weight), p=p, margin=margin, reduction=reduction)[0]
+
+
+def multilabel_margin_loss(x: Operand, target: Operand, /, *, reduction: str = "mean") -> Tensor:
+    """The op multilabel_margin_loss: the sum of max(0, 1 - x[k] + x) over the classes k that the target lists before
+    its first -1 and the classes that it does not list, by the count of all.
+
+    Inputs: x, target. Attributes: reduction.
+    """
+    return apply_as(Tensor, "multilabel_margin_loss", x, target, reduction=reduction)[0]
+
+
+def multilabel_soft_margin_loss(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean"
+) -> Tensor:
+    """The op multilabel_soft_margin_loss: the mean of binary_cross_entropy_with_logits along the last axis, weighted.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "multilabel_soft_margin_loss", x, target, *given(weight), reduction=reduction)[0]
+
+
 def multiply(a: Operand, b: Operand, /) -> Tensor:
     """The op multiply: a b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "multiply", a, b)[0]
@@ -845,6 +1038,16 @@ def multiply(a: Operand, b: Operand, /) -> Tensor:
 def negative(x: Operand, /) -> Tensor:
     """The op negative: -x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "negative", x)[0]
+
+
+def nll_loss(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, ignore_index: int = -100, reduction: str = "mean"
+) -> Tensor:
+    """The op nll_loss: -x at the class that is the target, weighted by class; the mean is over the sum of the weights.
+
+    Inputs: x, target, weight. Attributes: ignore_index, reduction.
+    """
+    return apply_as(Tensor, "nll_loss", x, target, *given(weight), ignore_index=ignore_index, reduction=reduction)[0]
 
 
 def nonzero(x: Operand, /, *, count: int) -> tuple[Tensor, ...]:
@@ -897,6 +1100,24 @@ def pixel_shuffle(x: Operand, /, *, upscale_factor: int) -> Tensor:
 def pixel_unshuffle(x: Operand, /, *, downscale_factor: int) -> Tensor:
     """The op pixel_unshuffle: (..., c, h r, w r) as (..., c r², h, w). Inputs: x. Attributes: downscale_factor."""
     return apply_as(Tensor, "pixel_unshuffle", x, downscale_factor=downscale_factor)[0]
+
+
+def poisson_nll_loss(
+    x: Operand,
+    target: Operand,
+    /,
+    *,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-08,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op poisson_nll_loss: eˣ - target x; without log_input x - target ln(x + eps). full adds Stirling's
+    ln(target!) above 1.
+
+    Inputs: x, target. Attributes: log_input, full, eps, reduction.
+    """
+    return apply_as(Tensor, "poisson_nll_loss", x, target, log_input=log_input, full=full, eps=eps, reduction=reduction)[0]
 
 
 def pow(x: Operand, exponent: Operand, /) -> Tensor:
@@ -1102,6 +1323,19 @@ def sliding_window_view(
     return apply_as(Tensor, "sliding_window_view", x, window_shape=window_shape, axis=axis)[0]
 
 
+def smooth_l1_loss(x: Operand, target: Operand, /, *, beta: float = 1.0, reduction: str = "mean") -> Tensor:
+    """The op smooth_l1_loss: d² / (2 beta) for the distance d of x and target while d < beta, d - beta / 2 beyond.
+
+    Inputs: x, target. Attributes: beta, reduction.
+    """
+    return apply_as(Tensor, "smooth_l1_loss", x, target, beta=beta, reduction=reduction)[0]
+
+
+def soft_margin_loss(x: Operand, target: Operand, /, *, reduction: str = "mean") -> Tensor:
+    """The op soft_margin_loss: ln(1 + e^(-target x)). Inputs: x, target. Attributes: reduction."""
+    return apply_as(Tensor, "soft_margin_loss", x, target, reduction=reduction)[0]
+
+
 def softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
     """The op softmax: eˣ / Σ eˣ along an axis. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "softmax", x, axis=axis)[0]
@@ -1221,6 +1455,37 @@ def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:
 def tril(x: Operand, /, *, k: int = 0) -> Tensor:
     """The op tril: the lower triangle. Inputs: x. Attributes: k."""
     return apply_as(Tensor, "tril", x, k=k)[0]
+
+
+def triplet_margin_loss(
+    anchor: Operand,
+    positive: Operand,
+    negative: Operand,
+    /,
+    *,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-06,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op triplet_margin_loss: max(0, margin + d(anchor, positive) - d(anchor, negative)) for the p-norm d of the
+    difference plus eps, over the last axis; with swap, d(positive, negative) where that is less.
+
+    Inputs: anchor, positive, negative. Attributes: margin, p, eps, swap, reduction.
+    """
+    return apply_as(
+        Tensor,
+        "triplet_margin_loss",
+        anchor,
+        positive,
+        negative,
+        margin=margin,
+        p=p,
+        eps=eps,
+        swap=swap,
+        reduction=reduction,
+    )[0]
 
 
 def triu(x: Operand, /, *, k: int = 0) -> Tensor:
