@@ -63,6 +63,7 @@ LARGER: dict[str, tuple[Case, ...]] = {
     "put_along_axis": (case((5, 7), LINES, (5, 9)), case((6, 4), INDICES, (3, 4), axis=0)),
     "ravel_multi_index": (case(INDICES, INDICES[0], shape=(6, 7)),),
     "flatnonzero": (case(INDICES > 0, count=int((INDICES > 0).sum())),),
+    "number_true": (case(INDICES > 0),),
     "last_occurrence": (case(INDICES, size=6), case(LINES, size=7, axis=1)),
     "one_hot": (case(INDICES % 6, num_classes=6),),
     "take_along_axis": (case((5, 7), LINES), case((9, 8), INDICES[:, :1], axis=0)),

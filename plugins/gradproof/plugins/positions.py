@@ -74,6 +74,28 @@ def flatnonzero_arrays(f, mask, *, count):
     return np.flatnonzero(f.places(f.as_number(mask)))
 
 
+# number_true
+
+
+def number_infer(mask: Spec) -> Inferred:
+    if mask.dtype.kind != "b":
+        raise InferenceError(f"the mask is {mask.dtype.name}; it must be bool")
+    return Inferred((Spec(mask.shape, PLACE),))
+
+
+def number_true(mask):
+    return np.where(mask, np.cumsum(mask, dtype=PLACE).reshape(mask.shape) - 1, 0)
+
+
+def number_define(f, i, mask):
+    before = int(np.ravel_multi_index(i, mask.shape)) if i else 0
+    return sum(map(bool, list(mask.flat)[:before])) if mask[i] else 0
+
+
+def number_arrays(f, mask):
+    return number_true(f.places(f.as_number(mask)).astype(bool))
+
+
 # last_occurrence
 
 
@@ -152,6 +174,7 @@ def one_hot_arrays(f, indices, *, num_classes):
 INDICES, GRID = np.array([2, 0, 2]), np.array([[1, 0, 1], [0, 0, -1]])
 RAVELLED = (case(INDICES, np.array([[1], [-1]]), shape=(3, 2)), case(np.array(1), shape=(4,)))
 MASKS = (case(np.array([True, False, True]), count=2), case(np.array([[False, True, False], [True, True, True]]), count=4))
+NUMBERED = (case(np.array([True, False, True])), case(np.array([[False, True, False], [True, True, True]])))
 LAST = (case(INDICES, size=3), case(GRID, size=2, axis=1), case(GRID, size=2, axis=0), case(GRID, size=2))
 CLASSES = (case(INDICES, num_classes=3), case(np.array([[1, 0, 1], [0, 0, 1]]), num_classes=4))
 
@@ -162,6 +185,8 @@ POSITIONS = (
       domains=INTEGER, arrays=ravel_arrays, doc="the places, in C order, of elements at indices along each axis"),
     R("flatnonzero",       flatnonzero,       None,   flatnonzero_define, flatnonzero_infer, MASKS,
       domains=INTEGER, arrays=flatnonzero_arrays, doc="the places, in C order, of the true elements, count of them"),
+    R("number_true",       number_true,       None,   number_define,      number_infer,      NUMBERED,
+      domains=INTEGER, arrays=number_arrays, doc="the numbers, in C order from 0, of the true elements; 0 for the others"),
     R("last_occurrence",   last_occurrence,   None,   last_define,        last_infer,        LAST,
       domains=INTEGER, arrays=last_arrays, doc="true where no later index along the axis names the same place"),
     R("one_hot",           one_hot,           None,   one_hot_define,     one_hot_infer,     CLASSES,

@@ -130,10 +130,8 @@ def masked_select(x, mask, *, count):
 def masked_scatter(x, mask, source):
     """The elements of ``source`` in C order, for the true elements of the mask in theirs."""
     wide, condition = broadcast_arrays(x, mask)
-    true = ops.astype(reshaped(condition, (condition.size,)), dtype="int64")
-    places = ops.where(ops.equal(true, 0), 0, ops.cumsum(true, axis=0) - 1)
-    taken = ops.take(reshaped(source, (source.size,)), places, axis=0)
-    return ops.where(condition, reshaped(taken, wide.shape), wide)
+    taken = ops.take(reshaped(source, (source.size,)), ops.number_true(condition), axis=0)
+    return ops.where(condition, taken, wide)
 
 
 def compress(x, condition, *, count, axis=None):
