@@ -145,6 +145,7 @@ __all__ = [
     "nll_loss",
     "nonzero",
     "not_equal",
+    "number_true",
     "one_hot",
     "overlap_add",
     "pad",
@@ -1061,6 +1062,14 @@ def nonzero(x: Operand, /, *, count: int) -> tuple[Tensor, ...]:
 def not_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op not_equal: a ≠ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "not_equal", a, b)[0]
+
+
+def number_true(mask: Operand, /) -> Tensor:
+    """The op number_true: the numbers, in C order from 0, of the true elements; 0 for the others.
+
+    Inputs: mask. Attributes: none.
+    """
+    return apply_as(Tensor, "number_true", mask)[0]
 
 
 def one_hot(indices: Operand, /, *, num_classes: int) -> Tensor:
