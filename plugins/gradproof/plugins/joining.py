@@ -205,7 +205,7 @@ JOINED = (case((2,), (3,)), case((2, 1), (2, 2), axis=1), case((2, 2), (2, 2), (
 STACKED = (case((), ()), case((2, 3), (2, 3), axis=1), case((2,), (2,), (2,), axis=-1))
 CUT = (case((5, 4), sections=(2, 3)), case((2, 4), sections=2, axis=1))
 CUT_UNEQUALLY = (case((5, 3), indices_or_sections=2), case((2, 5), indices_or_sections=(1, 4), axis=1))
-CUT_EQUALLY = (case((4, 2, 6), indices_or_sections=2), case((4, 2, 6), indices_or_sections=(1,)))
+CUT_EQUALLY = (case((4, 1, 2), indices_or_sections=(1,)), case((4, 2, 6), indices_or_sections=2))
 PIECES = (case((2, 3)), case((3, 2, 4), axis=-1))
 VECTORS = (case((3,), (3,)), case((2, 3), (2, 3)), case((), ()))
 COLUMNS = (case((3,), (3, 2)), case((2, 3), (2, 4)))
