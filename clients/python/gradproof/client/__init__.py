@@ -8,7 +8,7 @@
 (tensor(6.), 'verified')
 """
 
-from gradproof.client import autograd, func, ops
+from gradproof.client import autograd, func, linalg, nn, ops, special
 from gradproof.client.aio import AsyncClient, connect_async
 from gradproof.client.aio_session import AsyncSession
 from gradproof.client.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -103,7 +103,6 @@ from gradproof.client.tensors.constructors import (
     zeros,
     zeros_like,
 )
-from gradproof.client.tensors.functions import cat, maximum, minimum, stack, where
 from gradproof.client.tensors.method_functions import *  # noqa: F403
 from gradproof.client.tensors.tensor import Tensor
 
@@ -161,7 +160,6 @@ __all__ = [
     "autograd",
     "bfloat16",
     "bool_",
-    "cat",
     "complex64",
     "complex128",
     "connect",
@@ -187,11 +185,11 @@ __all__ = [
     "int32",
     "int64",
     "is_grad_enabled",
+    "linalg",
     "linspace",
     "long",
     "manual_seed",
-    "maximum",
-    "minimum",
+    "nn",
     "no_grad",
     "ones",
     "ones_like",
@@ -204,11 +202,10 @@ __all__ = [
     "randperm",
     "set_default_dtype",
     "set_grad_enabled",
-    "stack",
+    "special",
     "tensor",
     "uint8",
     "use",
-    "where",
     "zeros",
     "zeros_like",
 ]

@@ -9,12 +9,13 @@ import numpy as np
 
 from gradproof.client.recording.apply import apply, apply_multiple
 from gradproof.client.recording.record import Recorded
+from gradproof.client.tensors.arguments import axis_of, integer, integers
 from gradproof.client.tensors.arithmetic import in_place_refused
-from gradproof.client.tensors.shapes import Shapes, integers
+from gradproof.client.tensors.products import Products
 from gradproof.client.tensors.signatures import Key, Operand, Places
 
 
-class Selecting(Shapes):
+class Selecting(Products):
     """Selection of elements. No gradient flows to indices and masks.
 
     A gather out of range raises DataFault when its value is computed.
@@ -66,7 +67,8 @@ class Selecting(Shapes):
 
         Raises IndexError for an axis out of range.
         """
-        return apply("take", self, index, axis=self._axis(dim))
+        axis = axis_of(self, dim)
+        return apply("take", self, index, axis=axis) if self.ndim else self.reshape(1).index_select(0, index).reshape(())
 
     def gather(self, dim: int, index: Recorded) -> Self:
         """For each position of ``index`` the element there, but at ``index`` along ``dim``; of the shape of ``index``.
@@ -74,7 +76,7 @@ class Selecting(Shapes):
         Follows torch.gather and Array API take_along_axis. Raises RuntimeError if ``index`` has another number of axes, or
         is larger along another axis than ``dim``.
         """
-        axis = self._axis(dim)
+        axis = axis_of(self, dim)
         if index.ndim != self.ndim:
             raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
         if not self.ndim:
@@ -92,43 +94,44 @@ class Selecting(Shapes):
 
         Raises IndexError for an axis, RuntimeError for a part out of range.
         """
-        axis = self._axis(dim)
+        axis = axis_of(self, dim)
         if start < 0 or start + length > self.shape[axis]:
             raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({self.shape[axis]}).")
         return self[(slice(None),) * axis + (slice(start, start + length),)]
 
     def select(self, dim: int, index: int) -> Self:
         """The part at ``index`` along an axis, without that axis. Follows torch.select. Raises IndexError out of range."""
-        return self[(slice(None),) * self._axis(dim) + (index,)]
+        return self[(slice(None),) * axis_of(self, dim) + (index,)]
 
-    def split(self, sizes: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
-        """Parts along an axis: all of a size (the last may be smaller), or of ``sizes``. Follows torch.split.
+    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
+        """Parts along an axis: all of a size (the last may be smaller), or of several sizes. Follows torch.split.
 
         Raises IndexError for an axis out of range, RuntimeError for a size below 1, InvalidRequest for a wrong sum.
         """
-        whole = self.shape[self._axis(dim)]
-        if not isinstance(sizes, int):
-            return tuple(apply_multiple("split", self, sections=tuple(sizes), axis=dim))
-        if sizes < 1:
-            raise RuntimeError(f"split expects split_size to be positive, but got split_size={sizes}")
-        rest = [whole % sizes] if whole % sizes else []
-        return tuple(apply_multiple("split", self, sections=(*[sizes] * (whole // sizes), *rest), axis=dim))
+        axis = axis_of(self, dim)
+        if isinstance(split_size, Sequence):
+            return tuple(apply_multiple("split", self, sections=tuple(split_size), axis=axis))
+        whole, size = self.shape[axis], integer("split_size", split_size)
+        if size < 1:
+            raise RuntimeError(f"split expects split_size to be positive, but got split_size={size}")
+        rest = [whole % size] if whole % size else []
+        return tuple(apply_multiple("split", self, sections=(*[size] * (whole // size), *rest), axis=axis))
 
     def unbind(self, dim: int = 0) -> tuple[Self, ...]:
         """The parts along an axis, without that axis. Follows torch.unbind and Array API unstack."""
-        size = self.shape[dim]
-        return tuple(part.squeeze(dim) for part in self.split((1,) * size, dim))
+        axis = axis_of(self, dim)
+        return tuple(part.squeeze(axis) for part in self.split((1,) * self.shape[axis], axis))
 
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Self, ...]:
         """At most ``chunks`` parts along an axis, of a common size (the last may be smaller). Follows torch.chunk."""
-        return self.split(max(1, -(-self.shape[dim] // chunks)), dim)
+        return self.split(max(1, -(-self.shape[axis_of(self, dim)] // chunks)), dim)
 
     def repeat(self, times: int | Sequence[int], *rest: int) -> Self:
         """The tensor repeated along each axis; more numbers than axes put new axes in front.
 
         Follows torch.Tensor.repeat and Array API tile. Raises RuntimeError for fewer numbers than axes.
         """
-        counts = integers(times, rest)
+        counts = integers("times", times, rest)
         if len(counts) < self.ndim:
             raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
         aligned = (1,) * (len(counts) - self.ndim) + self.shape
@@ -149,11 +152,6 @@ class Selecting(Shapes):
     def trace(self) -> Self:
         """The sum of the diagonal of a matrix; a scalar. Follows torch.trace. Raises as `diagonal`."""
         return self.diagonal().sum()
-
-    def outer(self, other: Recorded) -> Self:
-        """The products of all pairs of elements of two vectors (n,) and (m,); (n, m). Follows torch.outer and Array API
-        linalg.outer."""
-        return self.reshape(-1, 1) * apply("reshape", other, shape=(1, other.numel()))
 
     def _basic(self, parts: list[Any]) -> Self:
         """The elements at integers, slices, ``...`` and None: an op slice, then axes that go and axes that come."""
