@@ -21,8 +21,9 @@ from gradproof.plugins import BUILTIN
 ATTRIBUTES = {
     "axis": "int", "keepdims": "bool", "dtype": "DTypeLike", "shape": "Sequence[int]", "axes": "Sequence[int] | None",
     "start": "Sequence[int]", "stop": "Sequence[int | None]", "step": "Sequence[int] | None", "k": "int",
-    "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "int",
-    "order": "int",
+    "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "float",
+    "order": "int", "p": "float", "ord": "float", "n": "int", "q": "float | Sequence[float]", "method": "str",
+    "right": "bool", "largest": "bool", "dx": "float", "initial": "float | None", "include_initial": "bool",
 }  # fmt: skip
 """Types of the attributes of ops, by name."""
 
@@ -33,6 +34,12 @@ OP_ATTRIBUTES = {
     **{f"{op}.axis": "int | None" for op in ("argmax", "argmin")},
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",
+    "matrix_norm.ord": "float | str", "norm.ord": "float | str | None", "matrix_norm.axis": "Sequence[int]",
+    **{f"{op}.axis": "int | None" for op in ("cumulative_sum", "cumulative_prod")},
+    **{
+        f"{op}.dtype": "DTypeLike | None"
+        for op in ("sum", "mean", "prod", "cumsum", "cumprod", "cumulative_sum", "cumulative_prod", "vector_norm")
+    },
 }
 """Types of attributes that differ from `ATTRIBUTES` and `SEVERAL_AXES`, by op and name."""
 

@@ -26,11 +26,19 @@ LARGER: dict[str, tuple[Case, ...]] = {
     "max": (case((40,)), case((6, 7), axis=0), case((3, 4, 5), axis=(0, 2), keepdims=True)),
     "min": (case((40,)), case((6, 7), axis=1), case((3, 4, 5), axis=(0, 1))),
     "var": (case((9, 7)), case((5, 8), axis=1, correction=1), case((4, 3, 5), axis=(0, 2), keepdims=True)),
+    "std": (case((9, 7)), case((5, 8), axis=1, correction=0.5), case((4, 3, 5), axis=(0, 2), keepdims=True)),
+    **dict.fromkeys(
+        ("any", "all", "count_nonzero"), (case((9, 7)), case((4, 5, 6), axis=(0, 2)), case((3, 40), axis=1, keepdims=True))
+    ),
+    "euclidean_norm": (case((9, 7)), case((4, 5, 6), axis=(0, 2)), case((3, 40), axis=1, keepdims=True)),
+    "p_norm": (case((9, 7), p=3), case((4, 5, 6), axis=(0, 2), p=0.5), case((3, 40), axis=1, keepdims=True, p=-2.5)),
     "logsumexp": (case((9, 7)), case((5, 8), axis=0), case((4, 3, 5), axis=(0, 2), keepdims=True)),
     "softmax": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "log_softmax": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "cumsum": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "cumprod": (case((9,)), case((5, 6), axis=0), case((3, 4, 5), axis=1)),
+    "logcumsumexp": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
+    "recurrence": (case((30,), (30,)), case((6, 9), (6, 1)), case((3, 4, 7), (4, 7), axis=1)),
     "matmul": (
         case((6, 7), (7, 5)), case((9,), (9,)), case((4, 9), (9,)), case((9,), (9, 4)), case((2, 1, 3, 5), (4, 5, 2)),
         case((2, 3, 4), (4,)), case((5,), (3, 5, 2)),
@@ -57,6 +65,8 @@ LARGER: dict[str, tuple[Case, ...]] = {
     "add_along_axis": (case((5, 7), LINES, (5, 9)), case((6, 4), INDICES, (3, 4), axis=0)),
     "argmax": (case((40,)), case((6, 7), axis=0), case((3, 4, 5), axis=2, keepdims=True)),
     "argmin": (case((40,)), case((6, 7), axis=1), case((3, 4, 5))),
+    **dict.fromkeys(("argcummax", "argcummin"), (case((40,), axis=0), case((6, 7), axis=0), case((3, 4, 5), axis=1))),
+    "searchsorted": (case((40,), (5, 6)), case((7,), (9,), right=True), case((3, 4, 5), (3, 4, 6))),
     "argsort": (case((40,)), case((6, 7), axis=0, descending=True), case((3, 4, 5), axis=1)),
 }  # fmt: skip
 
