@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gradproof.engine.cases import Case
-from gradproof.engine.extend import Inferred, Op, case
+from gradproof.engine.extend import POSITIVE, Inferred, Op, case
 from gradproof.engine.registry import build_registry
 from gradproof.engine.spec import Array
 from gradproof.plugins import BUILTIN
@@ -66,7 +66,7 @@ LARGER: dict[str, tuple[Case, ...]] = {
     "argmax": (case((40,)), case((6, 7), axis=0), case((3, 4, 5), axis=2, keepdims=True)),
     "argmin": (case((40,)), case((6, 7), axis=1), case((3, 4, 5))),
     **dict.fromkeys(("argcummax", "argcummin"), (case((40,), axis=0), case((6, 7), axis=0), case((3, 4, 5), axis=1))),
-    "searchsorted": (case((40,), (5, 6)), case((7,), (9,), right=True), case((3, 4, 5), (3, 4, 6))),
+    "searchsorted": (case(np.arange(-20, 20), (5, 6)), case(np.sort(LINES.reshape(3, 15)), (3, 6), right=True)),
     "argsort": (case((40,)), case((6, 7), axis=0, descending=True), case((3, 4, 5), axis=1)),
 }  # fmt: skip
 
@@ -84,10 +84,16 @@ def applications(name: str) -> Iterator[tuple[Case, Inferred, list[Array]]]:
             [
                 np.broadcast_to(x, spec.shape).astype(spec.dtype)
                 if isinstance(x, np.ndarray)
-                else rng.standard_normal(spec.shape)
-                for x, spec in zip(declared.inputs, specs, strict=True)
+                else drawn(rng, spec.shape, positive=op.domain(k) is POSITIVE)
+                for k, (x, spec) in enumerate(zip(declared.inputs, specs, strict=True))
             ],
         )
+
+
+def drawn(rng: np.random.Generator, shape: tuple[int, ...], *, positive: bool) -> Array:
+    """Random numbers of any sign, or not below 1/8."""
+    numbers = rng.standard_normal(shape)
+    return np.maximum(np.abs(numbers), 0.125) if positive else numbers
 
 
 def results_of(op: Op, inputs: Sequence[Array], inference: Inferred) -> list[Array]:

@@ -23,7 +23,7 @@ def diff(x, prepend=None, append=None, *, n=1, axis=-1):
     axis = axis_of(axis, x.ndim)
     if integer("n", n) < 0:
         raise InferenceError(f"n is {n}; it must not be negative")
-    x = joined(x, axis, prepend, append)
+    x = joined(x, axis, prepend, append) if n else x
     for _ in range(min(n, x.shape[axis])):
         before, after = neighbours(x, axis)
         x = ops.not_equal(after, before) if x.dtype.kind == "b" else after - before

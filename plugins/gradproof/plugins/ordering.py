@@ -191,7 +191,8 @@ def search_arrays(f, line, values, *, right):
 
 PLACED = (case((3,)), case((2, 3), axis=0), case((2, 3), axis=1, keepdims=True), case((2, 2)), case(()))
 RUNNING = (case((3,), axis=0), case((2, 3), axis=1), case((3, 2), axis=0))
-SEARCHED = (case((3,), (2,)), case((3,), (2, 2), right=True), case((2, 3), (2, 1)))
+LINE = np.array([-1, 0, 2])
+SEARCHED = (case(LINE, (2,)), case(LINE, (2, 2), right=True), case(np.array([LINE, LINE]), (2, 1)))
 SORTED = (case((3,)), case((2, 3), axis=0), case((2, 3), descending=True), case((1, 1)))
 
 # fmt: off

@@ -139,6 +139,7 @@ def from_behind(a, x, axis):
 
 @in_float32
 def recurrence_rule(g, y, a, x, *, axis):
+    """b and, for a, bₖ yₖ₋₁ with the recurrence from the end, bₖ = aₖ₊₁ bₖ₊₁ + gₖ."""
     share = from_behind(a, g, axis)
     return share * shifted(y, axis), share
 

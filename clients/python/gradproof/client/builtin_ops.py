@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradproof.client.recording.apply import apply_as
-from gradproof.client.tensors.signatures import DTypeLike, Operand
+from gradproof.client.tensors.signatures import DTypeLike, Operand, given
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
@@ -309,34 +309,34 @@ def count_nonzero(x: Operand, /, *, axis: int | Sequence[int] | None = None, kee
     return apply_as(Tensor, "count_nonzero", x, axis=axis, keepdims=keepdims)[0]
 
 
-def cummax(x: Operand, /, *, axis: int) -> Tensor:
+def cummax(x: Operand, /, *, axis: int) -> tuple[Tensor, ...]:
     """The op cummax: the largest of all elements up to each along an axis, and their places.
 
     Inputs: x. Attributes: axis.
     """
-    return apply_as(Tensor, "cummax", x, axis=axis)[0]
+    return tuple(apply_as(Tensor, "cummax", x, axis=axis))
 
 
-def cummin(x: Operand, /, *, axis: int) -> Tensor:
+def cummin(x: Operand, /, *, axis: int) -> tuple[Tensor, ...]:
     """The op cummin: the smallest of all elements up to each along an axis, and their places.
 
     Inputs: x. Attributes: axis.
     """
-    return apply_as(Tensor, "cummin", x, axis=axis)[0]
+    return tuple(apply_as(Tensor, "cummin", x, axis=axis))
 
 
-def cumprod(x: Operand, /, *, axis: int = 0, dtype: DTypeLike = None) -> Tensor:
+def cumprod(x: Operand, /, *, axis: int = 0, dtype: DTypeLike | None = None) -> Tensor:
     """The op cumprod: running products along an axis. Inputs: x. Attributes: axis, dtype."""
     return apply_as(Tensor, "cumprod", x, axis=axis, dtype=dtype)[0]
 
 
-def cumsum(x: Operand, /, *, axis: int = 0, dtype: DTypeLike = None) -> Tensor:
+def cumsum(x: Operand, /, *, axis: int = 0, dtype: DTypeLike | None = None) -> Tensor:
     """The op cumsum: running sums along an axis. Inputs: x. Attributes: axis, dtype."""
     return apply_as(Tensor, "cumsum", x, axis=axis, dtype=dtype)[0]
 
 
 def cumulative_prod(
-    x: Operand, /, *, axis: int | None = None, dtype: DTypeLike = None, include_initial: bool = False
+    x: Operand, /, *, axis: int | None = None, dtype: DTypeLike | None = None, include_initial: bool = False
 ) -> Tensor:
     """The op cumulative_prod: running products along an axis, behind 1 with include_initial.
 
@@ -346,7 +346,7 @@ def cumulative_prod(
 
 
 def cumulative_sum(
-    x: Operand, /, *, axis: int | None = None, dtype: DTypeLike = None, include_initial: bool = False
+    x: Operand, /, *, axis: int | None = None, dtype: DTypeLike | None = None, include_initial: bool = False
 ) -> Tensor:
     """The op cumulative_sum: running sums along an axis, behind 0 with include_initial.
 
@@ -356,13 +356,13 @@ def cumulative_sum(
 
 
 def cumulative_trapezoid(
-    y: Operand, x: Operand, /, *, dx: float = 1.0, axis: int = -1, initial: float | None = None
+    y: Operand, x: Operand | None = None, /, *, dx: float = 1.0, axis: int = -1, initial: float | None = None
 ) -> Tensor:
     """The op cumulative_trapezoid: the integrals of y up to each element by the trapezoidal rule.
 
     Inputs: y, x. Attributes: dx, axis, initial.
     """
-    return apply_as(Tensor, "cumulative_trapezoid", y, x, dx=dx, axis=axis, initial=initial)[0]
+    return apply_as(Tensor, "cumulative_trapezoid", y, *given(x), dx=dx, axis=axis, initial=initial)[0]
 
 
 def det(a: Operand, /) -> Tensor:
@@ -370,9 +370,11 @@ def det(a: Operand, /) -> Tensor:
     return apply_as(Tensor, "det", a)[0]
 
 
-def diff(x: Operand, prepend: Operand, append: Operand, /, *, n: int = 1, axis: int = -1) -> Tensor:
+def diff(
+    x: Operand, prepend: Operand | None = None, append: Operand | None = None, /, *, n: int = 1, axis: int = -1
+) -> Tensor:
     """The op diff: differences of neighbours, n times. Inputs: x, prepend, append. Attributes: n, axis."""
-    return apply_as(Tensor, "diff", x, prepend, append, n=n, axis=axis)[0]
+    return apply_as(Tensor, "diff", x, *given(prepend, append), n=n, axis=axis)[0]
 
 
 def divide(a: Operand, b: Operand, /) -> Tensor:
@@ -474,12 +476,12 @@ def inv(a: Operand, /) -> Tensor:
     return apply_as(Tensor, "inv", a)[0]
 
 
-def kthvalue(x: Operand, /, *, k: int, axis: int = -1, keepdims: bool = False) -> Tensor:
+def kthvalue(x: Operand, /, *, k: int, axis: int = -1, keepdims: bool = False) -> tuple[Tensor, ...]:
     """The op kthvalue: the k-th smallest element of each line, counted from 1, and its place.
 
     Inputs: x. Attributes: k, axis, keepdims.
     """
-    return apply_as(Tensor, "kthvalue", x, k=k, axis=axis, keepdims=keepdims)[0]
+    return tuple(apply_as(Tensor, "kthvalue", x, k=k, axis=axis, keepdims=keepdims))
 
 
 def less(a: Operand, b: Operand, /) -> Tensor:
@@ -579,7 +581,7 @@ def maximum(a: Operand, b: Operand, /) -> Tensor:
 
 
 def mean(
-    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike = None
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
 ) -> Tensor:
     """The op mean: the mean over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
     return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
@@ -639,7 +641,7 @@ def pow(x: Operand, exponent: Operand, /) -> Tensor:
 
 
 def prod(
-    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike = None
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
 ) -> Tensor:
     """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
     return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
@@ -795,7 +797,7 @@ def subtract(a: Operand, b: Operand, /) -> Tensor:
 
 
 def sum(
-    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike = None
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
 ) -> Tensor:
     """The op sum: the sum over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
     return apply_as(Tensor, "sum", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
@@ -824,12 +826,12 @@ def tanh(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "tanh", x)[0]
 
 
-def topk(x: Operand, /, *, k: int, axis: int = -1, largest: bool = True) -> Tensor:
+def topk(x: Operand, /, *, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, ...]:
     """The op topk: the k largest or smallest elements of each line in order, and their places.
 
     Inputs: x. Attributes: k, axis, largest.
     """
-    return apply_as(Tensor, "topk", x, k=k, axis=axis, largest=largest)[0]
+    return tuple(apply_as(Tensor, "topk", x, k=k, axis=axis, largest=largest))
 
 
 def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:
@@ -837,12 +839,12 @@ def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:
     return apply_as(Tensor, "transpose", x, axes=axes)[0]
 
 
-def trapezoid(y: Operand, x: Operand, /, *, dx: float = 1.0, axis: int = -1) -> Tensor:
+def trapezoid(y: Operand, x: Operand | None = None, /, *, dx: float = 1.0, axis: int = -1) -> Tensor:
     """The op trapezoid: the integral of y along an axis by the trapezoidal rule, at places x or at a distance dx.
 
     Inputs: y, x. Attributes: dx, axis.
     """
-    return apply_as(Tensor, "trapezoid", y, x, dx=dx, axis=axis)[0]
+    return apply_as(Tensor, "trapezoid", y, *given(x), dx=dx, axis=axis)[0]
 
 
 def tril(x: Operand, /, *, k: int = 0) -> Tensor:
@@ -880,7 +882,7 @@ def vector_norm(
     ord: float = 2,
     axis: int | Sequence[int] | None = None,
     keepdims: bool = False,
-    dtype: DTypeLike = None,
+    dtype: DTypeLike | None = None,
 ) -> Tensor:
     """The op vector_norm: the norm of vectors over axes, of any order.
 
