@@ -22,8 +22,10 @@ ATTRIBUTES = {
     "axis": "int", "keepdims": "bool", "dtype": "DTypeLike", "shape": "Sequence[int]", "axes": "Sequence[int] | None",
     "start": "Sequence[int]", "stop": "Sequence[int | None]", "step": "Sequence[int] | None", "k": "int",
     "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "float",
-    "order": "int", "p": "float", "ord": "float", "n": "int", "q": "float | Sequence[float]", "method": "str",
-    "right": "bool", "largest": "bool", "dx": "float", "initial": "float | None", "include_initial": "bool",
+    "order": "int", "alpha": "float", "approximate": "str", "beta": "float", "lambd": "float", "lower": "float",
+    "max": "float", "min": "float", "negative_slope": "float", "threshold": "float", "upper": "float", "value": "float",
+    "p": "float", "ord": "float", "n": "int", "q": "float | Sequence[float]", "method": "str", "right": "bool",
+    "largest": "bool", "dx": "float", "initial": "float | None", "include_initial": "bool",
 }  # fmt: skip
 """Types of the attributes of ops, by name."""
 
@@ -32,6 +34,7 @@ SEVERAL_AXES = "int | Sequence[int] | None"
 
 OP_ATTRIBUTES = {
     **{f"{op}.axis": "int | None" for op in ("argmax", "argmin")},
+    "softplus.threshold": "float | None",
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",
     "matrix_norm.ord": "float | str", "norm.ord": "float | str | None", "matrix_norm.axis": "Sequence[int]",

@@ -33,6 +33,7 @@ __all__ = [
     "atanh",
     "broadcast_to",
     "ceil",
+    "celu",
     "cholesky",
     "clip",
     "cofactors",
@@ -52,6 +53,7 @@ __all__ = [
     "det",
     "diff",
     "divide",
+    "elu",
     "equal",
     "erf",
     "erfc",
@@ -65,12 +67,18 @@ __all__ = [
     "floor",
     "floor_divide",
     "gelu",
+    "glu",
     "greater",
     "greater_equal",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
     "hypot",
     "imag",
     "inv",
     "kthvalue",
+    "leaky_relu",
     "less",
     "less_equal",
     "log",
@@ -83,6 +91,7 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "logsigmoid",
     "logsumexp",
     "matmul",
     "matrix_norm",
@@ -92,6 +101,7 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mish",
     "multiply",
     "negative",
     "norm",
@@ -99,18 +109,22 @@ __all__ = [
     "p_norm",
     "pad",
     "pow",
+    "prelu",
     "prod",
     "ratio",
     "real",
     "reciprocal",
     "recurrence",
     "relu",
+    "relu6",
     "remainder",
     "reshape",
     "round",
+    "rrelu",
     "rsqrt",
     "scatter_add",
     "searchsorted",
+    "selu",
     "sigmoid",
     "sign",
     "silu",
@@ -118,7 +132,10 @@ __all__ = [
     "sinh",
     "slice",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
+    "softsign",
     "solve",
     "sort",
     "split",
@@ -133,6 +150,8 @@ __all__ = [
     "take_along_axis",
     "tan",
     "tanh",
+    "tanhshrink",
+    "threshold",
     "topk",
     "transpose",
     "trapezoid",
@@ -256,6 +275,11 @@ def broadcast_to(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
 def ceil(x: Operand, /) -> Tensor:
     """The op ceil: -⌊-x⌋. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "ceil", x)[0]
+
+
+def celu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
+    """The op celu: x where x > 0, else alpha (exp(x / alpha) - 1). Inputs: x. Attributes: alpha."""
+    return apply_as(Tensor, "celu", x, alpha=alpha)[0]
 
 
 def cholesky(a: Operand, /) -> Tensor:
@@ -382,6 +406,11 @@ def divide(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "divide", a, b)[0]
 
 
+def elu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
+    """The op elu: x where x > 0, else alpha (exp x - 1). Inputs: x. Attributes: alpha."""
+    return apply_as(Tensor, "elu", x, alpha=alpha)[0]
+
+
 def equal(a: Operand, b: Operand, /) -> Tensor:
     """The op equal: a = b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "equal", a, b)[0]
@@ -446,9 +475,17 @@ def floor_divide(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "floor_divide", a, b)[0]
 
 
-def gelu(x: Operand, /) -> Tensor:
-    """The op gelu: x (1 + erf(x / √2)) / 2. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "gelu", x)[0]
+def gelu(x: Operand, /, *, approximate: str = "none") -> Tensor:
+    """The op gelu: x (1 + erf(x / √2)) / 2; if approximate='tanh' x sigmoid(w) with w = 2 √(2 / π) (x + 0.044715 x³).
+
+    Inputs: x. Attributes: approximate.
+    """
+    return apply_as(Tensor, "gelu", x, approximate=approximate)[0]
+
+
+def glu(x: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op glu: the first half along an axis, times the sigmoid of the second. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "glu", x, axis=axis)[0]
 
 
 def greater(a: Operand, b: Operand, /) -> Tensor:
@@ -459,6 +496,26 @@ def greater(a: Operand, b: Operand, /) -> Tensor:
 def greater_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op greater_equal: b ≤ a. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "greater_equal", a, b)[0]
+
+
+def hardshrink(x: Operand, /, *, lambd: float = 0.5) -> Tensor:
+    """The op hardshrink: x where |x| > lambd, else 0. Inputs: x. Attributes: lambd."""
+    return apply_as(Tensor, "hardshrink", x, lambd=lambd)[0]
+
+
+def hardsigmoid(x: Operand, /) -> Tensor:
+    """The op hardsigmoid: (x + 3) / 6 limited to [0, 1]. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "hardsigmoid", x)[0]
+
+
+def hardswish(x: Operand, /) -> Tensor:
+    """The op hardswish: x hardsigmoid(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "hardswish", x)[0]
+
+
+def hardtanh(x: Operand, /, *, min: float = -1.0, max: float = 1.0) -> Tensor:
+    """The op hardtanh: x limited to [min, max]. Inputs: x. Attributes: min, max."""
+    return apply_as(Tensor, "hardtanh", x, min=min, max=max)[0]
 
 
 def hypot(a: Operand, b: Operand, /) -> Tensor:
@@ -482,6 +539,11 @@ def kthvalue(x: Operand, /, *, k: int, axis: int = -1, keepdims: bool = False) -
     Inputs: x. Attributes: k, axis, keepdims.
     """
     return tuple(apply_as(Tensor, "kthvalue", x, k=k, axis=axis, keepdims=keepdims))
+
+
+def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Tensor:
+    """The op leaky_relu: x where x > 0, else the negative slope times x. Inputs: x. Attributes: negative_slope."""
+    return apply_as(Tensor, "leaky_relu", x, negative_slope=negative_slope)[0]
 
 
 def less(a: Operand, b: Operand, /) -> Tensor:
@@ -544,6 +606,11 @@ def logical_or(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "logical_or", a, b)[0]
 
 
+def logsigmoid(x: Operand, /) -> Tensor:
+    """The op logsigmoid: -ln(1 + e⁻ˣ). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "logsigmoid", x)[0]
+
+
 def logsumexp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op logsumexp: ln Σ eˣ over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "logsumexp", x, axis=axis, keepdims=keepdims)[0]
@@ -597,6 +664,11 @@ def minimum(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "minimum", a, b)[0]
 
 
+def mish(x: Operand, /) -> Tensor:
+    """The op mish: x tanh(ln(1 + eˣ)). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "mish", x)[0]
+
+
 def multiply(a: Operand, b: Operand, /) -> Tensor:
     """The op multiply: a b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "multiply", a, b)[0]
@@ -640,6 +712,14 @@ def pow(x: Operand, exponent: Operand, /) -> Tensor:
     return apply_as(Tensor, "pow", x, exponent)[0]
 
 
+def prelu(x: Operand, weight: Operand, /) -> Tensor:
+    """The op prelu: x where x > 0, else the weight times x; a weight, or one for each channel (axis 1).
+
+    Inputs: x, weight. Attributes: none.
+    """
+    return apply_as(Tensor, "prelu", x, weight)[0]
+
+
 def prod(
     x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
 ) -> Tensor:
@@ -672,6 +752,11 @@ def relu(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "relu", x)[0]
 
 
+def relu6(x: Operand, /) -> Tensor:
+    """The op relu6: x limited to [0, 6]. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "relu6", x)[0]
+
+
 def remainder(a: Operand, b: Operand, /) -> Tensor:
     """The op remainder: a - b ⌊a / b⌋. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "remainder", a, b)[0]
@@ -685,6 +770,14 @@ def reshape(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
 def round(x: Operand, /) -> Tensor:
     """The op round: the nearest integer; of two, the even integer. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "round", x)[0]
+
+
+def rrelu(x: Operand, /, *, lower: float = 0.125, upper: float = 0.3333333333333333) -> Tensor:
+    """The op rrelu: leaky_relu with the mean of lower and upper, as of randomised ReLU in evaluation.
+
+    Inputs: x. Attributes: lower, upper.
+    """
+    return apply_as(Tensor, "rrelu", x, lower=lower, upper=upper)[0]
 
 
 def rsqrt(x: Operand, /) -> Tensor:
@@ -706,6 +799,14 @@ def searchsorted(line: Operand, values: Operand, /, *, right: bool = False) -> T
     Inputs: line, values. Attributes: right.
     """
     return apply_as(Tensor, "searchsorted", line, values, right=right)[0]
+
+
+def selu(x: Operand, /) -> Tensor:
+    """The op selu: elu with alpha 1.6733, times 1.0507 (Klambauer et al., Self-normalizing neural networks, 2017).
+
+    Inputs: x. Attributes: none.
+    """
+    return apply_as(Tensor, "selu", x)[0]
 
 
 def sigmoid(x: Operand, /) -> Tensor:
@@ -743,9 +844,27 @@ def softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
     return apply_as(Tensor, "softmax", x, axis=axis)[0]
 
 
-def softplus(x: Operand, /) -> Tensor:
-    """The op softplus: ln(1 + eˣ). Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "softplus", x)[0]
+def softmin(x: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op softmin: e⁻ˣ / Σ e⁻ˣ along an axis. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "softmin", x, axis=axis)[0]
+
+
+def softplus(x: Operand, /, *, beta: float = 1.0, threshold: float | None = None) -> Tensor:
+    """The op softplus: ln(1 + e^(βx)) / β, and x where βx is above the threshold.
+
+    Inputs: x. Attributes: beta, threshold.
+    """
+    return apply_as(Tensor, "softplus", x, beta=beta, threshold=threshold)[0]
+
+
+def softshrink(x: Operand, /, *, lambd: float = 0.5) -> Tensor:
+    """The op softshrink: x moved by lambd towards 0; 0 where |x| <= lambd. Inputs: x. Attributes: lambd."""
+    return apply_as(Tensor, "softshrink", x, lambd=lambd)[0]
+
+
+def softsign(x: Operand, /) -> Tensor:
+    """The op softsign: x / (1 + |x|). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "softsign", x)[0]
 
 
 def solve(a: Operand, b: Operand, /) -> Tensor:
@@ -824,6 +943,16 @@ def tan(x: Operand, /) -> Tensor:
 def tanh(x: Operand, /) -> Tensor:
     """The op tanh: tanh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "tanh", x)[0]
+
+
+def tanhshrink(x: Operand, /) -> Tensor:
+    """The op tanhshrink: x - tanh x. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "tanhshrink", x)[0]
+
+
+def threshold(x: Operand, /, *, threshold: float, value: float) -> Tensor:
+    """The op threshold: x where x > threshold, else value. Inputs: x. Attributes: threshold, value."""
+    return apply_as(Tensor, "threshold", x, threshold=threshold, value=value)[0]
 
 
 def topk(x: Operand, /, *, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, ...]:
