@@ -37,7 +37,9 @@ OP_ATTRIBUTES = {
     "softplus.threshold": "float | None",
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",
-    "matrix_norm.ord": "float | str", "norm.ord": "float | str | None", "matrix_norm.axis": "Sequence[int]",
+    "matrix_norm.ord": "float | str",
+    "norm.ord": "float | str | None",
+    "matrix_norm.axis": "Sequence[int]",
     **{f"{op}.axis": "int | None" for op in ("cumulative_sum", "cumulative_prod")},
     **{
         f"{op}.dtype": "DTypeLike | None"

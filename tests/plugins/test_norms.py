@@ -14,7 +14,7 @@ from gradproof.engine.errors import InvalidRequest
 
 ORDERS = (2, 0, 1, 3, 0.5, -1, -2.5, math.inf, -math.inf)
 X = np.random.default_rng(0).normal(size=(3, 4))
-SCALED = {
+SCALED: dict[str, Any] = {
     "1": 1.0,
     "1e200": 1e200,
     "1e-300": 1e-300,

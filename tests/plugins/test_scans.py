@@ -125,13 +125,13 @@ def test_cumulative_sums_and_products_are_those_of_the_array_api(
 
 
 @pytest.mark.parametrize("initial", [None, 0])
-def test_integrals_are_scipys(bench: Bench, initial: float | None) -> None:
-    for x, kw in ((None, {"dx": 0.5}), (PLACES, {}), (np.broadcast_to(PLACES, (3, 5)), {})):
+def test_integrals_are_scipys(bench: Bench, initial: Any) -> None:
+    places: list[tuple[Any, float]] = [(None, 0.5), (PLACES, 1.0), (np.broadcast_to(PLACES, (3, 5)), 1.0)]
+    for x, dx in places:
         arrays = [ROWS] if x is None else [ROWS, x]
-        true = scipy.integrate.cumulative_trapezoid(ROWS, x, **kw, initial=initial)
-        np.testing.assert_allclose(value(bench, "cumulative_trapezoid", *arrays, initial=initial, **kw), true, rtol=1e-14)
-        whole = np.trapezoid(ROWS, x, **kw)
-        np.testing.assert_allclose(value(bench, "trapezoid", *arrays, **kw), whole, rtol=1e-14)
+        true = scipy.integrate.cumulative_trapezoid(ROWS, x, dx=dx, initial=initial)
+        np.testing.assert_allclose(value(bench, "cumulative_trapezoid", *arrays, initial=initial, dx=dx), true, rtol=1e-14)
+        np.testing.assert_allclose(value(bench, "trapezoid", *arrays, dx=dx), np.trapezoid(ROWS, x, dx=dx), rtol=1e-14)
 
 
 def test_lines_of_one_element_or_none(bench: Bench) -> None:

@@ -73,6 +73,16 @@ def at(index: Sequence[Any], axis: int, k: Any) -> tuple[Any, ...]:
     return (*index[:axis], k, *index[axis + 1 :])
 
 
+def whole(index: Any) -> int:
+    """An index in a definition as an integer: a Python number, or a ball that is an integer exactly. Raises
+    NotImplementedError for any other ball."""
+    ball = getattr(index, "ball", index)
+    exact = ball.unique_fmpz() if hasattr(ball, "unique_fmpz") else ball
+    if exact is None:
+        raise NotImplementedError("a place that is not known as an integer has no element")
+    return int(exact)
+
+
 def line(i: Sequence[int], x: Array, axis: int) -> list[Any]:
     """The elements of ``x`` on the line through ``i`` along ``axis``."""
     return list(x[at(i, axis, slice(None))])

@@ -1,6 +1,7 @@
 """Orders: the places of extrema, of sorted elements, and among sorted elements: integers without a gradient."""
 
 from functools import cmp_to_key
+from typing import Literal
 
 import numpy as np
 
@@ -39,10 +40,10 @@ def place_define(better):
 
     def define(f, i, x, *, axis, keepdims):
         best, *rest = members(i, x, range(x.ndim) if axis is None else (axis,), keepdims)
-        place = f.number(0)
+        place = 0
         for k, term in enumerate(rest, 1):
             beaten = better(f, term, best)
-            best, place = f.where(beaten, term, best), f.where(beaten, f.number(k), place)
+            best, place = f.where(beaten, term, best), f.where(beaten, k, place)
         return place
 
     return define
@@ -94,7 +95,7 @@ def argsort_define(f, i, x, *, axis, descending):
         first, second = (terms[k], terms[j]) if descending else (terms[j], terms[k])
         return -1 if f.less(first, second) else int(f.less(second, first))
 
-    return f.number(sorted(range(len(terms)), key=cmp_to_key(compare))[i[axis]])
+    return sorted(range(len(terms)), key=cmp_to_key(compare))[i[axis]]
 
 
 def argsort_arrays(f, x, *, axis, descending):
@@ -125,10 +126,10 @@ def running_define(worse):
 
     def define(f, i, x, *, axis):
         best, *rest = line(i, x, axis)[: i[axis] + 1]
-        place = f.number(0)
+        place = 0
         for k, term in enumerate(rest, 1):
             beaten = worse(f, best, term)
-            best, place = f.where(beaten, term, best), f.where(beaten, f.number(k), place)
+            best, place = f.where(beaten, term, best), f.where(beaten, k, place)
         return place
 
     return define
@@ -169,7 +170,7 @@ def searchsorted(line, values, *, right):
     falling = line[..., 1:] < line[..., :-1]
     if falling.any():
         raise DataFault("a line is not sorted: the next element is smaller", element=first_true(falling))
-    side = "right" if right else "left"
+    side: Literal["left", "right"] = "right" if right else "left"
     if line.ndim == 1:
         return np.searchsorted(line, values, side)
     places = np.empty(values.shape, PLACE)

@@ -6,7 +6,7 @@ import numpy as np
 
 from gradproof.engine.extend import InferenceError, Inferred, Kink, Spec, case, ops, registering
 from gradproof.plugins.axes import count, members, real
-from gradproof.plugins.dtypes import in_float32
+from gradproof.plugins.dtypes import in_float32, rounded_once
 from gradproof.plugins.families import R
 from gradproof.plugins.names import named
 from gradproof.plugins.reducing import axes_shrink, reduced, unreduced
@@ -41,6 +41,7 @@ def mean_square(x, axis, n):
 def spread(finish):
     """The forward that ``finish(mean square, exponent)`` ends; nan or inf for ``correction >= n``."""
 
+    @rounded_once
     def forward(x, *, axis, correction, keepdims):
         with np.errstate(all="ignore"):
             n = np.asarray(max(count(x, axis) - correction, 0), x.dtype)

@@ -140,8 +140,7 @@ def placed_among(lines: BallArray, values: BallArray, right: bool) -> BallArray:
     for index in np.ndindex(low.shape[:-1]):
         sure[index] = np.searchsorted(np.sort(high[index]), least[index], side)
         possible[index] = np.searchsorted(np.sort(low[index]), most[index], side)
-    unknown = np.isnan(high).any(axis=-1)
-    unknown = np.isnan(values.mid) | (unknown[..., None] if unknown.ndim else unknown)
+    unknown = np.isnan(values.mid) | np.isnan(high).any(axis=-1, keepdims=high.ndim > 1)
     return BallArray(np.where((sure == possible) & ~unknown, sure, np.nan))
 
 
