@@ -24,8 +24,11 @@ ATTRIBUTES = {
     "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "float",
     "order": "int", "alpha": "float", "approximate": "str", "beta": "float", "lambd": "float", "lower": "float",
     "max": "float", "min": "float", "negative_slope": "float", "threshold": "float", "upper": "float", "value": "float",
-    "p": "float", "ord": "float", "n": "int", "q": "float | Sequence[float]", "method": "str", "right": "bool",
+    "ord": "float", "n": "int", "q": "float | Sequence[float]", "method": "str", "right": "bool",
     "largest": "bool", "dx": "float", "initial": "float | None", "include_initial": "bool",
+    "low": "float | None", "high": "float | None", "reduction": "str", "margin": "float", "eps": "float", "p": "float",
+    "delta": "float", "full": "bool", "swap": "bool", "log_input": "bool", "log_target": "bool", "ignore_index": "int",
+    "label_smoothing": "float",
 }  # fmt: skip
 """Types of the attributes of ops, by name."""
 
@@ -73,7 +76,7 @@ def ops_text(registry: Registry) -> str:
 
 {generated_from("the ops of ``gradproof.plugins``")}
 """
-# ruff: noqa: A001, A002 - names of ops and arguments are those of the server
+# ruff: noqa: A001, A002 - names and arguments of ops are those of the server
 
 from __future__ import annotations
 

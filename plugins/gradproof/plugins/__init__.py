@@ -3,6 +3,8 @@
 from gradproof.plugins import (
     activations,
     arithmetic,
+    checks,
+    class_losses,
     comparisons,
     complexes,
     counting,
@@ -15,6 +17,7 @@ from gradproof.plugins import (
     indexing,
     joining,
     linear,
+    losses,
     norms,
     ordering,
     ranges,
@@ -55,5 +58,8 @@ BUILTIN = (
     ordering,
     sorting,
     complexes,
+    checks,
+    losses,
+    class_losses,
     gradient_hooks,
 )

@@ -2,7 +2,7 @@
 
 Generated from the ops of ``gradproof.plugins`` by ``make methods``; do not edit.
 """
-# ruff: noqa: A001, A002 - names of ops and arguments are those of the server
+# ruff: noqa: A001, A002 - names and arguments of ops are those of the server
 
 from __future__ import annotations
 
@@ -31,9 +31,12 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "broadcast_to",
     "ceil",
     "celu",
+    "checked",
     "cholesky",
     "clip",
     "cofactors",
@@ -42,7 +45,9 @@ __all__ = [
     "conj",
     "cos",
     "cosh",
+    "cosine_embedding_loss",
     "count_nonzero",
+    "cross_entropy",
     "cummax",
     "cummin",
     "cumprod",
@@ -66,6 +71,7 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
     "greater",
@@ -74,10 +80,14 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hinge_embedding_loss",
+    "huber_loss",
     "hypot",
     "imag",
     "inv",
+    "kl_div",
     "kthvalue",
+    "l1_loss",
     "leaky_relu",
     "less",
     "less_equal",
@@ -93,6 +103,7 @@ __all__ = [
     "logical_or",
     "logsigmoid",
     "logsumexp",
+    "margin_ranking_loss",
     "matmul",
     "matrix_norm",
     "matrix_transpose",
@@ -102,12 +113,18 @@ __all__ = [
     "min",
     "minimum",
     "mish",
+    "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "multiply",
     "negative",
+    "nll_loss",
     "norm",
     "not_equal",
     "p_norm",
     "pad",
+    "poisson_nll_loss",
     "pow",
     "prelu",
     "prod",
@@ -131,6 +148,8 @@ __all__ = [
     "sin",
     "sinh",
     "slice",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softmin",
     "softplus",
@@ -156,6 +175,7 @@ __all__ = [
     "transpose",
     "trapezoid",
     "tril",
+    "triplet_margin_loss",
     "triu",
     "trunc",
     "unslice",
@@ -267,6 +287,36 @@ def atanh(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "atanh", x)[0]
 
 
+def binary_cross_entropy(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean"
+) -> Tensor:
+    """The op binary_cross_entropy: -target ln x - (1 - target) ln(1 - x), weighted; x is from 0 to 1, logarithms at
+    least -100.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "binary_cross_entropy", x, target, *given(weight), reduction=reduction)[0]
+
+
+def binary_cross_entropy_with_logits(
+    x: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    pos_weight: Operand | None = None,
+    /,
+    *,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op binary_cross_entropy_with_logits: -target ln s - (1 - target) ln(1 - s) for s = 1 / (1 + e⁻ˣ), weighted;
+    pos_weight is for target.
+
+    Inputs: x, target, weight, pos_weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "binary_cross_entropy_with_logits", x, target, *given(weight, pos_weight), reduction=reduction)[
+        0
+    ]
+
+
 def broadcast_to(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     """The op broadcast_to: x repeated to a larger shape. Inputs: x. Attributes: shape."""
     return apply_as(Tensor, "broadcast_to", x, shape=shape)[0]
@@ -280,6 +330,11 @@ def ceil(x: Operand, /) -> Tensor:
 def celu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
     """The op celu: x where x > 0, else alpha (exp(x / alpha) - 1). Inputs: x. Attributes: alpha."""
     return apply_as(Tensor, "celu", x, alpha=alpha)[0]
+
+
+def checked(x: Operand, /, *, low: float | None = None, high: float | None = None) -> Tensor:
+    """The op checked: x, all of whose elements must be from low to high. Inputs: x. Attributes: low, high."""
+    return apply_as(Tensor, "checked", x, low=low, high=high)[0]
 
 
 def cholesky(a: Operand, /) -> Tensor:
@@ -325,12 +380,49 @@ def cosh(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "cosh", x)[0]
 
 
+def cosine_embedding_loss(
+    x1: Operand, x2: Operand, target: Operand, /, *, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """The op cosine_embedding_loss: 1 - c for the cosine c along the last axis where target is 1, max(0, c - margin)
+    where it is -1.
+
+    Inputs: x1, x2, target. Attributes: margin, reduction.
+    """
+    return apply_as(Tensor, "cosine_embedding_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
+
+
 def count_nonzero(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op count_nonzero: the number of elements over axes that are not zero.
 
     Inputs: x. Attributes: axis, keepdims.
     """
     return apply_as(Tensor, "count_nonzero", x, axis=axis, keepdims=keepdims)[0]
+
+
+def cross_entropy(
+    x: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    /,
+    *,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op cross_entropy: nll_loss of log_softmax x; a target of floats holds the probability of each class.
+
+    Inputs: x, target, weight. Attributes: ignore_index, label_smoothing, reduction.
+    """
+    return apply_as(
+        Tensor,
+        "cross_entropy",
+        x,
+        target,
+        *given(weight),
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        reduction=reduction,
+    )[0]
 
 
 def cummax(x: Operand, /, *, axis: int) -> tuple[Tensor, ...]:
@@ -475,6 +567,16 @@ def floor_divide(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "floor_divide", a, b)[0]
 
 
+def gaussian_nll_loss(
+    x: Operand, target: Operand, var: Operand, /, *, full: bool = False, eps: float = 1e-06, reduction: str = "mean"
+) -> Tensor:
+    """The op gaussian_nll_loss: (ln var + (x - target)² / var) / 2, with var at least eps; full adds ln(2π) / 2.
+
+    Inputs: x, target, var. Attributes: full, eps, reduction.
+    """
+    return apply_as(Tensor, "gaussian_nll_loss", x, target, var, full=full, eps=eps, reduction=reduction)[0]
+
+
 def gelu(x: Operand, /, *, approximate: str = "none") -> Tensor:
     """The op gelu: x (1 + erf(x / √2)) / 2; if approximate='tanh' x sigmoid(w) with w = 2 √(2 / π) (x + 0.044715 x³).
 
@@ -518,6 +620,25 @@ def hardtanh(x: Operand, /, *, min: float = -1.0, max: float = 1.0) -> Tensor:
     return apply_as(Tensor, "hardtanh", x, min=min, max=max)[0]
 
 
+def hinge_embedding_loss(x: Operand, target: Operand, /, *, margin: float = 1.0, reduction: str = "mean") -> Tensor:
+    """The op hinge_embedding_loss: x where target is 1, max(0, margin - x) where it is -1, and their sum elsewhere.
+
+    Inputs: x, target. Attributes: margin, reduction.
+    """
+    return apply_as(Tensor, "hinge_embedding_loss", x, target, margin=margin, reduction=reduction)[0]
+
+
+def huber_loss(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, delta: float = 1.0, reduction: str = "mean"
+) -> Tensor:
+    """The op huber_loss: d² / 2 for the distance d of x and target while d < delta, delta (d - delta / 2) beyond;
+    weighted.
+
+    Inputs: x, target, weight. Attributes: delta, reduction.
+    """
+    return apply_as(Tensor, "huber_loss", x, target, *given(weight), delta=delta, reduction=reduction)[0]
+
+
 def hypot(a: Operand, b: Operand, /) -> Tensor:
     """The op hypot: √(a² + b²). Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "hypot", a, b)[0]
@@ -533,12 +654,29 @@ def inv(a: Operand, /) -> Tensor:
     return apply_as(Tensor, "inv", a)[0]
 
 
+def kl_div(x: Operand, target: Operand, /, *, log_target: bool = False, reduction: str = "mean") -> Tensor:
+    """The op kl_div: target (ln target - x), where x is a logarithm, as is target with log_target. The mean is over
+    all elements, batchmean over the first axis.
+
+    Inputs: x, target. Attributes: log_target, reduction.
+    """
+    return apply_as(Tensor, "kl_div", x, target, log_target=log_target, reduction=reduction)[0]
+
+
 def kthvalue(x: Operand, /, *, k: int, axis: int = -1, keepdims: bool = False) -> tuple[Tensor, ...]:
     """The op kthvalue: the k-th smallest element of each line, counted from 1, and its place.
 
     Inputs: x. Attributes: k, axis, keepdims.
     """
     return tuple(apply_as(Tensor, "kthvalue", x, k=k, axis=axis, keepdims=keepdims))
+
+
+def l1_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
+    """The op l1_loss: |x - target|, weighted; the mean is over the sum of the weights.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "l1_loss", x, target, *given(weight), reduction=reduction)[0]
 
 
 def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Tensor:
@@ -616,6 +754,16 @@ def logsumexp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdim
     return apply_as(Tensor, "logsumexp", x, axis=axis, keepdims=keepdims)[0]
 
 
+def margin_ranking_loss(
+    x1: Operand, x2: Operand, target: Operand, /, *, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """The op margin_ranking_loss: max(0, margin - target (x1 - x2)).
+
+    Inputs: x1, x2, target. Attributes: margin, reduction.
+    """
+    return apply_as(Tensor, "margin_ranking_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
+
+
 def matmul(a: Operand, b: Operand, /) -> Tensor:
     """The op matmul: matrix product. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "matmul", a, b)[0]
@@ -669,6 +817,51 @@ def mish(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "mish", x)[0]
 
 
+def mse_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
+    """The op mse_loss: (x - target)², weighted; the mean is over the sum of the weights.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "mse_loss", x, target, *given(weight), reduction=reduction)[0]
+
+
+def multi_margin_loss(
+    x: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    /,
+    *,
+    p: float = 1,
+    margin: float = 1.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op multi_margin_loss: the sum of max(0, margin - x[target] + x)^p over other classes by the count of all,
+    weighted by class.
+
+    Inputs: x, target, weight. Attributes: p, margin, reduction.
+    """
+    return apply_as(Tensor, "multi_margin_loss", x, target, *given(weight), p=p, margin=margin, reduction=reduction)[0]
+
+
+def multilabel_margin_loss(x: Operand, target: Operand, /, *, reduction: str = "mean") -> Tensor:
+    """The op multilabel_margin_loss: the sum of max(0, 1 - x[k] + x) over the classes k that the target lists before
+    its first -1 and the classes that it does not list, by the count of all.
+
+    Inputs: x, target. Attributes: reduction.
+    """
+    return apply_as(Tensor, "multilabel_margin_loss", x, target, reduction=reduction)[0]
+
+
+def multilabel_soft_margin_loss(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean"
+) -> Tensor:
+    """The op multilabel_soft_margin_loss: the mean of binary_cross_entropy_with_logits along the last axis, weighted.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "multilabel_soft_margin_loss", x, target, *given(weight), reduction=reduction)[0]
+
+
 def multiply(a: Operand, b: Operand, /) -> Tensor:
     """The op multiply: a b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "multiply", a, b)[0]
@@ -677,6 +870,16 @@ def multiply(a: Operand, b: Operand, /) -> Tensor:
 def negative(x: Operand, /) -> Tensor:
     """The op negative: -x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "negative", x)[0]
+
+
+def nll_loss(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, ignore_index: int = -100, reduction: str = "mean"
+) -> Tensor:
+    """The op nll_loss: -x at the class that is the target, weighted by class; the mean is over the sum of the weights.
+
+    Inputs: x, target, weight. Attributes: ignore_index, reduction.
+    """
+    return apply_as(Tensor, "nll_loss", x, target, *given(weight), ignore_index=ignore_index, reduction=reduction)[0]
 
 
 def norm(
@@ -705,6 +908,24 @@ def p_norm(x: Operand, /, *, p: float, axis: int | Sequence[int] | None = None, 
 def pad(x: Operand, /, *, widths: Sequence[Sequence[int]]) -> Tensor:
     """The op pad: zeros put around x. Inputs: x. Attributes: widths."""
     return apply_as(Tensor, "pad", x, widths=widths)[0]
+
+
+def poisson_nll_loss(
+    x: Operand,
+    target: Operand,
+    /,
+    *,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-08,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op poisson_nll_loss: eˣ - target x; without log_input x - target ln(x + eps). full adds Stirling's
+    ln(target!) above 1.
+
+    Inputs: x, target. Attributes: log_input, full, eps, reduction.
+    """
+    return apply_as(Tensor, "poisson_nll_loss", x, target, log_input=log_input, full=full, eps=eps, reduction=reduction)[0]
 
 
 def pow(x: Operand, exponent: Operand, /) -> Tensor:
@@ -837,6 +1058,19 @@ def sinh(x: Operand, /) -> Tensor:
 def slice(x: Operand, /, *, start: Sequence[int], stop: Sequence[int | None], step: Sequence[int] | None = None) -> Tensor:
     """The op slice: x[start:stop:step] on each axis. Inputs: x. Attributes: start, stop, step."""
     return apply_as(Tensor, "slice", x, start=start, stop=stop, step=step)[0]
+
+
+def smooth_l1_loss(x: Operand, target: Operand, /, *, beta: float = 1.0, reduction: str = "mean") -> Tensor:
+    """The op smooth_l1_loss: d² / (2 beta) for the distance d of x and target while d < beta, d - beta / 2 beyond.
+
+    Inputs: x, target. Attributes: beta, reduction.
+    """
+    return apply_as(Tensor, "smooth_l1_loss", x, target, beta=beta, reduction=reduction)[0]
+
+
+def soft_margin_loss(x: Operand, target: Operand, /, *, reduction: str = "mean") -> Tensor:
+    """The op soft_margin_loss: ln(1 + e^(-target x)). Inputs: x, target. Attributes: reduction."""
+    return apply_as(Tensor, "soft_margin_loss", x, target, reduction=reduction)[0]
 
 
 def softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
@@ -979,6 +1213,37 @@ def trapezoid(y: Operand, x: Operand | None = None, /, *, dx: float = 1.0, axis:
 def tril(x: Operand, /, *, k: int = 0) -> Tensor:
     """The op tril: the lower triangle. Inputs: x. Attributes: k."""
     return apply_as(Tensor, "tril", x, k=k)[0]
+
+
+def triplet_margin_loss(
+    anchor: Operand,
+    positive: Operand,
+    negative: Operand,
+    /,
+    *,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-06,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op triplet_margin_loss: max(0, margin + d(anchor, positive) - d(anchor, negative)) for the p-norm d of the
+    difference plus eps, over the last axis; with swap, d(positive, negative) where that is less.
+
+    Inputs: anchor, positive, negative. Attributes: margin, p, eps, swap, reduction.
+    """
+    return apply_as(
+        Tensor,
+        "triplet_margin_loss",
+        anchor,
+        positive,
+        negative,
+        margin=margin,
+        p=p,
+        eps=eps,
+        swap=swap,
+        reduction=reduction,
+    )[0]
 
 
 def triu(x: Operand, /, *, k: int = 0) -> Tensor:
