@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gradproof.engine.extend import INTEGER, DataFault, InferenceError, Inferred, Spec, case, registering
-from gradproof.plugins.axes import at, axis_of, first_true, integer, integers
+from gradproof.plugins.axes import at, axis_of, first_true, integer, integers, whole
 from gradproof.plugins.families import R
 from gradproof.plugins.gathering import from_front, require_integers
 from gradproof.plugins.names import named
@@ -25,10 +25,10 @@ def ravel_infer(*indices: Spec, shape: object) -> Inferred:
     if len(sizes) != len(indices):
         raise InferenceError(f"shape {sizes} has {len(sizes)} axes, and there are indices for {len(indices)}")
     try:
-        whole = np.broadcast_shapes(*(x.shape for x in indices))
+        common = np.broadcast_shapes(*(x.shape for x in indices))
     except ValueError:
         raise InferenceError(f"shapes {' and '.join(str(x.shape) for x in indices)} do not broadcast") from None
-    return Inferred((Spec(whole, PLACE),), {"shape": sizes}, tuple(Spec(whole, x.dtype) for x in indices))
+    return Inferred((Spec(common, PLACE),), {"shape": sizes}, tuple(Spec(common, x.dtype) for x in indices))
 
 
 def ravel_multi_index(*indices, shape):
@@ -37,13 +37,13 @@ def ravel_multi_index(*indices, shape):
 
 
 def ravel_define(f, i, *indices, shape):
-    places = [int(x[i]) % size for x, size in zip(indices, shape, strict=True)]
+    places = [whole(x[i]) % size for x, size in zip(indices, shape, strict=True)]
     return sum(place * math.prod(shape[axis + 1 :]) for axis, place in enumerate(places))
 
 
 def ravel_arrays(f, *indices, shape):
-    whole = [f.places(x) % max(size, 1) for x, size in zip(indices, shape, strict=True)]
-    return f.moved(lambda: np.asarray(np.ravel_multi_index(tuple(whole), shape)))
+    places = tuple(f.places(x) % max(size, 1) for x, size in zip(indices, shape, strict=True))
+    return f.moved(lambda: np.asarray(np.ravel_multi_index(places, shape)))
 
 
 # flatnonzero
@@ -137,7 +137,7 @@ def last_define(f, i, indices, *, size, axis):
         later = list(indices.flat)[int(np.ravel_multi_index(i, indices.shape)) + 1 if i else 1 :]
     else:
         later = list(indices[at(i, axis, slice(i[axis] + 1, None))])
-    return all(int(k) % size != int(indices[i]) % size for k in later)
+    return all(whole(k) % size != whole(indices[i]) % size for k in later)
 
 
 def last_arrays(f, indices, *, size, axis):
@@ -164,7 +164,7 @@ def one_hot(indices, *, num_classes):
 
 
 def one_hot_define(f, i, indices, *, num_classes):
-    return int(int(indices[i[:-1]]) == i[-1])
+    return int(whole(indices[i[:-1]]) == i[-1])
 
 
 def one_hot_arrays(f, indices, *, num_classes):

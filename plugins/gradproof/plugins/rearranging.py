@@ -256,11 +256,13 @@ REARRANGING = (
     Composite("broadcast_arrays", broadcast_arrays, cases=(case((2, 1), (3,), ()), case((2, 3))),
               doc="arrays repeated to a common shape"),
     Composite("meshgrid", meshgrid, cases=MESHED, doc="the coordinates of a grid, from those along its axes"),
-    Composite("pixel_shuffle", pixel_shuffle, cases=(case((4, 1, 3), upscale_factor=2), case((2, 12, 1, 3), upscale_factor=2),),
+    Composite("pixel_shuffle", pixel_shuffle,
+              cases=(case((4, 1, 3), upscale_factor=2), case((2, 12, 1, 3), upscale_factor=2)),
               doc="(..., c r², h, w) as (..., c, h r, w r)"),
-    Composite("pixel_unshuffle", pixel_unshuffle, cases=(case((1, 2, 4), downscale_factor=2), case((3, 2, 4), downscale_factor=2),),
+    Composite("pixel_unshuffle", pixel_unshuffle,
+              cases=(case((1, 2, 4), downscale_factor=2), case((3, 2, 4), downscale_factor=2)),
               doc="(..., c, h r, w r) as (..., c r², h, w)"),
-    Composite("channel_shuffle", channel_shuffle, cases=(case((1, 6, 2), groups=3), case((2, 6, 1, 4), groups=3),),
+    Composite("channel_shuffle", channel_shuffle, cases=(case((1, 6, 2), groups=3), case((2, 6, 1, 4), groups=3)),
               doc="the channels of (n, groups c, ...) with the groups interleaved"),
 )
 # fmt: on

@@ -19,7 +19,7 @@ from gradproof.engine.extend import (
     registering,
     zeros_like,
 )
-from gradproof.plugins.axes import at, broadcasts
+from gradproof.plugins.axes import at, broadcasts, whole
 from gradproof.plugins.families import H
 from gradproof.plugins.gathering import (
     ADDED,
@@ -72,7 +72,7 @@ def index_copy_rule(g, y, x, indices, updates, *, axis):
 
 def index_copy_define(f, i, x, indices, updates, *, axis):
     size = x.shape[axis]
-    hits = [j for j in np.ndindex(indices.shape) if int(indices[j]) % size == i[axis]]
+    hits = [j for j in np.ndindex(indices.shape) if whole(indices[j]) % size == i[axis]]
     return updates[(*i[:axis], *hits[-1], *i[axis + 1 :])] if hits else x[i]
 
 
@@ -100,7 +100,7 @@ def put_along_rule(g, y, x, indices, updates, *, axis):
 
 def put_along_define(f, i, x, indices, updates, *, axis):
     size = x.shape[axis]
-    hits = [j for k in range(updates.shape[axis]) if int(indices[j := at(i, axis, k)]) % size == i[axis]]
+    hits = [j for k in range(updates.shape[axis]) if whole(indices[j := at(i, axis, k)]) % size == i[axis]]
     return updates[hits[-1]] if hits else x[i]
 
 

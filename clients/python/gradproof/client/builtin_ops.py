@@ -20,6 +20,10 @@ __all__ = [
     "add",
     "add_along_axis",
     "adjoint",
+    "all",
+    "any",
+    "argcummax",
+    "argcummin",
     "argmax",
     "argmin",
     "argsort",
@@ -54,15 +58,22 @@ __all__ = [
     "cos",
     "cosh",
     "cosine_embedding_loss",
+    "count_nonzero",
     "cross_entropy",
+    "cummax",
+    "cummin",
     "cumprod",
     "cumsum",
+    "cumulative_prod",
+    "cumulative_sum",
+    "cumulative_trapezoid",
     "det",
     "diag",
     "diag_embed",
     "diagflat",
     "diagonal",
     "diagonal_scatter",
+    "diff",
     "divide",
     "dsplit",
     "dstack",
@@ -72,6 +83,7 @@ __all__ = [
     "erf",
     "erfc",
     "erfcx",
+    "euclidean_norm",
     "exp",
     "exp2",
     "expand_dims",
@@ -106,6 +118,7 @@ __all__ = [
     "index_put",
     "inv",
     "kl_div",
+    "kthvalue",
     "l1_loss",
     "last_occurrence",
     "leaky_relu",
@@ -117,6 +130,7 @@ __all__ = [
     "log10",
     "log_softmax",
     "logaddexp",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -127,6 +141,7 @@ __all__ = [
     "masked_scatter",
     "masked_select",
     "matmul",
+    "matrix_norm",
     "matrix_transpose",
     "max",
     "maximum",
@@ -144,10 +159,12 @@ __all__ = [
     "negative",
     "nll_loss",
     "nonzero",
+    "norm",
     "not_equal",
     "number_true",
     "one_hot",
     "overlap_add",
+    "p_norm",
     "pad",
     "permute_dims",
     "pixel_shuffle",
@@ -163,6 +180,7 @@ __all__ = [
     "ravel_multi_index",
     "real",
     "reciprocal",
+    "recurrence",
     "relu",
     "relu6",
     "remainder",
@@ -175,6 +193,7 @@ __all__ = [
     "rsqrt",
     "scatter",
     "scatter_add",
+    "searchsorted",
     "select",
     "select_scatter",
     "selu",
@@ -194,11 +213,13 @@ __all__ = [
     "softshrink",
     "softsign",
     "solve",
+    "sort",
     "split",
     "sqrt",
     "square",
     "squeeze",
     "stack",
+    "std",
     "subtract",
     "sum",
     "swapaxes",
@@ -209,7 +230,9 @@ __all__ = [
     "tanhshrink",
     "threshold",
     "tile",
+    "topk",
     "transpose",
+    "trapezoid",
     "tril",
     "triplet_margin_loss",
     "triu",
@@ -219,6 +242,7 @@ __all__ = [
     "unslice",
     "unstack",
     "var",
+    "vector_norm",
     "vsplit",
     "vstack",
     "where",
@@ -256,6 +280,32 @@ def add_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: i
 def adjoint(x: Operand, /) -> Tensor:
     """The op adjoint: the last two axes exchanged, and conjugated. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "adjoint", x)[0]
+
+
+def all(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op all: whether all elements over axes are not zero. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "all", x, axis=axis, keepdims=keepdims)[0]
+
+
+def any(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op any: whether any element over axes is not zero. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "any", x, axis=axis, keepdims=keepdims)[0]
+
+
+def argcummax(x: Operand, /, *, axis: int) -> Tensor:
+    """The op argcummax: the place of the largest of all elements up to each, of several the last.
+
+    Inputs: x. Attributes: axis.
+    """
+    return apply_as(Tensor, "argcummax", x, axis=axis)[0]
+
+
+def argcummin(x: Operand, /, *, axis: int) -> Tensor:
+    """The op argcummin: the place of the smallest of all elements up to each, of several the last.
+
+    Inputs: x. Attributes: axis.
+    """
+    return apply_as(Tensor, "argcummin", x, axis=axis)[0]
 
 
 def argmax(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
@@ -472,6 +522,14 @@ def cosine_embedding_loss(
     return apply_as(Tensor, "cosine_embedding_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
 
 
+def count_nonzero(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op count_nonzero: the number of elements over axes that are not zero.
+
+    Inputs: x. Attributes: axis, keepdims.
+    """
+    return apply_as(Tensor, "count_nonzero", x, axis=axis, keepdims=keepdims)[0]
+
+
 def cross_entropy(
     x: Operand,
     target: Operand,
@@ -498,14 +556,60 @@ def cross_entropy(
     )[0]
 
 
-def cumprod(x: Operand, /, *, axis: int = 0) -> Tensor:
-    """The op cumprod: running products along an axis. Inputs: x. Attributes: axis."""
-    return apply_as(Tensor, "cumprod", x, axis=axis)[0]
+def cummax(x: Operand, /, *, axis: int) -> tuple[Tensor, ...]:
+    """The op cummax: the largest of all elements up to each along an axis, and their places.
+
+    Inputs: x. Attributes: axis.
+    """
+    return tuple(apply_as(Tensor, "cummax", x, axis=axis))
 
 
-def cumsum(x: Operand, /, *, axis: int = 0) -> Tensor:
-    """The op cumsum: running sums along an axis. Inputs: x. Attributes: axis."""
-    return apply_as(Tensor, "cumsum", x, axis=axis)[0]
+def cummin(x: Operand, /, *, axis: int) -> tuple[Tensor, ...]:
+    """The op cummin: the smallest of all elements up to each along an axis, and their places.
+
+    Inputs: x. Attributes: axis.
+    """
+    return tuple(apply_as(Tensor, "cummin", x, axis=axis))
+
+
+def cumprod(x: Operand, /, *, axis: int = 0, dtype: DTypeLike | None = None) -> Tensor:
+    """The op cumprod: running products along an axis. Inputs: x. Attributes: axis, dtype."""
+    return apply_as(Tensor, "cumprod", x, axis=axis, dtype=dtype)[0]
+
+
+def cumsum(x: Operand, /, *, axis: int = 0, dtype: DTypeLike | None = None) -> Tensor:
+    """The op cumsum: running sums along an axis. Inputs: x. Attributes: axis, dtype."""
+    return apply_as(Tensor, "cumsum", x, axis=axis, dtype=dtype)[0]
+
+
+def cumulative_prod(
+    x: Operand, /, *, axis: int | None = None, dtype: DTypeLike | None = None, include_initial: bool = False
+) -> Tensor:
+    """The op cumulative_prod: running products along an axis, behind 1 with include_initial.
+
+    Inputs: x. Attributes: axis, dtype, include_initial.
+    """
+    return apply_as(Tensor, "cumulative_prod", x, axis=axis, dtype=dtype, include_initial=include_initial)[0]
+
+
+def cumulative_sum(
+    x: Operand, /, *, axis: int | None = None, dtype: DTypeLike | None = None, include_initial: bool = False
+) -> Tensor:
+    """The op cumulative_sum: running sums along an axis, behind 0 with include_initial.
+
+    Inputs: x. Attributes: axis, dtype, include_initial.
+    """
+    return apply_as(Tensor, "cumulative_sum", x, axis=axis, dtype=dtype, include_initial=include_initial)[0]
+
+
+def cumulative_trapezoid(
+    y: Operand, x: Operand | None = None, /, *, dx: float = 1.0, axis: int = -1, initial: float | None = None
+) -> Tensor:
+    """The op cumulative_trapezoid: the integrals of y up to each element by the trapezoidal rule.
+
+    Inputs: y, x. Attributes: dx, axis, initial.
+    """
+    return apply_as(Tensor, "cumulative_trapezoid", y, *given(x), dx=dx, axis=axis, initial=initial)[0]
 
 
 def det(a: Operand, /) -> Tensor:
@@ -545,6 +649,13 @@ def diagonal_scatter(x: Operand, values: Operand, /, *, offset: int = 0, axis1: 
     Inputs: x, values. Attributes: offset, axis1, axis2.
     """
     return apply_as(Tensor, "diagonal_scatter", x, values, offset=offset, axis1=axis1, axis2=axis2)[0]
+
+
+def diff(
+    x: Operand, prepend: Operand | None = None, append: Operand | None = None, /, *, n: int = 1, axis: int = -1
+) -> Tensor:
+    """The op diff: differences of neighbours, n times. Inputs: x, prepend, append. Attributes: n, axis."""
+    return apply_as(Tensor, "diff", x, *given(prepend, append), n=n, axis=axis)[0]
 
 
 def divide(a: Operand, b: Operand, /) -> Tensor:
@@ -594,6 +705,11 @@ def erfcx(x: Operand, /, *, order: int = 0) -> Tensor:
     Inputs: x. Attributes: order.
     """
     return apply_as(Tensor, "erfcx", x, order=order)[0]
+
+
+def euclidean_norm(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op euclidean_norm: √Σ |x|² over axes. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "euclidean_norm", x, axis=axis, keepdims=keepdims)[0]
 
 
 def exp(x: Operand, /) -> Tensor:
@@ -816,6 +932,14 @@ def kl_div(x: Operand, target: Operand, /, *, log_target: bool = False, reductio
     return apply_as(Tensor, "kl_div", x, target, log_target=log_target, reduction=reduction)[0]
 
 
+def kthvalue(x: Operand, /, *, k: int, axis: int = -1, keepdims: bool = False) -> tuple[Tensor, ...]:
+    """The op kthvalue: the k-th smallest element of each line, counted from 1, and its place.
+
+    Inputs: x. Attributes: k, axis, keepdims.
+    """
+    return tuple(apply_as(Tensor, "kthvalue", x, k=k, axis=axis, keepdims=keepdims))
+
+
 def l1_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
     """The op l1_loss: |x - target|, weighted; the mean is over the sum of the weights.
 
@@ -875,6 +999,11 @@ def log_softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
 def logaddexp(a: Operand, b: Operand, /) -> Tensor:
     """The op logaddexp: ln(eᵃ + eᵇ). Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logaddexp", a, b)[0]
+
+
+def logcumsumexp(x: Operand, /, *, axis: int = 0) -> Tensor:
+    """The op logcumsumexp: running ln Σ eˣ along an axis. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "logcumsumexp", x, axis=axis)[0]
 
 
 def logical_and(a: Operand, b: Operand, /) -> Tensor:
@@ -938,6 +1067,17 @@ def matmul(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "matmul", a, b)[0]
 
 
+def matrix_norm(
+    x: Operand, /, *, ord: float | str = "fro", axis: Sequence[int] = (-2, -1), keepdims: bool = False
+) -> Tensor:
+    """The op matrix_norm: the norm of matrices: Frobenius, the largest or smallest sum of a column (1, -1), of a row
+    (inf, -inf).
+
+    Inputs: x. Attributes: ord, axis, keepdims.
+    """
+    return apply_as(Tensor, "matrix_norm", x, ord=ord, axis=axis, keepdims=keepdims)[0]
+
+
 def matrix_transpose(x: Operand, /) -> Tensor:
     """The op matrix_transpose: the last two axes swapped. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "matrix_transpose", x)[0]
@@ -953,9 +1093,11 @@ def maximum(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "maximum", a, b)[0]
 
 
-def mean(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The op mean: the mean over axes. Inputs: x. Attributes: axis, keepdims."""
-    return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims)[0]
+def mean(
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The op mean: the mean over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
+    return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
 def meshgrid(*arrays: Operand, indexing: str = "xy") -> tuple[Tensor, ...]:
@@ -1059,6 +1201,16 @@ def nonzero(x: Operand, /, *, count: int) -> tuple[Tensor, ...]:
     return tuple(apply_as(Tensor, "nonzero", x, count=count))
 
 
+def norm(
+    x: Operand, /, *, ord: float | str | None = None, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op norm: a norm of vectors over an axis, or of matrices over two.
+
+    Inputs: x. Attributes: ord, axis, keepdims.
+    """
+    return apply_as(Tensor, "norm", x, ord=ord, axis=axis, keepdims=keepdims)[0]
+
+
 def not_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op not_equal: a ≠ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "not_equal", a, b)[0]
@@ -1086,6 +1238,14 @@ def overlap_add(x: Operand, /, *, length: int, axis: int, step: int = 1) -> Tens
     Inputs: x. Attributes: length, axis, step.
     """
     return apply_as(Tensor, "overlap_add", x, length=length, axis=axis, step=step)[0]
+
+
+def p_norm(x: Operand, /, *, p: float, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op p_norm: (Σ xᵖ)^(1/p) over axes, for numbers that are not negative.
+
+    Inputs: x. Attributes: p, axis, keepdims.
+    """
+    return apply_as(Tensor, "p_norm", x, p=p, axis=axis, keepdims=keepdims)[0]
 
 
 def pad(x: Operand, /, *, widths: Sequence[Sequence[int]], mode: str = "constant", value: float = 0) -> Tensor:
@@ -1142,9 +1302,11 @@ def prelu(x: Operand, weight: Operand, /) -> Tensor:
     return apply_as(Tensor, "prelu", x, weight)[0]
 
 
-def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims."""
-    return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims)[0]
+def prod(
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
+    return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
 def put(x: Operand, indices: Operand, values: Operand, /, *, accumulate: bool = False) -> Tensor:
@@ -1190,6 +1352,11 @@ def real(x: Operand, /) -> Tensor:
 def reciprocal(x: Operand, /) -> Tensor:
     """The op reciprocal: 1 / x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "reciprocal", x)[0]
+
+
+def recurrence(a: Operand, x: Operand, /, *, axis: int = 0) -> Tensor:
+    """The op recurrence: yₖ = aₖ yₖ₋₁ + xₖ along an axis, with y₀ = x₀. Inputs: a, x. Attributes: axis."""
+    return apply_as(Tensor, "recurrence", a, x, axis=axis)[0]
 
 
 def relu(x: Operand, /) -> Tensor:
@@ -1262,6 +1429,14 @@ def scatter_add(x: Operand, indices: Operand, values: Operand, /, *, axis: int) 
     Inputs: x, indices, values. Attributes: axis.
     """
     return apply_as(Tensor, "scatter_add", x, indices, values, axis=axis)[0]
+
+
+def searchsorted(line: Operand, values: Operand, /, *, right: bool = False) -> Tensor:
+    """The op searchsorted: the places among sorted elements where values keep the order, left or right of the same.
+
+    Inputs: line, values. Attributes: right.
+    """
+    return apply_as(Tensor, "searchsorted", line, values, right=right)[0]
 
 
 def select(x: Operand, /, *, axis: int, index: int) -> Tensor:
@@ -1378,6 +1553,11 @@ def solve(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "solve", a, b)[0]
 
 
+def sort(x: Operand, /, *, axis: int = -1, descending: bool = False) -> Tensor:
+    """The op sort: the elements of each line in order. Inputs: x. Attributes: axis, descending."""
+    return apply_as(Tensor, "sort", x, axis=axis, descending=descending)[0]
+
+
 def split(x: Operand, /, *, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
     """The op split: cut into sections along an axis. Inputs: x. Attributes: sections, axis."""
     return tuple(apply_as(Tensor, "split", x, sections=sections, axis=axis))
@@ -1403,14 +1583,24 @@ def stack(*arrays: Operand, axis: int = 0) -> Tensor:
     return apply_as(Tensor, "stack", *arrays, axis=axis)[0]
 
 
+def std(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: float = 0, keepdims: bool = False) -> Tensor:
+    """The op std: the standard deviation over axes, the root of the variance.
+
+    Inputs: x. Attributes: axis, correction, keepdims.
+    """
+    return apply_as(Tensor, "std", x, axis=axis, correction=correction, keepdims=keepdims)[0]
+
+
 def subtract(a: Operand, b: Operand, /) -> Tensor:
     """The op subtract: a - b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "subtract", a, b)[0]
 
 
-def sum(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The op sum: the sum over axes. Inputs: x. Attributes: axis, keepdims."""
-    return apply_as(Tensor, "sum", x, axis=axis, keepdims=keepdims)[0]
+def sum(
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The op sum: the sum over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
+    return apply_as(Tensor, "sum", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
 def swapaxes(x: Operand, /, *, axis1: int, axis2: int) -> Tensor:
@@ -1456,9 +1646,25 @@ def tile(x: Operand, /, *, repetitions: int | Sequence[int]) -> Tensor:
     return apply_as(Tensor, "tile", x, repetitions=repetitions)[0]
 
 
+def topk(x: Operand, /, *, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, ...]:
+    """The op topk: the k largest or smallest elements of each line in order, and their places.
+
+    Inputs: x. Attributes: k, axis, largest.
+    """
+    return tuple(apply_as(Tensor, "topk", x, k=k, axis=axis, largest=largest))
+
+
 def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:
     """The op transpose: axes permuted. Inputs: x. Attributes: axes."""
     return apply_as(Tensor, "transpose", x, axes=axes)[0]
+
+
+def trapezoid(y: Operand, x: Operand | None = None, /, *, dx: float = 1.0, axis: int = -1) -> Tensor:
+    """The op trapezoid: the integral of y along an axis by the trapezoidal rule, at places x or at a distance dx.
+
+    Inputs: y, x. Attributes: dx, axis.
+    """
+    return apply_as(Tensor, "trapezoid", y, *given(x), dx=dx, axis=axis)[0]
 
 
 def tril(x: Operand, /, *, k: int = 0) -> Tensor:
@@ -1530,12 +1736,28 @@ def unstack(x: Operand, /, *, axis: int = 0) -> tuple[Tensor, ...]:
     return tuple(apply_as(Tensor, "unstack", x, axis=axis))
 
 
-def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: int = 0, keepdims: bool = False) -> Tensor:
+def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: float = 0, keepdims: bool = False) -> Tensor:
     """The op var: the variance over axes, divided by n - correction.
 
     Inputs: x. Attributes: axis, correction, keepdims.
     """
     return apply_as(Tensor, "var", x, axis=axis, correction=correction, keepdims=keepdims)[0]
+
+
+def vector_norm(
+    x: Operand,
+    /,
+    *,
+    ord: float = 2,
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> Tensor:
+    """The op vector_norm: the norm of vectors over axes, of any order.
+
+    Inputs: x. Attributes: ord, axis, keepdims, dtype.
+    """
+    return apply_as(Tensor, "vector_norm", x, ord=ord, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
 def vsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
