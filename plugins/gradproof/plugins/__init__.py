@@ -28,6 +28,7 @@ from gradproof.plugins import (
     shapes,
     softmax,
     sorting,
+    statistics,
     trigonometry,
     variances,
 )
@@ -57,6 +58,7 @@ BUILTIN = (
     gathering,
     ordering,
     sorting,
+    statistics,
     complexes,
     checks,
     losses,
