@@ -60,8 +60,8 @@ def sorted_lines(x, axis):
 
 
 def put_back(of, q, axes, keepdims):
-    """``of(share)``, which has an axis of size 1 at the end, for the share ``q``, or for several along a new first axis. With
-    ``keepdims`` the reduced axes are there again."""
+    """``of(share)``, which has an axis of size 1 at the end, for the share ``q``, or for several along a new first axis.
+    With ``keepdims`` the reduced axes are there again."""
     keepdims = boolean("keepdims", keepdims)
 
     def placed(share):
@@ -187,8 +187,8 @@ PLACED = {
 
 
 def nanquantile(x, *, q, axis=None, keepdims=False, method="linear"):
-    """As `numpy.nanquantile`. The number of elements is known when the graph runs, and so are the places, which are counted:
-    a float that is cast to an integer has no definition."""
+    """As `numpy.nanquantile`. The number of elements is known when the graph runs, and so are the places. They are counted,
+    since a float that is cast to an integer has no definition."""
     axes, _, lines = sorted_lines(x, axis)
     n, one = numbers_before_nan(lines), full_like(ops.astype(lines, dtype="float64"), 1)
 
@@ -215,7 +215,8 @@ STATISTICS = (
     # op                    function   cases
     Composite("average",    average,   cases=WEIGHTED,  doc="the mean over axes, with weights or without"),
     Composite("ptp",        ptp,       cases=CASES,     ties=SHARED, doc="the largest less the smallest over axes"),
-    Composite("median",     median,    cases=CASES,     ties=SORTED, doc="the middle element, or the mean of two, over axes"),
+    Composite("median",     median,    cases=CASES,     ties=SORTED,
+              doc="the middle element over axes, or the mean of two"),
     Composite("quantile",   quantile,  cases=QUANTILES, ties=SORTED, doc="the quantile for a share q, or for several"),
     Composite("nansum",     nansum,    cases=CASES,     doc="the sum of the elements over axes that are not nan"),
     Composite("nanprod",    nanprod,   cases=CASES,     doc="the product of the elements over axes that are not nan"),
