@@ -822,7 +822,7 @@ def mean(
 
 
 def median(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The op median: the middle element, or the mean of two, over axes. Inputs: x. Attributes: axis, keepdims."""
+    """The op median: the middle element over axes, or the mean of two. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "median", x, axis=axis, keepdims=keepdims)[0]
 
 
