@@ -37,6 +37,7 @@ __all__ = [
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
+    "average",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "block_diag",
@@ -146,6 +147,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "meshgrid",
     "min",
     "minimum",
@@ -156,6 +158,13 @@ __all__ = [
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "multiply",
+    "nanmax",
+    "nanmean",
+    "nanmedian",
+    "nanmin",
+    "nanprod",
+    "nanquantile",
+    "nansum",
     "negative",
     "nll_loss",
     "nonzero",
@@ -173,8 +182,10 @@ __all__ = [
     "pow",
     "prelu",
     "prod",
+    "ptp",
     "put",
     "put_along_axis",
+    "quantile",
     "ratio",
     "ravel",
     "ravel_multi_index",
@@ -245,6 +256,7 @@ __all__ = [
     "vector_norm",
     "vsplit",
     "vstack",
+    "weighted_logsumexp",
     "where",
 ]
 
@@ -377,6 +389,13 @@ def atleast_2d(*arrays: Operand) -> tuple[Tensor, ...]:
 def atleast_3d(*arrays: Operand) -> tuple[Tensor, ...]:
     """The op atleast_3d: (n,) as (1, n, 1), and (n, m) as (n, m, 1). Inputs: arrays. Attributes: none."""
     return tuple(apply_as(Tensor, "atleast_3d", *arrays))
+
+
+def average(
+    x: Operand, weights: Operand | None = None, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op average: the mean over axes, with weights or without. Inputs: x, weights. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "average", x, *given(weights), axis=axis, keepdims=keepdims)[0]
 
 
 def binary_cross_entropy(
@@ -1100,6 +1119,11 @@ def mean(
     return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
+def median(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op median: the middle element over axes, or the mean of two. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "median", x, axis=axis, keepdims=keepdims)[0]
+
+
 def meshgrid(*arrays: Operand, indexing: str = "xy") -> tuple[Tensor, ...]:
     """The op meshgrid: the coordinates of a grid, from those along its axes. Inputs: arrays. Attributes: indexing."""
     return tuple(apply_as(Tensor, "meshgrid", *arrays, indexing=indexing))
@@ -1176,6 +1200,55 @@ def multilabel_soft_margin_loss(
 def multiply(a: Operand, b: Operand, /) -> Tensor:
     """The op multiply: a b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "multiply", a, b)[0]
+
+
+def nanmax(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmax: the largest over axes that is not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmax", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmean(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmean: the mean of the elements over axes that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmean", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmedian(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmedian: the median of the elements that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmedian", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmin(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmin: the smallest over axes that is not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmin", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanprod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanprod: the product of the elements over axes that are not nan.
+
+    Inputs: x. Attributes: axis, keepdims.
+    """
+    return apply_as(Tensor, "nanprod", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanquantile(
+    x: Operand,
+    /,
+    *,
+    q: float | Sequence[float],
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    method: str = "linear",
+) -> Tensor:
+    """The op nanquantile: the quantile of the elements that are not nan, for a share q, or for several.
+
+    Inputs: x. Attributes: q, axis, keepdims, method.
+    """
+    return apply_as(Tensor, "nanquantile", x, q=q, axis=axis, keepdims=keepdims, method=method)[0]
+
+
+def nansum(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nansum: the sum of the elements over axes that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nansum", x, axis=axis, keepdims=keepdims)[0]
 
 
 def negative(x: Operand, /) -> Tensor:
@@ -1309,6 +1382,11 @@ def prod(
     return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
+def ptp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op ptp: the largest less the smallest over axes. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "ptp", x, axis=axis, keepdims=keepdims)[0]
+
+
 def put(x: Operand, indices: Operand, values: Operand, /, *, accumulate: bool = False) -> Tensor:
     """The op put: x with values in place of its elements, or added to them, at places in C order.
 
@@ -1324,6 +1402,22 @@ def put_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: i
     Inputs: x, indices, updates. Attributes: axis.
     """
     return apply_as(Tensor, "put_along_axis", x, indices, updates, axis=axis)[0]
+
+
+def quantile(
+    x: Operand,
+    /,
+    *,
+    q: float | Sequence[float],
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    method: str = "linear",
+) -> Tensor:
+    """The op quantile: the quantile for a share q, or for several.
+
+    Inputs: x. Attributes: q, axis, keepdims, method.
+    """
+    return apply_as(Tensor, "quantile", x, q=q, axis=axis, keepdims=keepdims, method=method)[0]
 
 
 def ratio(a: Operand, b: Operand, c: Operand, d: Operand, /) -> Tensor:
@@ -1768,6 +1862,13 @@ def vsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[
 def vstack(*arrays: Operand) -> Tensor:
     """The op vstack: arrays joined along the first axis, vectors as rows. Inputs: arrays. Attributes: none."""
     return apply_as(Tensor, "vstack", *arrays)[0]
+
+
+def weighted_logsumexp(
+    x: Operand, b: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op weighted_logsumexp: ln Σ b eˣ over axes. Inputs: x, b. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "weighted_logsumexp", x, b, axis=axis, keepdims=keepdims)[0]
 
 
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:
