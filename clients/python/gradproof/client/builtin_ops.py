@@ -34,6 +34,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "broadcast_to",
+    "cdist",
     "ceil",
     "celu",
     "checked",
@@ -46,6 +47,7 @@ __all__ = [
     "cos",
     "cosh",
     "cosine_embedding_loss",
+    "cosine_similarity",
     "count_nonzero",
     "cross_entropy",
     "cummax",
@@ -121,9 +123,11 @@ __all__ = [
     "negative",
     "nll_loss",
     "norm",
+    "normalize",
     "not_equal",
     "p_norm",
     "pad",
+    "pairwise_distance",
     "poisson_nll_loss",
     "pow",
     "prelu",
@@ -322,6 +326,14 @@ def broadcast_to(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     return apply_as(Tensor, "broadcast_to", x, shape=shape)[0]
 
 
+def cdist(x1: Operand, x2: Operand, /, *, p: float = 2.0) -> Tensor:
+    """The op cdist: the p-norms of the differences of each row of x1 and each row of x2.
+
+    Inputs: x1, x2. Attributes: p.
+    """
+    return apply_as(Tensor, "cdist", x1, x2, p=p)[0]
+
+
 def ceil(x: Operand, /) -> Tensor:
     """The op ceil: -⌊-x⌋. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "ceil", x)[0]
@@ -389,6 +401,15 @@ def cosine_embedding_loss(
     Inputs: x1, x2, target. Attributes: margin, reduction.
     """
     return apply_as(Tensor, "cosine_embedding_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
+
+
+def cosine_similarity(x1: Operand, x2: Operand, /, *, axis: int = 1, eps: float = 1e-08) -> Tensor:
+    """The op cosine_similarity: the cosine of the angle between vectors along an axis, whose norms count as eps where
+    they are smaller.
+
+    Inputs: x1, x2. Attributes: axis, eps.
+    """
+    return apply_as(Tensor, "cosine_similarity", x1, x2, axis=axis, eps=eps)[0]
 
 
 def count_nonzero(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
@@ -892,6 +913,14 @@ def norm(
     return apply_as(Tensor, "norm", x, ord=ord, axis=axis, keepdims=keepdims)[0]
 
 
+def normalize(x: Operand, /, *, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> Tensor:
+    """The op normalize: x divided by its p-norm along an axis, or by eps where that is larger.
+
+    Inputs: x. Attributes: p, axis, eps.
+    """
+    return apply_as(Tensor, "normalize", x, p=p, axis=axis, eps=eps)[0]
+
+
 def not_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op not_equal: a ≠ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "not_equal", a, b)[0]
@@ -908,6 +937,14 @@ def p_norm(x: Operand, /, *, p: float, axis: int | Sequence[int] | None = None, 
 def pad(x: Operand, /, *, widths: Sequence[Sequence[int]]) -> Tensor:
     """The op pad: zeros put around x. Inputs: x. Attributes: widths."""
     return apply_as(Tensor, "pad", x, widths=widths)[0]
+
+
+def pairwise_distance(x1: Operand, x2: Operand, /, *, p: float = 2.0, eps: float = 1e-06, keepdims: bool = False) -> Tensor:
+    """The op pairwise_distance: the p-norm of x1 - x2 + eps along the last axis.
+
+    Inputs: x1, x2. Attributes: p, eps, keepdims.
+    """
+    return apply_as(Tensor, "pairwise_distance", x1, x2, p=p, eps=eps, keepdims=keepdims)[0]
 
 
 def poisson_nll_loss(
