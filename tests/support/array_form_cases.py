@@ -37,6 +37,7 @@ LARGER: dict[str, tuple[Case, ...]] = {
     "log_softmax": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "cumsum": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "cumprod": (case((9,)), case((5, 6), axis=0), case((3, 4, 5), axis=1)),
+    "weighted_logsumexp": (case((9, 7), (7,)), case((4, 3, 5), (4, 3, 5), axis=(0, 2), keepdims=True)),
     "logcumsumexp": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "recurrence": (case((30,), (30,)), case((6, 9), (6, 1)), case((3, 4, 7), (4, 7), axis=1)),
     "matmul": (

@@ -29,6 +29,7 @@ from gradproof.plugins import (
     shapes,
     softmax,
     sorting,
+    statistics,
     trigonometry,
     variances,
 )
@@ -59,6 +60,7 @@ BUILTIN = (
     gathering,
     ordering,
     sorting,
+    statistics,
     complexes,
     checks,
     losses,

@@ -31,6 +31,7 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "average",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "broadcast_to",
@@ -112,6 +113,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "min",
     "minimum",
     "mish",
@@ -120,6 +122,13 @@ __all__ = [
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "multiply",
+    "nanmax",
+    "nanmean",
+    "nanmedian",
+    "nanmin",
+    "nanprod",
+    "nanquantile",
+    "nansum",
     "negative",
     "nll_loss",
     "norm",
@@ -132,6 +141,8 @@ __all__ = [
     "pow",
     "prelu",
     "prod",
+    "ptp",
+    "quantile",
     "ratio",
     "real",
     "reciprocal",
@@ -185,6 +196,7 @@ __all__ = [
     "unslice",
     "var",
     "vector_norm",
+    "weighted_logsumexp",
     "where",
 ]
 
@@ -289,6 +301,13 @@ def atan2(a: Operand, b: Operand, /) -> Tensor:
 def atanh(x: Operand, /) -> Tensor:
     """The op atanh: artanh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "atanh", x)[0]
+
+
+def average(
+    x: Operand, weights: Operand | None = None, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op average: the mean over axes, with weights or without. Inputs: x, weights. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "average", x, *given(weights), axis=axis, keepdims=keepdims)[0]
 
 
 def binary_cross_entropy(
@@ -823,6 +842,11 @@ def mean(
     return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
+def median(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op median: the middle element over axes, or the mean of two. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "median", x, axis=axis, keepdims=keepdims)[0]
+
+
 def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op min: the smallest over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "min", x, axis=axis, keepdims=keepdims)[0]
@@ -886,6 +910,55 @@ def multilabel_soft_margin_loss(
 def multiply(a: Operand, b: Operand, /) -> Tensor:
     """The op multiply: a b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "multiply", a, b)[0]
+
+
+def nanmax(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmax: the largest over axes that is not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmax", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmean(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmean: the mean of the elements over axes that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmean", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmedian(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmedian: the median of the elements that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmedian", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmin(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmin: the smallest over axes that is not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmin", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanprod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanprod: the product of the elements over axes that are not nan.
+
+    Inputs: x. Attributes: axis, keepdims.
+    """
+    return apply_as(Tensor, "nanprod", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanquantile(
+    x: Operand,
+    /,
+    *,
+    q: float | Sequence[float],
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    method: str = "linear",
+) -> Tensor:
+    """The op nanquantile: the quantile of the elements that are not nan, for a share q, or for several.
+
+    Inputs: x. Attributes: q, axis, keepdims, method.
+    """
+    return apply_as(Tensor, "nanquantile", x, q=q, axis=axis, keepdims=keepdims, method=method)[0]
+
+
+def nansum(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nansum: the sum of the elements over axes that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nansum", x, axis=axis, keepdims=keepdims)[0]
 
 
 def negative(x: Operand, /) -> Tensor:
@@ -983,6 +1056,27 @@ def prod(
 ) -> Tensor:
     """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
     return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
+
+
+def ptp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op ptp: the largest less the smallest over axes. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "ptp", x, axis=axis, keepdims=keepdims)[0]
+
+
+def quantile(
+    x: Operand,
+    /,
+    *,
+    q: float | Sequence[float],
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    method: str = "linear",
+) -> Tensor:
+    """The op quantile: the quantile for a share q, or for several.
+
+    Inputs: x. Attributes: q, axis, keepdims, method.
+    """
+    return apply_as(Tensor, "quantile", x, q=q, axis=axis, keepdims=keepdims, method=method)[0]
 
 
 def ratio(a: Operand, b: Operand, c: Operand, d: Operand, /) -> Tensor:
@@ -1320,6 +1414,13 @@ def vector_norm(
     Inputs: x. Attributes: ord, axis, keepdims, dtype.
     """
     return apply_as(Tensor, "vector_norm", x, ord=ord, axis=axis, keepdims=keepdims, dtype=dtype)[0]
+
+
+def weighted_logsumexp(
+    x: Operand, b: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op weighted_logsumexp: ln Σ b eˣ over axes. Inputs: x, b. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "weighted_logsumexp", x, b, axis=axis, keepdims=keepdims)[0]
 
 
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:
