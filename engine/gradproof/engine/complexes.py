@@ -170,6 +170,16 @@ class Complexes:
     def floor(self, z: Any) -> Pair:
         return Pair(self.f.floor(self._ordered(z)))
 
+    def constant(self, z: Any) -> Pair:
+        z = pair(z)
+        return Pair(self.f.constant(z.re), 0 if z.is_real else self.f.constant(z.im))
+
+    def isnan(self, z: Any) -> Any:
+        return self.f.either(self.f.isnan(pair(z).re), self.f.isnan(self.imag(z).re))
+
+    def isinf(self, z: Any) -> Any:
+        return self.f.either(self.f.isinf(pair(z).re), self.f.isinf(self.imag(z).re))
+
     def both(self, a: Any, b: Any) -> Any:
         return self.f.both(a, b)
 

@@ -9,7 +9,8 @@ has three forms, and a definition read with them gives
   derivatives: no derivative formula is written in this file.
 
 Besides its rows a reading has ``pi``, ``number`` (an exact literal), ``total`` (a sum), the comparisons ``less``,
-``less_equal`` and ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, ``floor``, and ``as_number``.
+``less_equal`` and ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, ``floor``, ``constant`` (a number
+without its derivative), and ``as_number``. ``isnan`` and ``isinf`` hold for no number, only for floats that are none.
 In balls a comparison that the enclosures do not decide raises `Undecided`: a ball that straddles a branch has no side, and
 a ball that straddles a step has no floor. For complex numbers there are ``conj``, ``real``, ``imag``, ``modulus``, ``sign``
 (z / |z|) and ``compose`` (of two parts). For matrices there are ``eye``, ``det`` and ``cofactors``. These
@@ -168,6 +169,24 @@ class floor(sympy.floor):  # type: ignore[misc]
         return sympy.Integer(0)
 
 
+class constant(sympy.Function):  # type: ignore[misc]
+    """The same number, held constant: its derivative is 0."""
+
+    @classmethod
+    def eval(cls, x: Any) -> Any:
+        return x if x.is_number else None
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return sympy.Integer(0)
+
+    def _eval_is_extended_real(self) -> Any:
+        return self.args[0].is_extended_real
+
+
+class Infinity(arb):  # type: ignore[misc]
+    """A large number that is read in the place of an infinite float."""
+
+
 class OnReals:
     """Functions of complex numbers on the real line: part of every reading of real numbers."""
 
@@ -190,6 +209,14 @@ class OnReals:
 
     def sign(self, x: Any) -> Any:
         return self.where(self.less(x, 0), -1, self.where(self.less(0, x), 1, 0))
+
+    def isnan(self, x: Any) -> Any:
+        """Whether the float that ``x`` is read from is nan, which is no number."""
+        return False
+
+    def isinf(self, x: Any) -> Any:
+        """Whether the float that ``x`` is read from is infinite."""
+        return False
 
     def eye(self, n: int) -> Any:
         """The unit matrix of n rows, in exact numbers."""
@@ -256,6 +283,9 @@ class Symbolic(OnReals):
 
     def floor(self, x: Any) -> Any:
         return floor(x)
+
+    def constant(self, x: Any) -> Any:
+        return constant(x)
 
     def both(self, a: Any, b: Any) -> Any:
         return sympy.And(a, b)
@@ -362,6 +392,18 @@ class Balls(OnReals):
         if not whole.is_exact():
             raise Undecided("a ball straddles a step")
         return whole - 1 if self.compare(x, whole) < 0 else whole
+
+    def constant(self, x: Any) -> Any:
+        """The same number, without its derivative."""
+        return self.ball(x)
+
+    def isnan(self, x: Any) -> bool:
+        if not self.ball(x).is_finite():
+            raise Undecided("a ball that is not finite may stand for a number")
+        return False
+
+    def isinf(self, x: Any) -> bool:
+        return self.isnan(x)
 
     def both(self, a: bool, b: bool) -> bool:
         return a and b

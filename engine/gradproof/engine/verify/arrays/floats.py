@@ -171,6 +171,12 @@ class Floats(OnReals, Folds):
     def equal(self, a: Any, b: Any) -> Array:
         return self._decide(np.equal, a, b)
 
+    def isnan(self, x: Any) -> Array:
+        return np.asarray(np.isnan(_float(x)))
+
+    def isinf(self, x: Any) -> Array:
+        return np.asarray(np.isinf(_float(x)))
+
     def both(self, a: Any, b: Any) -> Array:
         return _truth(a) & _truth(b)
 
@@ -200,6 +206,9 @@ class Floats(OnReals, Folds):
             slopes[k] = np.where(mask, if_true, if_false)
         constants = self.dtype
         return FloatDual(lambda: _choose(mask, _float(a), _float(b), constants), slopes)
+
+    def constant(self, x: Any) -> FloatDual:
+        return FloatDual(_float(x), {})
 
     def floor(self, x: Any) -> FloatDual:
         """The largest integer up to ``x``, without a derivative; a tie at its steps."""

@@ -1,0 +1,80 @@
+"""Floats as such: nan, infinities, signs of zeros, exponents and neighbours."""
+
+import numpy as np
+
+from gradproof.engine.extend import INTEGER, NO_GRADIENT, NONZERO, REAL, ops, registering
+from gradproof.plugins.families import D, R
+from gradproof.plugins.names import named
+
+GRADPROOF_API = 1
+
+
+def isinf_define(f, x):
+    return f.isinf(x)
+
+
+def isfinite_define(f, x):
+    return f.negate(f.either(f.isnan(x), f.isinf(x)))
+
+
+def isposinf_define(f, x):
+    return f.both(f.isinf(x), f.less(0, f.where(f.isnan(x), 0, x)))
+
+
+def isneginf_define(f, x):
+    return f.both(f.isinf(x), f.less(f.where(f.isnan(x), 0, x), 0))
+
+
+def signbit_define(f, x):
+    """By the sign of 1 / x, since a zero has a sign too."""
+    return f.less(1 / x, 0)
+
+
+def nan_to_num(x, *, nan=0.0, posinf=None, neginf=None):
+    return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
+def nan_to_num_rule(g, y, x, *, nan, posinf, neginf):
+    return ops.where(ops.isfinite(x), g, 0)
+
+
+def nan_to_num_define(f, x, *, nan=0.0, posinf=None, neginf=None):
+    """The largest and the least number of a dtype, which are the defaults, are no numbers of the reals: nan."""
+    top, bottom = (f.number(float("nan") if end is None else end) for end in (posinf, neginf))
+    number = f.where(f.isnan(x), f.number(nan), x)
+    return f.where(f.isinf(x), f.where(f.less(0, number), top, bottom), number)
+
+
+def ldexp(x, exponent):
+    """`numpy.ldexp`, for any integers or truth values as exponents."""
+    return np.ldexp(x, np.clip(exponent, -(1 << 20), 1 << 20).astype(np.int32))
+
+
+def ldexp_rule(g, y, x, exponent):
+    return ops.ldexp(g, exponent), NO_GRADIENT
+
+
+def ldexp_define(f, x, exponent):
+    return x * f.power(f.number(2), f.as_number(exponent))
+
+
+NUMBER = "x; nan, and the infinities, by default the largest and the least float, where x is none"
+SCALED = (REAL, INTEGER)
+
+# fmt: off
+FLOATS = (
+    # op            forward       cotangents       definition                            domain
+    D("isnan",      np.isnan,     None,            lambda f, x: f.isnan(x),              doc="whether x is nan"),
+    D("isinf",      np.isinf,     None,            lambda f, x: f.isinf(x),              doc="whether x is infinite"),
+    D("isfinite",   np.isfinite,  None,            isfinite_define,                      doc="whether x is a number"),
+    R("isposinf",   np.isposinf,  None,            isposinf_define,                      doc="whether x is ∞"),
+    R("isneginf",   np.isneginf,  None,            isneginf_define,                      doc="whether x is -∞"),
+    D("isreal",     np.isreal,    None,            lambda f, x: f.equal(f.imag(x), 0)),
+    R("signbit",    np.signbit,   None,            signbit_define,                       domains=NONZERO),
+    R("nan_to_num", nan_to_num,   nan_to_num_rule, nan_to_num_define,                    doc=NUMBER),
+    R("ldexp",      ldexp,        ldexp_rule,      ldexp_define,                         domains=SCALED, promotes=(0,)),
+    R("nextafter",  np.nextafter, None,            None,                                 doc="the next float after a towards b"),
+)
+# fmt: on
+
+register_ops = registering(*named(FLOATS))
