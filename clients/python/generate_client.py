@@ -37,7 +37,9 @@ ATTRIBUTES = {
     "axis": "int", "keepdims": "bool", "dtype": "DTypeLike", "shape": "Sequence[int]", "axes": "Sequence[int] | None",
     "start": "Sequence[int]", "stop": "Sequence[int | None]", "step": "Sequence[int] | None", "k": "int",
     "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "int",
-    "order": "int",
+    "order": "int", "decimals": "int", "nan": "float", "posinf": "float | None", "neginf": "float | None", "rtol": "float",
+    "atol": "float", "equal_nan": "bool", "value": "float", "num": "int", "endpoint": "bool", "n_rows": "int",
+    "n_cols": "int | None",
 }  # fmt: skip
 """Types of the attributes of ops, by name."""
 
@@ -48,6 +50,10 @@ OP_ATTRIBUTES = {
     **{f"{op}.axis": "int | None" for op in ("argmax", "argmin")},
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",
+    **{f"arange.{name}": "float" for name in ("start", "step")},
+    "arange.stop": "float | None",
+    **{f"linspace.{name}": "float" for name in ("start", "stop")},
+    **{f"{op}.dtype": "DTypeLike | None" for op in ("arange", "linspace", "zeros_like", "ones_like", "full_like")},
 }
 """Types of attributes that differ from `ATTRIBUTES` and `SEVERAL_AXES`, by op and name."""
 
@@ -300,7 +306,7 @@ __all__ = [
 def op_text(op: Op) -> str:
     """The source of the function that records an op."""
     inputs = [f"*{op.inputs[0]}: Operand"] if op.variadic else [f"{name}: Operand" for name in op.inputs]
-    if not op.variadic:
+    if op.inputs and not op.variadic:
         inputs.append("/")
     attributes = [attribute_text(op, name, default) for name, default in op.attributes.items()]
     star = ["*"] if attributes and not op.variadic else []
@@ -308,7 +314,7 @@ def op_text(op: Op) -> str:
     passed = [*([f"*{op.inputs[0]}"] if op.variadic else op.inputs), *(f"{name}={name}" for name in op.attributes)]
     call = f"apply_as(Tensor, {op.name!r}, {', '.join(passed)})"
     result = f"tuple({call})" if several else f"{call}[0]"
-    shown = f"Inputs: {', '.join(op.inputs)}. Attributes: {', '.join(op.attributes) or 'none'}."
+    shown = f"Inputs: {', '.join(op.inputs) or 'none'}. Attributes: {', '.join(op.attributes) or 'none'}."
     doc = textwrap.indent(docstring(f"The op {op.name}: {op.doc}.", shown), "    ")
     kind = "tuple[Tensor, ...]" if several else "Tensor"
     return f"def {op.name}({', '.join([*inputs, *star, *attributes])}) -> {kind}:\n{doc}\n    return {result}"

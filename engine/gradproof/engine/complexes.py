@@ -180,14 +180,18 @@ class Complexes:
     def isinf(self, z: Any) -> Any:
         return self.f.either(self.f.isinf(pair(z).re), self.f.isinf(self.imag(z).re))
 
+    def truth(self, z: Any) -> Any:
+        """A condition as itself; of a number, whether it is not 0."""
+        return self.f.negate(self.equal(z, 0)) if isinstance(z, Pair) else z
+
     def both(self, a: Any, b: Any) -> Any:
-        return self.f.both(a, b)
+        return self.f.both(self.truth(a), self.truth(b))
 
     def either(self, a: Any, b: Any) -> Any:
-        return self.f.either(a, b)
+        return self.f.either(self.truth(a), self.truth(b))
 
     def negate(self, a: Any) -> Any:
-        return self.f.negate(a)
+        return self.f.negate(self.truth(a))
 
     def as_number(self, x: Any) -> Pair:
         return x if isinstance(x, Pair) else Pair(self.f.as_number(x))

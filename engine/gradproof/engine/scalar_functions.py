@@ -287,14 +287,20 @@ class Symbolic(OnReals):
     def constant(self, x: Any) -> Any:
         return constant(x)
 
+    def truth(self, x: Any) -> Any:
+        """A condition as itself; of a number, whether it is not 0."""
+        if isinstance(x, (bool, Relational, BooleanFunction, BooleanAtom)):
+            return x
+        return sympy.Ne(x, 0)
+
     def both(self, a: Any, b: Any) -> Any:
-        return sympy.And(a, b)
+        return sympy.And(self.truth(a), self.truth(b))
 
     def either(self, a: Any, b: Any) -> Any:
-        return sympy.Or(a, b)
+        return sympy.Or(self.truth(a), self.truth(b))
 
     def negate(self, a: Any) -> Any:
-        return sympy.Not(a)
+        return sympy.Not(self.truth(a))
 
     def as_number(self, x: Any) -> Any:
         """A condition as 1 or 0; a number as itself."""
@@ -405,14 +411,18 @@ class Balls(OnReals):
     def isinf(self, x: Any) -> bool:
         return self.isnan(x)
 
-    def both(self, a: bool, b: bool) -> bool:
-        return a and b
+    def truth(self, x: Any) -> bool:
+        """A condition as itself; of a number, whether it is not 0."""
+        return bool(x) if isinstance(x, (bool, int)) else not self.equal(x, 0)
 
-    def either(self, a: bool, b: bool) -> bool:
-        return a or b
+    def both(self, a: Any, b: Any) -> bool:
+        return self.truth(a) and self.truth(b)
 
-    def negate(self, a: bool) -> bool:
-        return not a
+    def either(self, a: Any, b: Any) -> bool:
+        return self.truth(a) or self.truth(b)
+
+    def negate(self, a: Any) -> bool:
+        return not self.truth(a)
 
     def as_number(self, x: Any) -> Any:
         return arb(int(x)) if isinstance(x, bool) else x

@@ -2,48 +2,40 @@
 
 import numpy as np
 
-from gradproof.engine.extend import NO_GRADIENT, InferenceError, Inferred, Op, Spec, case, registering
+from gradproof.engine.extend import NO_GRADIENT, Composite, InferenceError, Inferred, Op, Spec, case, ops, registering
 from gradproof.plugins.families import D
 from gradproof.plugins.names import named
 from gradproof.plugins.shapes import astype_infer
 
 GRADPROOF_API = 1
 
-MAX_SIZE = 2**40
-
-
-def held(g, y, x, **attributes):
-    """None: the result is constant."""
-    return NO_GRADIENT
-
-
-def filled(value):
-    """The forward and the definition of a tensor that holds ``value`` in the shape and dtype of another."""
-
-    def forward(x, *, dtype=None):
-        return np.full_like(x, value, dtype=dtype_of(dtype))
-
-    def define(f, x, *, dtype=None):
-        return f.number(value)
-
-    return forward, held, define
-
-
-def dtype_of(dtype):
+def dtype_of(name):
     """A dtype by its name, or None. Raises InferenceError for a name of none."""
-    return None if dtype is None else astype_infer(Spec((), np.dtype(np.float64)), dtype=dtype).outputs[0].dtype
+    return None if name is None else astype_infer(Spec((), np.dtype(np.float64)), dtype=name).outputs[0].dtype
 
 
 def full_like(x, *, value, dtype=None):
-    return np.full_like(x, value, dtype=dtype_of(dtype))
+    """The number ``value`` in the shape of x. Raises InferenceError if an integer or boolean dtype does not hold it."""
+    target = dtype_of(dtype) or x.dtype
+    if target.kind in "biu" and np.array(float(value)).astype(target) != value:
+        raise InferenceError(f"value is {value}, which {target.name} does not hold: pass a dtype that does")
+    return ops.broadcast_to(x.builder.literal(value, target), shape=x.shape)
 
 
-def full_like_define(f, x, *, value, dtype=None):
-    return f.number(value)
+def zeros_like(x, *, dtype=None):
+    return full_like(x, value=0, dtype=dtype)
+
+
+def ones_like(x, *, dtype=None):
+    return full_like(x, value=1, dtype=dtype)
 
 
 def stop_gradient(x):
     return np.array(x)
+
+
+def stop_gradient_rule(g, y, x):
+    return NO_GRADIENT
 
 
 # ranges, which have no inputs
@@ -52,13 +44,19 @@ def stop_gradient(x):
 def arange_infer(*, start, stop=None, step=1, dtype=None) -> Inferred:
     """⌈(stop - start) / step⌉ elements, those of `numpy.arange`; with ``start`` alone from 0 up to it."""
     start, stop = (0, start) if stop is None else (start, stop)
-    if not step:
-        raise InferenceError("step is 0")
+    if not step or not np.isfinite([start, stop, step]).all():
+        raise InferenceError(f"start {start}, stop {stop} and step {step} must be finite, and the step not 0")
     count = max(0, -int((start - stop) // step))
     whole = all(isinstance(x, int) for x in (start, stop, step))
     target = dtype_of(dtype) or np.dtype(np.int64 if whole else np.float64)
-    attributes = {"start": start, "stop": stop, "step": step, "dtype": target.name}
-    return Inferred((Spec((count,), target),), attributes)
+    if target.kind == "b" or (target.kind in "iu" and not (whole and fits((start, start + step * max(0, count - 1)), target))):
+        raise InferenceError(f"{target.name} does not hold the numbers from {start} to {stop} by {step}")
+    return Inferred((Spec((count,), target),), {"start": start, "stop": stop, "step": step, "dtype": target.name})
+
+
+def fits(ends, dtype):
+    """True if an integer dtype holds all of ``ends``."""
+    return all(np.iinfo(dtype).min <= end <= np.iinfo(dtype).max for end in ends)
 
 
 def arange(*, start, stop, step, dtype):
@@ -75,6 +73,8 @@ def linspace_infer(*, start, stop, num, endpoint=True, dtype=None) -> Inferred:
         raise InferenceError(f"num is {num}; it is a number of elements")
     attributes = {"start": start, "stop": stop, "num": num, "endpoint": endpoint}
     target = dtype_of(dtype) or np.dtype(np.float64)
+    if target.kind in "biu":
+        raise InferenceError(f"dtype is {target.name}; it must be a floating point or complex dtype")
     return Inferred((Spec((num,), target),), {**attributes, "dtype": target.name})
 
 
@@ -111,11 +111,11 @@ HELD = "x, held constant"
 
 # fmt: off
 CREATION = (
-    # op               forward, cotangent, definition
-    D("zeros_like",    *filled(0), doc="zeros of the shape of x"),
-    D("ones_like",     *filled(1), doc="ones of the shape of x"),
-    D("full_like",     full_like,     held, full_like_define,           cases=FULL, doc="the number value in the shape of x"),
-    D("stop_gradient", stop_gradient, held, lambda f, x: f.constant(x), doc=HELD),
+    # op                  forward     rule definition      inference       cases
+    D("stop_gradient",    stop_gradient, stop_gradient_rule, lambda f, x: f.constant(x), doc=HELD),
+    Composite("zeros_like", zeros_like, doc="zeros in the shape of x"),
+    Composite("ones_like",  ones_like,  doc="ones in the shape of x"),
+    Composite("full_like",  full_like,  cases=FULL, doc="the number value in the shape of x"),
     Op("arange",       arange,   None, arange_define,   arange_infer,   ARANGES,   doc="start + i step, up to stop"),
     Op("linspace",     linspace, None, linspace_define, linspace_infer, LINSPACES, doc="num numbers from start to stop, evenly spaced"),
     Op("eye",          eye,      None, eye_define,      eye_infer,      EYES,      doc="1 on the k-th diagonal, 0 elsewhere"),

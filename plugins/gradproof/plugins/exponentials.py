@@ -5,6 +5,7 @@ import numpy as np
 from gradproof.engine.extend import ABOVE_MINUS_ONE, POSITIVE, Exact, ops, registering
 from gradproof.plugins.families import H, R
 from gradproof.plugins.names import named
+from gradproof.plugins.ranges import magnitude, mirrored
 
 GRADPROOF_API = 1
 
@@ -32,7 +33,10 @@ def logaddexp_rule(g, y, a, b):
 
 
 def logaddexp2_rule(g, y, a, b):
-    return g * ops.sigmoid((a - b) * LN2), g * ops.sigmoid((b - a) * LN2)
+    """g 2ᵃ / (2ᵃ + 2ᵇ) and g 2ᵇ / (2ᵃ + 2ᵇ). The power of the smaller is split into two roots, as in `softplus_rule`."""
+    root = ops.exp2(-magnitude(a - b) / 2)
+    tail = g * root * (root / (1 + root * root))
+    return mirrored(g, a - b, tail), mirrored(g, b - a, tail)
 
 
 def logaddexp2_define(f, a, b):

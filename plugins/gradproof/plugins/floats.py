@@ -69,10 +69,10 @@ FLOATS = (
     D("isfinite",   np.isfinite,  None,            isfinite_define,                      doc="whether x is a number"),
     R("isposinf",   np.isposinf,  None,            isposinf_define,                      doc="whether x is ∞"),
     R("isneginf",   np.isneginf,  None,            isneginf_define,                      doc="whether x is -∞"),
-    D("isreal",     np.isreal,    None,            lambda f, x: f.equal(f.imag(x), 0)),
-    R("signbit",    np.signbit,   None,            signbit_define,                       domains=NONZERO),
+    D("isreal",     np.isreal,    None,            lambda f, x: f.equal(f.imag(x), 0), doc="whether the imaginary part of x is 0"),
+    R("signbit",    np.signbit,   None,            signbit_define,                       domains=NONZERO, doc="whether x is below 0, or -0"),
     R("nan_to_num", nan_to_num,   nan_to_num_rule, nan_to_num_define,                    doc=NUMBER),
-    R("ldexp",      ldexp,        ldexp_rule,      ldexp_define,                         domains=SCALED, promotes=(0,)),
+    R("ldexp",      ldexp,        ldexp_rule,      ldexp_define,                         domains=SCALED, promotes=(0,), doc="x 2^exponent"),
     R("nextafter",  np.nextafter, None,            None,                                 doc="the next float after a towards b"),
 )
 # fmt: on

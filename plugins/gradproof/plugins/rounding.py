@@ -21,7 +21,9 @@ def trunc_define(f, x):
 
 
 def frac(x):
-    return x - np.trunc(x)
+    """x - trunc(x); 0 for an infinity, as in C, where PyTorch gives nan."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(x), 0, x - np.trunc(x)).astype(x.dtype)
 
 
 def round_half_even(x, *, decimals=0):

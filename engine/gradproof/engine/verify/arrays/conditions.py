@@ -36,6 +36,12 @@ class Mask:
 
     __ror__ = __or__
 
+    def __xor__(self, other: Any) -> Mask:
+        other = mask_of(other)
+        return (self & ~other) | (other & ~self)
+
+    __rxor__ = __xor__
+
     def __invert__(self) -> Mask:
         return Mask(self.false, self.true)
 

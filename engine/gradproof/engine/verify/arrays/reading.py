@@ -141,14 +141,18 @@ class Arrays(WholeArrayFunctions, OnReals):
         holds, finite = np.asarray(predicate(ball.mid)), np.isfinite(ball.mid) & np.isfinite(ball.radius())
         return Mask(holds & (ball.rad is None), ~holds if ball.rad is None else finite)
 
+    def truth(self, x: Any) -> Mask:
+        """A condition as a mask; of numbers, where they are not 0."""
+        return ~self.equal(x, 0) if isinstance(x, (BallArray, Dual)) else mask_of(x)
+
     def both(self, a: Any, b: Any) -> Mask:
-        return mask_of(a) & mask_of(b)
+        return self.truth(a) & self.truth(b)
 
     def either(self, a: Any, b: Any) -> Mask:
-        return mask_of(a) | mask_of(b)
+        return self.truth(a) | self.truth(b)
 
     def negate(self, a: Any) -> Mask:
-        return ~mask_of(a)
+        return ~self.truth(a)
 
     def as_number(self, x: Any) -> Any:
         """A condition as 1 or 0, nan where it is undecided; a number as itself."""
