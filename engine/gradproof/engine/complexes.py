@@ -277,6 +277,7 @@ FORMULAS: dict[str, Callable[..., Pair]] = {
     "sin": _sin,
     "cos": _cos,
     "tan": lambda c, z: -I * _tanh(c, I * z),
+    "sinc": lambda c, z: _sin(c, z) / z,
     "sinh": _sinh,
     "cosh": _cosh,
     "tanh": _tanh,

@@ -105,6 +105,13 @@ def _atan2_series(y: Any, x: Any) -> Any:
     raise Undecided("atan2 of two balls that contain 0")
 
 
+def _sinc_series(x: Any) -> Any:
+    """Around 0 the slope is at most |x| / 3, since that of the slope is at most 1 / 3."""
+    if not x[0].contains(0):
+        return x.sin() / x
+    return arb_series([x[0].sinc(), arb(0, abs(x[0]).upper()) / 3 * x[1]], 2)
+
+
 def _power_series(x: Any, y: Any) -> Any:
     exponent = y[0].unique_fmpz() if y[1].is_zero() and y[0].is_exact() else None
     if exponent is not None:
@@ -146,6 +153,7 @@ FUNCTIONS: tuple[ScalarFunction, ...] = (
     _same("acos", sympy.acos),
     _same("atan", sympy.atan),
     ScalarFunction("atan2", sympy.atan2, arb.atan2, _atan2_series),
+    _same("sinc", lambda x: sympy.Integer(1) if x == 0 else sympy.sin(x) / x, _sinc_series),
     _same("sinh", sympy.sinh, _sinh),
     _same("cosh", sympy.cosh, _cosh),
     _same("tanh", sympy.tanh, _tanh_series),

@@ -114,6 +114,11 @@ def erfc(x: Array) -> Array:
     return np.where(x < 0, 1 - special.erf(x), tail)
 
 
+def sinc(x: Array) -> Array:
+    """sin x / x, and 1 at 0."""
+    return np.where(x == 0, 1.0, np.sin(x) / np.where(x == 0, 1.0, x))
+
+
 def positive(function: Callable[[Array], Any]) -> Callable[[Array], Array]:
     """The function for positive arguments, nan for others."""
     return lambda x: np.where(x > 0, function(x), np.nan)
@@ -158,6 +163,7 @@ ROWS: tuple[ArrayFunction, ...] = (
     ArrayFunction("sqrt", np.sqrt, moves.sqrt, (lambda f, y, x: 0.5 / y,), ulps=1, condition=lambda x: 0.5),
     ArrayFunction("sin", np.sin, moves.wave, (lambda f, y, x: f.cos(x),)),
     ArrayFunction("cos", np.cos, moves.wave, (lambda f, y, x: -f.sin(x),)),
+    ArrayFunction("sinc", sinc, moves.sinc, (lambda f, y, x: (f.cos(x) - y) / x,)),
     ArrayFunction("tan", np.tan, moves.tan, (lambda f, y, x: 1 + y * y,)),
     ArrayFunction("asin", np.arcsin, moves.asin, (lambda f, y, x: 1 / (f.sqrt(1 - x) * f.sqrt(1 + x)),)),
     ArrayFunction("acos", np.arccos, moves.asin, (lambda f, y, x: -1 / (f.sqrt(1 - x) * f.sqrt(1 + x)),)),
