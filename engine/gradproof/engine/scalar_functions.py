@@ -9,8 +9,8 @@ has three forms, and a definition read with them gives
   derivatives: no derivative formula is written in this file.
 
 Besides its rows a reading has ``pi``, ``number`` (an exact literal), ``total`` (a sum), the comparisons ``less``,
-``less_equal`` and ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, ``floor``, ``constant`` (a number
-without its derivative), and ``as_number``. ``isnan`` and ``isinf`` hold for no number, only for floats that are none.
+``less_equal`` and ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, ``floor``, ``constant`` (a
+number without its derivative), and ``as_number``. ``isnan`` and ``isinf`` hold for floats that are no numbers.
 In balls a comparison that the enclosures do not decide raises `Undecided`: a ball that straddles a branch has no side, and
 a ball that straddles a step has no floor. For complex numbers there are ``conj``, ``real``, ``imag``, ``modulus``, ``sign``
 (z / |z|) and ``compose`` (of two parts). For matrices there are ``eye``, ``det`` and ``cofactors``. These
@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import sympy
-from flint import arb, arb_series, fmpq
+from flint import arb, arb_series, ctx, fmpq
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanAtom, BooleanFunction
 
@@ -106,10 +106,13 @@ def _atan2_series(y: Any, x: Any) -> Any:
 
 
 def _sinc_series(x: Any) -> Any:
-    """Around 0 the slope is at most |x| / 3, since that of the slope is at most 1 / 3."""
-    if not x[0].contains(0):
+    """Below 1, where sin x / x cancels, 1 - x²/6 (1 - x²/20 (...)): all factors are in [0, 1], and their slopes in [-1, 1]."""
+    if not abs(x[0]) < 1:
         return x.sin() / x
-    return arb_series([x[0].sinc(), arb(0, abs(x[0]).upper()) / 3 * x[1]], 2)
+    factor = arb_series([arb(0.5, 0.5), arb(0, 1) * x[1]], 2)
+    for k in range(ctx.prec // 8 + 8, 0, -1):
+        factor = 1 - x * x * factor / (2 * k * (2 * k + 1))
+    return factor
 
 
 def _power_series(x: Any, y: Any) -> Any:
@@ -191,7 +194,7 @@ class constant(sympy.Function):  # type: ignore[misc]
         return self.args[0].is_extended_real
 
 
-class Infinity(arb):  # type: ignore[misc]
+class Infinity(arb):
     """A large number that is read in the place of an infinite float."""
 
 

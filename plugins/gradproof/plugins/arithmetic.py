@@ -18,7 +18,6 @@ from gradproof.engine.extend import (
 from gradproof.plugins.axes import first_true
 from gradproof.plugins.families import D, H, R
 from gradproof.plugins.names import named
-from gradproof.plugins.ranges import over_square
 
 GRADPROOF_API = 1
 
@@ -94,7 +93,7 @@ def sign_rule(g, y, x):
 
 def cbrt_rule(g, y, x):
     """g / (3 y²), infinite at 0."""
-    return over_square(g, y) / 3
+    return ops.ratio(g, 1, 3 * y, y)
 
 
 def cbrt_define(f, x):
@@ -149,6 +148,7 @@ def addcdiv(x, a, b, *, value=1):
 
 
 POWER = "0 for the exponent where x = 0 and p >= 0; 0 for x where p = 0"
+AT_ZERO = "0 for a at 0"
 RADIANS = Exact(lambda f: f.pi / 180)
 DEGREES = Exact(lambda f: 180 / f.pi)
 STEP = "0 where x < 0, value where x = 0, 1 where x > 0"
@@ -161,22 +161,22 @@ ARITHMETIC = (
     H("subtract",   np.subtract, lambda g, y, a, b: (g, -g),        lambda f, a, b: a - b),
     H("multiply",   np.multiply, lambda g, y, a, b: (g * b, g * a), lambda f, a, b: a * b),
     H("divide",     np.divide,   divide_rule,                       lambda f, a, b: a / b,      domains=(REAL, NONZERO)),
+    H("positive",   np.positive, lambda g, y, x: g,                 lambda f, x: x),
     H("negative",   np.negative, lambda g, y, x: -g,                lambda f, x: -x),
     H("square",     np.square,   lambda g, y, x: g * x * 2,         lambda f, x: x * x),
     H("reciprocal", reciprocal,  reciprocal_rule,                   lambda f, x: 1 / x,         domains=NONZERO),
     H("sqrt",       np.sqrt,     lambda g, y, x: g / (2 * y),       lambda f, x: f.sqrt(x),     domains=POSITIVE),
     H("rsqrt",      rsqrt,       lambda g, y, x: -g / x * (y / 2),  lambda f, x: 1 / f.sqrt(x), domains=POSITIVE),
-    H("pow",        power,       pow_rule,                          pow_define,                 domains=(POSITIVE, REAL), ties=POWER),
+    H("pow",        power,       pow_rule,                          pow_define,  domains=(POSITIVE, REAL), ties=POWER),
     R("hypot", np.hypot, hypot_rule,                      lambda f, a, b: f.sqrt(a * a + b * b)),
     D("abs",   np.abs,   lambda g, y, x: g * ops.sign(x), lambda f, x: f.modulus(x), ties="0 at 0", kink=Kink.MEAN),
     D("sign",  np.sign,  sign_rule,                       lambda f, x: f.sign(x),    ties="0 at 0"),
-    H("positive",    np.positive,    lambda g, y, x: g,               lambda f, x: x),
-    R("cbrt",        np.cbrt,        cbrt_rule,                       cbrt_define,       domains=NONZERO, doc="³√x"),
-    R("copysign",    np.copysign,    copysign_rule,                   copysign_define,   domains=(REAL, NONZERO), ties="0 at 0", kink=(Kink.MEAN, None)),
-    R("heaviside",   np.heaviside,   heaviside_rule,                  heaviside_define,  ties="0 for x at 0", doc=STEP),
-    R("deg2rad",     np.deg2rad,     lambda g, y, x: g * RADIANS,     lambda f, x: x * f.pi / 180),
-    R("rad2deg",     np.rad2deg,     lambda g, y, x: g * DEGREES,     lambda f, x: x * 180 / f.pi),
-    H("lerp",        lerp,           lerp_rule,                       lerp_define),
+    R("cbrt",      np.cbrt,      cbrt_rule,      cbrt_define,      domains=NONZERO, ties="infinite at 0", doc="∛x"),
+    R("copysign",  np.copysign,  copysign_rule,  copysign_define,  domains=(REAL, NONZERO), ties=AT_ZERO, kink=Kink.MEAN),
+    R("heaviside", np.heaviside, heaviside_rule, heaviside_define, ties="0 for x at 0", doc=STEP),
+    H("lerp",      lerp,         lerp_rule,      lerp_define),
+    R("deg2rad",   np.deg2rad,   lambda g, y, x: g * RADIANS, lambda f, x: x * f.pi / 180),
+    R("rad2deg",   np.rad2deg,   lambda g, y, x: g * DEGREES, lambda f, x: x * 180 / f.pi),
 )
 
 COMPOSED = (

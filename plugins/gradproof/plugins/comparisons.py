@@ -11,7 +11,9 @@ GRADPROOF_API = 1
 
 HALF = "half to each"
 FIRST = "all to a"
-FIRST_ALL = (Kink.LARGEST, Kink.SMALLEST)
+TO_FIRST = (Kink.LARGEST, Kink.SMALLEST)
+LARGER = "the larger, or the number beside a nan"
+SMALLER = "the smaller, or the number beside a nan"
 CLOSE = "|a - b| ≤ atol + rtol |b|; a nan is close to a nan if equal_nan"
 CLIP = "x limited to [min, max]"
 ONE_AT_BOUNDS = "1 for x at its bounds"
@@ -116,8 +118,8 @@ CHOICES = (
     H("where",   np.where,   where_rule,   where_define,                    domains=(INTEGER, REAL, REAL), promotes=(1, 2)),
     R("maximum", np.maximum, maximum_rule, lambda f, a, b: f.where(f.less(a, b), b, a), ties=HALF, kink=Kink.MEAN),
     R("minimum", np.minimum, minimum_rule, lambda f, a, b: f.where(f.less(b, a), b, a), ties=HALF, kink=Kink.MEAN),
-    R("fmax",    np.fmax,    fmax_rule,  fmax_define,                       ties=FIRST, kink=FIRST_ALL, doc="the larger, or the number beside a nan"),
-    R("fmin",    np.fmin,    fmin_rule,  fmin_define,                       ties=FIRST, kink=FIRST_ALL, doc="the smaller, or the number beside a nan"),
+    R("fmax",    np.fmax,    fmax_rule,  fmax_define,                       ties=FIRST, kink=TO_FIRST, doc=LARGER),
+    R("fmin",    np.fmin,    fmin_rule,  fmin_define,                       ties=FIRST, kink=TO_FIRST, doc=SMALLER),
     R("clip",    np.clip,    clip_rule,    clip_define,                     ties=ONE_AT_BOUNDS, kink=BOUNDS, doc=CLIP),
 )
 # fmt: on

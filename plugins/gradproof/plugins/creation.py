@@ -9,6 +9,7 @@ from gradproof.plugins.shapes import astype_infer
 
 GRADPROOF_API = 1
 
+
 def dtype_of(name):
     """A dtype by its name, or None. Raises InferenceError for a name of none."""
     return None if name is None else astype_infer(Spec((), np.dtype(np.float64)), dtype=name).outputs[0].dtype
@@ -49,7 +50,9 @@ def arange_infer(*, start, stop=None, step=1, dtype=None) -> Inferred:
     count = max(0, -int((start - stop) // step))
     whole = all(isinstance(x, int) for x in (start, stop, step))
     target = dtype_of(dtype) or np.dtype(np.int64 if whole else np.float64)
-    if target.kind == "b" or (target.kind in "iu" and not (whole and fits((start, start + step * max(0, count - 1)), target))):
+    if target.kind == "b" or (
+        target.kind in "iu" and not (whole and fits((start, start + step * max(0, count - 1)), target))
+    ):
         raise InferenceError(f"{target.name} does not hold the numbers from {start} to {stop} by {step}")
     return Inferred((Spec((count,), target),), {"start": start, "stop": stop, "step": step, "dtype": target.name})
 
@@ -107,19 +110,25 @@ ARANGES = (case(start=3), case(start=1, stop=8, step=2), case(start=0.5, stop=-1
 LINSPACES = (case(start=0.0, stop=1.0, num=5), case(start=1, stop=-3.0, num=3, endpoint=False))
 EYES = (case(n_rows=2), case(n_rows=2, n_cols=3, k=1))
 FULL = (case((), value=2.5), case((1, 2), value=2.5))
-HELD = "x, held constant"
+HELD = "x, held constant: no gradient flows back through it"
+ARANGE = "start, start + step, ... up to stop, which is left out"
+LINSPACE = "num numbers from start to stop, evenly spaced"
+EYE = "1 on diagonal k, 0 elsewhere"
 
 # fmt: off
 CREATION = (
-    # op                  forward     rule definition      inference       cases
-    D("stop_gradient",    stop_gradient, stop_gradient_rule, lambda f, x: f.constant(x), doc=HELD),
+    # op               forward        rule                definition             inference       cases
+    D("stop_gradient", stop_gradient, stop_gradient_rule, lambda f, x: f.constant(x),                       doc=HELD),
+    Op("arange",       arange,        None,               arange_define,         arange_infer,   ARANGES,   doc=ARANGE),
+    Op("linspace",     linspace,      None,               linspace_define,       linspace_infer, LINSPACES, doc=LINSPACE),
+    Op("eye",          eye,           None,               eye_define,            eye_infer,      EYES,      doc=EYE),
+)
+
+SHAPED = (
     Composite("zeros_like", zeros_like, doc="zeros in the shape of x"),
     Composite("ones_like",  ones_like,  doc="ones in the shape of x"),
-    Composite("full_like",  full_like,  cases=FULL, doc="the number value in the shape of x"),
-    Op("arange",       arange,   None, arange_define,   arange_infer,   ARANGES,   doc="start + i step, up to stop"),
-    Op("linspace",     linspace, None, linspace_define, linspace_infer, LINSPACES, doc="num numbers from start to stop, evenly spaced"),
-    Op("eye",          eye,      None, eye_define,      eye_infer,      EYES,      doc="1 on the k-th diagonal, 0 elsewhere"),
+    Composite("full_like",  full_like,  doc="the number value in the shape of x", cases=FULL),
 )
 # fmt: on
 
-register_ops = registering(*named(CREATION))
+register_ops = registering(*named(CREATION + SHAPED))

@@ -2,15 +2,11 @@
 
 import numpy as np
 
-from gradproof.engine.extend import INTEGER, NO_GRADIENT, NONZERO, REAL, ops, registering
+from gradproof.engine.extend import INTEGER, NO_GRADIENT, REAL, ops, registering
 from gradproof.plugins.families import D, R
 from gradproof.plugins.names import named
 
 GRADPROOF_API = 1
-
-
-def isinf_define(f, x):
-    return f.isinf(x)
 
 
 def isfinite_define(f, x):
@@ -23,6 +19,10 @@ def isposinf_define(f, x):
 
 def isneginf_define(f, x):
     return f.both(f.isinf(x), f.less(f.where(f.isnan(x), 0, x), 0))
+
+
+def isreal_define(f, x):
+    return f.equal(f.imag(x), 0)
 
 
 def signbit_define(f, x):
@@ -59,21 +59,24 @@ def ldexp_define(f, x, exponent):
 
 
 NUMBER = "x; nan, and the infinities, by default the largest and the least float, where x is none"
+REAL_PART_ALONE = "whether the imaginary part of x is 0"
+LDEXP = "x 2^exponent"
+NEXT = "the float after a towards b"
 SCALED = (REAL, INTEGER)
 
 # fmt: off
 FLOATS = (
-    # op            forward       cotangents       definition                            domain
-    D("isnan",      np.isnan,     None,            lambda f, x: f.isnan(x),              doc="whether x is nan"),
-    D("isinf",      np.isinf,     None,            lambda f, x: f.isinf(x),              doc="whether x is infinite"),
-    D("isfinite",   np.isfinite,  None,            isfinite_define,                      doc="whether x is a number"),
-    R("isposinf",   np.isposinf,  None,            isposinf_define,                      doc="whether x is ∞"),
-    R("isneginf",   np.isneginf,  None,            isneginf_define,                      doc="whether x is -∞"),
-    D("isreal",     np.isreal,    None,            lambda f, x: f.equal(f.imag(x), 0), doc="whether the imaginary part of x is 0"),
-    R("signbit",    np.signbit,   None,            signbit_define,                       domains=NONZERO, doc="whether x is below 0, or -0"),
-    R("nan_to_num", nan_to_num,   nan_to_num_rule, nan_to_num_define,                    doc=NUMBER),
-    R("ldexp",      ldexp,        ldexp_rule,      ldexp_define,                         domains=SCALED, promotes=(0,), doc="x 2^exponent"),
-    R("nextafter",  np.nextafter, None,            None,                                 doc="the next float after a towards b"),
+    # op            forward       cotangents       definition                domain
+    D("isnan",      np.isnan,     None,            lambda f, x: f.isnan(x),  doc="whether x is nan"),
+    D("isinf",      np.isinf,     None,            lambda f, x: f.isinf(x),  doc="whether x is infinite"),
+    D("isfinite",   np.isfinite,  None,            isfinite_define,          doc="whether x is neither nan nor infinite"),
+    R("isposinf",   np.isposinf,  None,            isposinf_define,          doc="whether x is ∞"),
+    R("isneginf",   np.isneginf,  None,            isneginf_define,          doc="whether x is -∞"),
+    D("isreal",     np.isreal,    None,            isreal_define,            doc=REAL_PART_ALONE),
+    R("signbit",    np.signbit,   None,            signbit_define,           doc="whether x is negative, -0 included"),
+    R("nan_to_num", nan_to_num,   nan_to_num_rule, nan_to_num_define,        doc=NUMBER),
+    R("ldexp",      ldexp,        ldexp_rule,      ldexp_define,             domains=SCALED, promotes=(0,), doc=LDEXP),
+    R("nextafter",  np.nextafter, None,            None,                     doc=NEXT),
 )
 # fmt: on
 

@@ -4,11 +4,12 @@ from fractions import Fraction
 
 import numpy as np
 
-from gradproof.engine.extend import ABOVE_ONE, NONZERO, UNIT, InferenceError, ops, registering
+from gradproof.engine.extend import ABOVE_ONE, NONZERO, UNIT, ops, registering
 from gradproof.plugins.dtypes import in_float32
 from gradproof.plugins.families import H, R
 from gradproof.plugins.names import named
 from gradproof.plugins.ranges import over_square
+from gradproof.plugins.sinc import SINC, sinc, sinc_define, sinc_rule
 
 GRADPROOF_API = 1
 
@@ -79,59 +80,6 @@ def atanh_rule(g, y, x):
     """g / (1 - x²), in factors, as `asin_rule`."""
     return g / (1 - x) / (1 + x) if x.dtype.kind == "c" else g / ((1 - x) * (1 + x))
 
-
-# sinc
-
-
-def sinc(x, *, order=0):
-    """The derivative of order ``order`` of sin(πx) / (πx), computed in float64 or complex128.
-
-    Near 0 by the series πⁿ Σ (-1)^((n+j)/2) (πx)ʲ / (j! (n + j + 1)) over j of the parity of n; beyond, where it cancels, by x
-    Sₙ = πⁿ⁻¹ sin(πx + nπ/2) - n Sₙ₋₁, with x reduced by integers, so that the zeros are exact. Raises InferenceError for an
-    order that is out of range."""
-    if not 0 <= order <= MAX_ORDER:
-        raise InferenceError(f"order is {order}; it must be from 0 to {MAX_ORDER}")
-    wide = x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
-    with np.errstate(all="ignore"):
-        near = np.abs(wide) * np.pi < order + 2
-        value = np.where(near, sinc_series(np.where(near, wide, 0), order), sinc_far(np.where(near, 1, wide), order))
-    return value.astype(x.dtype if x.dtype.kind in "fVc" else np.float64)
-
-
-def sinc_series(x, order):
-    z = np.pi * x
-    term, total = z ** (order % 2) * (-1.0) ** ((order + order % 2) // 2), 0
-    for j in range(order % 2, 2 * order + 40, 2):
-        total = total + term / (order + j + 1)
-        term = -term * z * z / ((j + 1) * (j + 2))
-    return np.pi**order * total
-
-
-def sinc_far(x, order):
-    whole = np.rint(x.real)
-    part, sign = np.pi * (x - whole), np.where(whole % 2, -1.0, 1.0)
-    waves = (np.sin(part), np.cos(part), -np.sin(part), -np.cos(part))
-    value = 0
-    for k in range(order + 1):
-        value = (np.pi ** (k - 1.0) * sign * waves[k % 4] - k * value) / x
-    return value
-
-
-def sinc_rule(g, y, x, *, order):
-    return g * ops.sinc(x, order=order + 1)
-
-
-def sinc_define(f, x, *, order=0):
-    z, value = f.pi * x, f.sinc(f.pi * x)
-    waves = (f.sin(z), f.cos(z), -f.sin(z), -f.cos(z))
-    at_zero = f.number((0, 1, 0, -1)[(order + 1) % 4]) / (order + 1)
-    for k in range(1, order + 1):
-        value, at_zero = (f.pi ** (k - 1) * waves[k % 4] - k * value) / x, at_zero * f.pi
-    return f.where(f.equal(x, 0), at_zero, value) if order else value
-
-
-MAX_ORDER = 12  # of derivatives of sinc
-SINC = "sin(πx) / (πx), 1 at 0; or its derivative of the order"
 
 # fmt: off
 TRIGONOMETRY = (

@@ -37,8 +37,10 @@ class Mask:
     __ror__ = __or__
 
     def __xor__(self, other: Any) -> Mask:
-        other = mask_of(other)
-        return (self & ~other) | (other & ~self)
+        mask = mask_of(other)
+        return Mask(
+            (self.true & mask.false) | (self.false & mask.true), (self.true & mask.true) | (self.false & mask.false)
+        )
 
     __rxor__ = __xor__
 

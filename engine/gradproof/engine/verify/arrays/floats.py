@@ -17,7 +17,7 @@ from gradproof.engine.scalar_functions import OnReals
 from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.arrays.dual import Dual, added, tangents
 from gradproof.engine.verify.arrays.folds import Folds
-from gradproof.engine.verify.arrays.functions import TABLE
+from gradproof.engine.verify.arrays.functions import TABLE, sinc_slope
 from gradproof.engine.verify.readings.axes import Axis, axes_of, without
 
 
@@ -94,7 +94,10 @@ def _power(f: Any, y: FloatDual, x: FloatDual, a: FloatDual) -> Any:
     return FloatDual(np.where(np.equal(a.head, 0), 0, a.head * np.power(x.head, a.head - 1)), {})
 
 
-SLOPES: Mapping[str, tuple[Callable[..., Any], ...]] = {"power": (_power, TABLE["power"].partials[1])}
+SLOPES: Mapping[str, tuple[Callable[..., Any], ...]] = {
+    "power": (_power, TABLE["power"].partials[1]),
+    "sinc": (sinc_slope(1.0),),
+}
 """Partial derivatives that the table of `functions` writes with balls."""
 
 
