@@ -11,13 +11,14 @@ SINC = "sin(πx) / (πx), 1 at 0; or its derivative of the order"
 def sinc(x, *, order=0):
     """The derivative of order ``order`` of sin(πx) / (πx), computed in float64 or complex128.
 
-    Raises InferenceError for an order that is out of range."""
+    The limits at infinity are 0. Raises InferenceError for an order that is out of range."""
     if not 0 <= order <= MAX_ORDER:
         raise InferenceError(f"order is {order}; it must be from 0 to {MAX_ORDER}")
     wide = x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
     with np.errstate(all="ignore"):
         near = np.abs(wide) * np.pi < order + 2
         value = np.where(near, sinc_series(np.where(near, wide, 0), order), sinc_far(np.where(near, 1, wide), order))
+        value = np.where(np.isinf(wide.real) & (wide.imag == 0), 0, value)
     return value.astype(x.dtype if x.dtype.kind in "fVc" else np.float64)
 
 

@@ -152,8 +152,8 @@ def _power_slope(f: Any, y: Any, x: Any, a: Any) -> Any:
 
 
 def sinc_slope(rest: Any) -> Partial:
-    """The slope (cos x - y) / x of sin x / x; below 1, where that cancels, its series -x/3 (1 - x²/10 (1 - x²/28 (...))), of
-    which ``rest`` is the ninth factor."""
+    """The slope (cos x - y) / x of sin x / x; below 1, where that cancels, its series -x/3 (1 - x²/10 (1 - x²/28 (...))),
+    of which ``rest`` is the ninth factor."""
 
     def slope(f: Any, y: Any, x: Any) -> Any:
         series = rest
