@@ -38,7 +38,7 @@ OP_ATTRIBUTES = {
     **{f"arange.{name}": "float" for name in ("start", "step")},
     "arange.stop": "float | None",
     **{f"linspace.{name}": "float" for name in ("start", "stop")},
-    **{f"{op}.dtype": "DTypeLike | None" for op in ("arange", "linspace", "zeros_like", "ones_like", "full_like")},
+    **{f"{op}.dtype": "DTypeLike | None" for op in ("arange", "linspace", "eye", "zeros_like", "ones_like", "full_like")},
 }
 """Types of attributes that differ from `ATTRIBUTES` and `SEVERAL_AXES`, by op and name."""
 

@@ -36,10 +36,7 @@ MAX_INLINE = 12
 """The length up to which a value that is used several times is written out each time; sums get a name."""
 
 FUNCTIONS: dict[str, Callable[..., Formula]] = {
-    **{
-        name: function(name)
-        for name in ("sin", "cos", "tan", "sinc", "sinh", "cosh", "tanh", "erf", "erfc", "sign", "conj")
-    },
+    **{name: function(name) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "erfc", "sign", "conj")},
     "asin": function("arcsin"),
     "acos": function("arccos"),
     "atan": function("arctan"),

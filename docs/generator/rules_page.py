@@ -108,7 +108,7 @@ def _parts(op: Op) -> str:
     """The ops that a composite is made of."""
     programs = [op.expand(case.specs(), case.attributes) for case in op.declared_cases()]
     names = sorted({part.op.name for program in programs if program for part in program.instructions} - CONVERSIONS)
-    return f"made of {', '.join(names)}"
+    return f"made of {', '.join(names) or 'constants'}"
 
 
 def _case(op: Op) -> Case:

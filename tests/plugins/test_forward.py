@@ -24,7 +24,7 @@ from gradproof.engine.verify.proof.parametrisations import sample_inputs
 from gradproof.engine.verify.readings import concrete
 
 OPS = REGISTRY.ops
-MAKES_COMPLEX = ("complex",)  # has no reading in the reals: test_complex.py
+MAKES_COMPLEX = ("complex", "polar")  # have no reading in the reals: test_complex_gradients.py
 WITHOUT = ("nextafter",)  # depends on the dtype: test_elementwise.py
 CASES = [
     pytest.param(op, case, id=f"{op.name} {case}")

@@ -26,7 +26,7 @@ from gradproof.engine.scalar_functions import OnReals
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.verify.readings import concrete
 
-APART = {"complex": "test_complex_gradients.py", "stop_gradient": "test_elementwise.py"}
+APART = {**dict.fromkeys(("complex", "polar"), "test_complex_gradients.py"), "stop_gradient": "test_elementwise.py"}
 OPS = [op for op in REGISTRY.ops.values() if op.differentiable and op.name not in APART]
 CASES = [pytest.param(op, case, id=f"{op.name} {case}") for op in OPS for case in op.proof_cases()]
 

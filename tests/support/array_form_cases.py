@@ -31,6 +31,9 @@ LARGER: dict[str, tuple[Case, ...]] = {
     "log_softmax": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "cumsum": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "cumprod": (case((9,)), case((5, 6), axis=0), case((3, 4, 5), axis=1)),
+    "arange": (case(start=90), case(start=3, stop=-70.5, step=-0.75)),
+    "linspace": (case(start=-1.0, stop=2, num=90), case(start=0, stop=1, num=70, endpoint=False)),
+    "eye": (case(n_rows=9), case(n_rows=8, n_cols=11, k=-2)),
     "matmul": (
         case((6, 7), (7, 5)), case((9,), (9,)), case((4, 9), (9,)), case((9,), (9, 4)), case((2, 1, 3, 5), (4, 5, 2)),
         case((2, 3, 4), (4,)), case((5,), (3, 5, 2)),

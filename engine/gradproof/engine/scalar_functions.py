@@ -106,7 +106,7 @@ def _atan2_series(y: Any, x: Any) -> Any:
 
 
 def _sinc_series(x: Any) -> Any:
-    """Below 1, where sin x / x cancels, 1 - x²/6 (1 - x²/20 (...)): all factors are in [0, 1], and their slopes in [-1, 1]."""
+    """Below 1, where sin x / x cancels, 1 - x²/6 (1 - x²/20 (...)): factors are in [0, 1], and their slopes in [-1, 1]."""
     if not abs(x[0]) < 1:
         return x.sin() / x
     factor = arb_series([arb(0.5, 0.5), arb(0, 1) * x[1]], 2)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.extend import Composite, InferenceError, Inferred, Spec, case, ops, registering, zeros_like
+from gradproof.engine.extend import Composite, Exact, InferenceError, Inferred, Spec, case, ops, registering, zeros_like
 from gradproof.plugins.families import D
 from gradproof.plugins.names import named
 
@@ -50,13 +50,17 @@ def complex_define(f, i, real, imag):
 
 
 def angle(x):
-    return ops.atan2(ops.imag(x), ops.real(x))
+    """The argument; of a real number 0, π if it is negative, or nan, as in torch.angle."""
+    if x.dtype.kind == "c":
+        return ops.atan2(ops.imag(x), ops.real(x))
+    return ops.where(x < 0, PI, ops.where(ops.isnan(x), x, 0))
 
 
 def polar(modulus, angle):
     return ops.complex(modulus * ops.cos(angle), modulus * ops.sin(angle))
 
 
+PI = Exact(lambda f: f.pi)
 PAIRS = (case((), ()), case((2,), (2,)), case((2, 1), (3,)))
 
 # fmt: off

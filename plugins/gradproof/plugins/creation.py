@@ -1,5 +1,7 @@
 """Tensors that no gradient flows to: of constants, of ranges, and tensors that are held constant."""
 
+import math
+
 import numpy as np
 
 from gradproof.engine.extend import NO_GRADIENT, Composite, InferenceError, Inferred, Op, Spec, case, ops, registering
@@ -15,10 +17,20 @@ def dtype_of(name):
     return None if name is None else astype_infer(Spec((), np.dtype(np.float64)), dtype=name).outputs[0].dtype
 
 
+def holds(dtype, value):
+    """True if a dtype has the number ``value``, which a floating point dtype may round."""
+    if dtype.kind == "b":
+        return value in (0, 1)
+    if dtype.kind in "iu":
+        return math.isfinite(value) and value == int(value) and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
+    with np.errstate(over="ignore"):
+        return not math.isfinite(value) or np.isfinite(np.array(value).astype(dtype))
+
+
 def full_like(x, *, value, dtype=None):
-    """The number ``value`` in the shape of x. Raises InferenceError if an integer or boolean dtype does not hold it."""
+    """The number ``value`` in the shape of x. Raises InferenceError if the dtype does not hold it."""
     target = dtype_of(dtype) or x.dtype
-    if target.kind in "biu" and np.array(float(value)).astype(target) != value:
+    if not holds(target, value):
         raise InferenceError(f"value is {value}, which {target.name} does not hold: pass a dtype that does")
     return ops.broadcast_to(x.builder.literal(value, target), shape=x.shape)
 
@@ -42,38 +54,47 @@ def stop_gradient_rule(g, y, x):
 # ranges, which have no inputs
 
 
+def check_sizes(**sizes):
+    """Raises InferenceError for a size that is no number of elements."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or size < 0:
+            raise InferenceError(f"{name} is {size}; it must be a number of elements")
+
+
 def arange_infer(*, start, stop=None, step=1, dtype=None) -> Inferred:
     """⌈(stop - start) / step⌉ elements, those of `numpy.arange`; with ``start`` alone from 0 up to it."""
     start, stop = (0, start) if stop is None else (start, stop)
     if not step or not np.isfinite([start, stop, step]).all():
         raise InferenceError(f"start {start}, stop {stop} and step {step} must be finite, and the step not 0")
-    count = max(0, -int((start - stop) // step))
+    count = count_of(start, stop, step)
     whole = all(isinstance(x, int) for x in (start, stop, step))
     target = dtype_of(dtype) or np.dtype(np.int64 if whole else np.float64)
-    if target.kind == "b" or (
-        target.kind in "iu" and not (whole and fits((start, start + step * max(0, count - 1)), target))
-    ):
+    if target.kind in "biu" and not (whole and holds(target, start) and holds(target, start + step * max(0, count - 1))):
         raise InferenceError(f"{target.name} does not hold the numbers from {start} to {stop} by {step}")
     return Inferred((Spec((count,), target),), {"start": start, "stop": stop, "step": step, "dtype": target.name})
 
 
-def fits(ends, dtype):
-    """True if an integer dtype holds all of ``ends``."""
-    return all(np.iinfo(dtype).min <= end <= np.iinfo(dtype).max for end in ends)
+def count_of(start, stop, step):
+    """The number of elements of a range, ⌈(stop - start) / step⌉ or 0, as `numpy.arange` rounds it."""
+    start, stop, step = (int(x) if isinstance(x, int) else float(x) for x in (start, stop, step))
+    whole = isinstance(start - stop, int) and isinstance(step, int)
+    return max(0, -((start - stop) // step) if whole else math.ceil((stop - start) / step))
 
 
 def arange(*, start, stop, step, dtype):
-    count = arange_infer(start=start, stop=stop, step=step).outputs[0].shape[0]
-    return (start + np.arange(count) * step).astype(dtype)
+    return (start + np.arange(count_of(start, stop, step)) * step).astype(dtype)
 
 
 def arange_define(f, i, *, start, stop, step, dtype):
     return f.number(start) + i[0] * f.number(step)
 
 
+def arange_arrays(f, *, start, stop, step, dtype):
+    return f.number(start) + f.number(np.arange(count_of(start, stop, step))) * f.number(step)
+
+
 def linspace_infer(*, start, stop, num, endpoint=True, dtype=None) -> Inferred:
-    if num < 0:
-        raise InferenceError(f"num is {num}; it is a number of elements")
+    check_sizes(num=num)
     attributes = {"start": start, "stop": stop, "num": num, "endpoint": endpoint}
     target = dtype_of(dtype) or np.dtype(np.float64)
     if target.kind in "biu":
@@ -90,11 +111,15 @@ def linspace_define(f, i, *, start, stop, num, endpoint, dtype):
     return f.number(start) + (f.number(stop) - f.number(start)) * i[0] / steps
 
 
-def eye_infer(*, n_rows, n_cols=None, k=0, dtype="float64") -> Inferred:
+def linspace_arrays(f, *, start, stop, num, endpoint, dtype):
+    steps = max(1, num - 1 if endpoint else num)
+    return f.number(start) + (f.number(stop) - f.number(start)) * f.number(np.arange(num)) / steps
+
+
+def eye_infer(*, n_rows, n_cols=None, k=0, dtype=None) -> Inferred:
     shape = (n_rows, n_rows if n_cols is None else n_cols)
-    if min(shape) < 0:
-        raise InferenceError(f"the shape {shape} has a negative size")
-    target = dtype_of(dtype)
+    check_sizes(n_rows=shape[0], n_cols=shape[1])
+    target = dtype_of(dtype) or np.dtype(np.float64)
     return Inferred((Spec(shape, target),), {"n_rows": shape[0], "n_cols": shape[1], "k": k, "dtype": target.name})
 
 
@@ -104,6 +129,10 @@ def eye(*, n_rows, n_cols, k, dtype):
 
 def eye_define(f, i, *, n_rows, n_cols, k, dtype):
     return f.number(int(i[1] - i[0] == k))
+
+
+def eye_arrays(f, *, n_rows, n_cols, k, dtype):
+    return f.number(np.eye(n_rows, n_cols, k))
 
 
 ARANGES = (case(start=3), case(start=1, stop=8, step=2), case(start=0.5, stop=-1.0, step=-0.5))
@@ -117,11 +146,11 @@ EYE = "1 on diagonal k, 0 elsewhere"
 
 # fmt: off
 CREATION = (
-    # op               forward        rule                definition             inference       cases
-    D("stop_gradient", stop_gradient, stop_gradient_rule, lambda f, x: f.constant(x),                       doc=HELD),
-    Op("arange",       arange,        None,               arange_define,         arange_infer,   ARANGES,   doc=ARANGE),
-    Op("linspace",     linspace,      None,               linspace_define,       linspace_infer, LINSPACES, doc=LINSPACE),
-    Op("eye",          eye,           None,               eye_define,            eye_infer,      EYES,      doc=EYE),
+    # op               forward        rule                definition
+    D("stop_gradient", stop_gradient, stop_gradient_rule, lambda f, x: f.constant(x), doc=HELD),
+    Op("arange",   arange,   None, arange_define,   arange_infer,   ARANGES,   arrays=arange_arrays,   doc=ARANGE),
+    Op("linspace", linspace, None, linspace_define, linspace_infer, LINSPACES, arrays=linspace_arrays, doc=LINSPACE),
+    Op("eye",      eye,      None, eye_define,      eye_infer,      EYES,      arrays=eye_arrays,      doc=EYE),
 )
 
 SHAPED = (

@@ -58,6 +58,11 @@ def ldexp_define(f, x, exponent):
     return x * f.power(f.number(2), f.as_number(exponent))
 
 
+def nextafter_define(f, a, b):
+    """Raises NotImplementedError: the reals know no floats."""
+    raise NotImplementedError("the next float depends on the dtype")
+
+
 NUMBER = "x; nan, and the infinities, by default the largest and the least float, where x is none"
 REAL_PART_ALONE = "whether the imaginary part of x is 0"
 LDEXP = "x 2^exponent"
@@ -76,7 +81,7 @@ FLOATS = (
     R("signbit",    np.signbit,   None,            signbit_define,           doc="whether x is negative, -0 included"),
     R("nan_to_num", nan_to_num,   nan_to_num_rule, nan_to_num_define,        doc=NUMBER),
     R("ldexp",      ldexp,        ldexp_rule,      ldexp_define,             domains=SCALED, promotes=(0,), doc=LDEXP),
-    R("nextafter",  np.nextafter, None,            None,                     doc=NEXT),
+    R("nextafter",  np.nextafter, None,            nextafter_define,         doc=NEXT),
 )
 # fmt: on
 
