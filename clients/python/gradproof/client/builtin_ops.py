@@ -426,7 +426,7 @@ def expm1(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "expm1", x)[0]
 
 
-def eye(*, n_rows: int, n_cols: int | None = None, k: int = 0, dtype: DTypeLike = "float64") -> Tensor:
+def eye(*, n_rows: int, n_cols: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:
     """The op eye: 1 on diagonal k, 0 elsewhere. Inputs: none. Attributes: n_rows, n_cols, k, dtype."""
     return apply_as(Tensor, "eye", n_rows=n_rows, n_cols=n_cols, k=k, dtype=dtype)[0]
 
@@ -690,9 +690,9 @@ def negative(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "negative", x)[0]
 
 
-def nextafter(x0: Operand, x1: Operand, /) -> Tensor:
-    """The op nextafter: the float after a towards b. Inputs: x0, x1. Attributes: none."""
-    return apply_as(Tensor, "nextafter", x0, x1)[0]
+def nextafter(a: Operand, b: Operand, /) -> Tensor:
+    """The op nextafter: the float after a towards b. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "nextafter", a, b)[0]
 
 
 def not_equal(a: Operand, b: Operand, /) -> Tensor:
