@@ -22,9 +22,10 @@ ATTRIBUTES = {
     "axis": "int", "keepdims": "bool", "dtype": "DTypeLike", "shape": "Sequence[int]", "axes": "Sequence[int] | None",
     "start": "Sequence[int]", "stop": "Sequence[int | None]", "step": "Sequence[int] | None", "k": "int",
     "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "int",
-    "order": "int", "decimals": "int", "nan": "float", "posinf": "float | None", "neginf": "float | None", "rtol": "float",
-    "atol": "float", "equal_nan": "bool", "value": "float", "num": "int", "endpoint": "bool", "n_rows": "int",
-    "n_cols": "int | None",
+    "order": "int", "alpha": "float", "approximate": "str", "beta": "float", "lambd": "float", "lower": "float",
+    "max": "float", "min": "float", "negative_slope": "float", "threshold": "float", "upper": "float", "value": "float",
+    "decimals": "int", "nan": "float", "posinf": "float | None", "neginf": "float | None", "rtol": "float", "atol": "float",
+    "equal_nan": "bool", "num": "int", "endpoint": "bool", "n_rows": "int", "n_cols": "int | None",
 }  # fmt: skip
 """Types of the attributes of ops, by name."""
 
@@ -33,6 +34,7 @@ SEVERAL_AXES = "int | Sequence[int] | None"
 
 OP_ATTRIBUTES = {
     **{f"{op}.axis": "int | None" for op in ("argmax", "argmin")},
+    "softplus.threshold": "float | None",
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",
     **{f"arange.{name}": "float" for name in ("start", "step")},

@@ -38,7 +38,8 @@ def value(bench: Bench, op: str, *arrays: Any, **attributes: Any) -> Any:
     ("op", "function"),
     [
         ("positive", lambda x: x), ("signbit", lambda x: math.copysign(1, x) < 0), ("isnan", math.isnan),
-        ("isinf", math.isinf), ("isfinite", math.isfinite), ("isposinf", lambda x: x == math.inf), ("isneginf", lambda x: x == -math.inf),
+        ("isinf", math.isinf), ("isfinite", math.isfinite),
+        ("isposinf", lambda x: x == math.inf), ("isneginf", lambda x: x == -math.inf),
         ("isreal", lambda x: True), ("deg2rad", math.radians), ("rad2deg", math.degrees), ("cbrt", math.cbrt),
         ("frac", lambda x: math.modf(x)[0]), ("nan_to_num", lambda x: {math.inf: 1.7976931348623157e308}.get(x, x)),
         ("angle", lambda x: x if math.isnan(x) else math.pi * (x < 0)),
@@ -54,7 +55,8 @@ def test_functions_of_a_number(bench: Bench, op: str, function: Any) -> None:
     ("op", "function"),
     [
         ("copysign", math.copysign), ("nextafter", math.nextafter),
-        ("fmax", lambda a, b: b if math.isnan(a) or a < b else a), ("fmin", lambda a, b: b if math.isnan(a) or b < a else a),
+        ("fmax", lambda a, b: b if math.isnan(a) or a < b else a),
+        ("fmin", lambda a, b: b if math.isnan(a) or b < a else a),
         ("heaviside", lambda a, b: b if a == 0 else float(a > 0)),
         ("isclose", lambda a, b: a == b or abs(a - b) <= 1e-8 + 1e-5 * abs(b) < math.inf),
     ],
@@ -176,7 +178,8 @@ def test_fused_products_and_quotients(bench: Bench, shape: tuple[int, ...]) -> N
     [
         ({"start": 4}, [0, 1, 2, 3]), ({"start": 7, "stop": 1, "step": -3}, [7, 4]), ({"start": 3, "stop": 3}, []),
         ({"start": 0, "stop": 1, "step": 0.25}, [0.0, 0.25, 0.5, 0.75]),
-        ({"start": 1, "stop": 1.3, "step": 0.1}, [1, 1.1, 1.2, 1.3]), ({"start": 0, "stop": 3, "dtype": "float32"}, [0, 1, 2]),
+        ({"start": 1, "stop": 1.3, "step": 0.1}, [1, 1.1, 1.2, 1.3]),
+        ({"start": 0, "stop": 3, "dtype": "float32"}, [0, 1, 2]),
     ],
 )  # fmt: skip
 def test_ranges(bench: Bench, attributes: dict[str, Any], truth: list[float]) -> None:
@@ -200,7 +203,7 @@ def test_ranges(bench: Bench, attributes: dict[str, Any], truth: list[float]) ->
         ("arange", {"start": 0, "dtype": "text"}, "there is no dtype 'text'"),
         ("linspace", {"start": 0, "stop": 1, "num": -1}, "num is -1; it must be a number of elements"),
         ("linspace", {"start": 0, "stop": 1, "num": 3, "dtype": "int64"}, "it must be a floating point or complex dtype"),
-        ("eye", {"n_rows": 2, "n_cols": 2.5}, "n_cols is 2.5; it must be a number of elements"),
+        ("eye", {"n_rows": 2, "n_cols": 2.5}, "n_cols is 2.5; it must be an integer"),
     ],
 )
 def test_what_cannot_be_created(bench: Bench, op: str, attributes: dict[str, Any], fault: str) -> None:
@@ -254,7 +257,7 @@ def summaries(bench: Bench, leaves: Mapping[str, Any], lines: list[Any], seed: A
 @pytest.mark.parametrize("op", ["isfinite", "isreal", "isnan", "isinf", "isposinf", "isneginf", "signbit"])
 def test_a_mask_of_what_is_no_number_is_vouched_for(bench: Bench, op: str, size: int) -> None:
     """Numbers are chosen where they are numbers; the mask is checked at nan and infinities too."""
-    others = {"isreal": [1j, 2.0, -1.5], "signbit": [-0.0, 0.0, 0.3, -2.0, math.inf, -math.inf]}
+    others = {"isreal": [1j, 2.0, -1.5], "signbit": [0.3, -2.0, math.inf, -math.inf]}
     x = np.resize(others.get(op, [0.3, math.nan, math.inf, -math.inf, -1.0, 2.0]), size)
     lines = [f"m = {op}(x)", "y = where(m, a, b)"]
     a, b = np.linspace(1, 2, size), np.linspace(3, 4, size)

@@ -414,13 +414,17 @@ class Balls(OnReals):
         """The same number, without its derivative."""
         return self.ball(x)
 
-    def isnan(self, x: Any) -> bool:
+    def isnan(self, x: Any) -> Any:
+        return self._none(x)
+
+    def isinf(self, x: Any) -> Any:
+        return self._none(x)
+
+    def _none(self, x: Any) -> bool:
+        """False, for a number. Raises Undecided for a ball that is not finite, and may stand for a number."""
         if not self.ball(x).is_finite():
             raise Undecided("a ball that is not finite may stand for a number")
         return False
-
-    def isinf(self, x: Any) -> bool:
-        return self.isnan(x)
 
     def truth(self, x: Any) -> bool:
         """A condition as itself; of a number, whether it is not 0."""

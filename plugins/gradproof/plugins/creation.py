@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from gradproof.engine.extend import NO_GRADIENT, Composite, InferenceError, Inferred, Op, Spec, case, ops, registering
+from gradproof.plugins.axes import boolean, integer, number, size
 from gradproof.plugins.families import D
 from gradproof.plugins.names import named
 from gradproof.plugins.shapes import astype_infer
@@ -30,7 +31,7 @@ def holds(dtype, value):
 def full_like(x, *, value, dtype=None):
     """The number ``value`` in the shape of x. Raises InferenceError if the dtype does not hold it."""
     target = dtype_of(dtype) or x.dtype
-    if not holds(target, value):
+    if not holds(target, number("value", value)):
         raise InferenceError(f"value is {value}, which {target.name} does not hold: pass a dtype that does")
     return ops.broadcast_to(x.builder.literal(value, target), shape=x.shape)
 
@@ -54,18 +55,14 @@ def stop_gradient_rule(g, y, x):
 # ranges, which have no inputs
 
 
-def check_sizes(**sizes):
-    """Raises InferenceError for a size that is no number of elements."""
-    for name, size in sizes.items():
-        if not isinstance(size, int) or size < 0:
-            raise InferenceError(f"{name} is {size}; it must be a number of elements")
-
-
 def arange_infer(*, start, stop=None, step=1, dtype=None) -> Inferred:
     """⌈(stop - start) / step⌉ elements, those of `numpy.arange`; with ``start`` alone from 0 up to it."""
     start, stop = (0, start) if stop is None else (start, stop)
+    start, stop, step = number("start", start), number("stop", stop), number("step", step)
     if not step or not np.isfinite([start, stop, step]).all():
         raise InferenceError(f"start {start}, stop {stop} and step {step} must be finite, and the step not 0")
+    if math.isinf((stop - start) / step):
+        raise InferenceError(f"step {step} is too small: there are more numbers from {start} to {stop} than can be counted")
     count = count_of(start, stop, step)
     whole = all(isinstance(x, int) for x in (start, stop, step))
     target = dtype_of(dtype) or np.dtype(np.int64 if whole else np.float64)
@@ -94,8 +91,8 @@ def arange_arrays(f, *, start, stop, step, dtype):
 
 
 def linspace_infer(*, start, stop, num, endpoint=True, dtype=None) -> Inferred:
-    check_sizes(num=num)
-    attributes = {"start": start, "stop": stop, "num": num, "endpoint": endpoint}
+    attributes = {"start": number("start", start), "stop": number("stop", stop)}
+    attributes |= {"num": size("num", num), "endpoint": boolean("endpoint", endpoint)}
     target = dtype_of(dtype) or np.dtype(np.float64)
     if target.kind in "biu":
         raise InferenceError(f"dtype is {target.name}; it must be a floating point or complex dtype")
@@ -117,10 +114,11 @@ def linspace_arrays(f, *, start, stop, num, endpoint, dtype):
 
 
 def eye_infer(*, n_rows, n_cols=None, k=0, dtype=None) -> Inferred:
-    shape = (n_rows, n_rows if n_cols is None else n_cols)
-    check_sizes(n_rows=shape[0], n_cols=shape[1])
+    shape = (size("n_rows", n_rows), size("n_cols", n_rows if n_cols is None else n_cols))
     target = dtype_of(dtype) or np.dtype(np.float64)
-    return Inferred((Spec(shape, target),), {"n_rows": shape[0], "n_cols": shape[1], "k": k, "dtype": target.name})
+    return Inferred(
+        (Spec(shape, target),), {"n_rows": shape[0], "n_cols": shape[1], "k": integer("k", k), "dtype": target.name}
+    )
 
 
 def eye(*, n_rows, n_cols, k, dtype):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from gradproof.engine.extend import INTEGER, NO_GRADIENT, REAL, ops, registering
+from gradproof.plugins.axes import number
 from gradproof.plugins.families import D, R
 from gradproof.plugins.names import named
 
@@ -31,7 +32,9 @@ def signbit_define(f, x):
 
 
 def nan_to_num(x, *, nan=0.0, posinf=None, neginf=None):
-    return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+    """`numpy.nan_to_num`. Raises InferenceError for a replacement that is neither a number nor None."""
+    ends = (None if end is None else number(name, end) for name, end in (("posinf", posinf), ("neginf", neginf)))
+    return np.nan_to_num(x, True, number("nan", nan), *ends)
 
 
 def nan_to_num_rule(g, y, x, *, nan, posinf, neginf):
@@ -41,8 +44,8 @@ def nan_to_num_rule(g, y, x, *, nan, posinf, neginf):
 def nan_to_num_define(f, x, *, nan=0.0, posinf=None, neginf=None):
     """The largest and the least number of a dtype, which are the defaults, are no numbers of the reals: nan."""
     top, bottom = (f.number(float("nan") if end is None else end) for end in (posinf, neginf))
-    number = f.where(f.isnan(x), f.number(nan), x)
-    return f.where(f.isinf(x), f.where(f.less(0, number), top, bottom), number)
+    known = f.where(f.isnan(x), f.number(nan), x)
+    return f.where(f.isinf(x), f.where(f.less(0, known), top, bottom), known)
 
 
 def ldexp(x, exponent):

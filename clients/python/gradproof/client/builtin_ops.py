@@ -18,10 +18,6 @@ __all__ = [
     "acosh",
     "add",
     "add_along_axis",
-    "addcdiv",
-    "addcmul",
-    "angle",
-    "arange",
     "argmax",
     "argmin",
     "argsort",
@@ -31,29 +27,22 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
-    "bitwise_and",
-    "bitwise_invert",
-    "bitwise_left_shift",
-    "bitwise_or",
-    "bitwise_right_shift",
-    "bitwise_xor",
     "broadcast_to",
-    "cbrt",
     "ceil",
+    "celu",
     "cholesky",
     "clip",
     "cofactors",
     "complex",
     "concat",
     "conj",
-    "copysign",
     "cos",
     "cosh",
     "cumprod",
     "cumsum",
-    "deg2rad",
     "det",
     "divide",
+    "elu",
     "equal",
     "erf",
     "erfc",
@@ -62,46 +51,33 @@ __all__ = [
     "exp2",
     "expand_dims",
     "expm1",
-    "eye",
     "flip",
-    "float_power",
     "floor",
     "floor_divide",
-    "fmax",
-    "fmin",
-    "fmod",
-    "frac",
-    "full_like",
     "gelu",
+    "glu",
     "greater",
     "greater_equal",
-    "heaviside",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
     "hypot",
     "imag",
     "inv",
-    "isclose",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "isneginf",
-    "isposinf",
-    "isreal",
-    "ldexp",
-    "lerp",
+    "leaky_relu",
     "less",
     "less_equal",
-    "linspace",
     "log",
     "log1p",
     "log2",
     "log10",
     "log_softmax",
     "logaddexp",
-    "logaddexp2",
     "logical_and",
     "logical_not",
     "logical_or",
-    "logical_xor",
+    "logsigmoid",
     "logsumexp",
     "matmul",
     "matrix_transpose",
@@ -110,50 +86,51 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mish",
     "multiply",
-    "nan_to_num",
     "negative",
-    "nextafter",
     "not_equal",
-    "ones_like",
     "pad",
-    "polar",
-    "positive",
     "pow",
+    "prelu",
     "prod",
-    "rad2deg",
     "ratio",
     "real",
     "reciprocal",
     "relu",
+    "relu6",
     "remainder",
     "reshape",
     "round",
+    "rrelu",
     "rsqrt",
     "scatter_add",
+    "selu",
     "sigmoid",
     "sign",
-    "signbit",
     "silu",
     "sin",
-    "sinc",
     "sinh",
     "slice",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
+    "softsign",
     "solve",
     "split",
     "sqrt",
     "square",
     "squeeze",
     "stack",
-    "stop_gradient",
     "subtract",
     "sum",
     "take",
     "take_along_axis",
     "tan",
     "tanh",
+    "tanhshrink",
+    "threshold",
     "transpose",
     "tril",
     "triu",
@@ -161,7 +138,6 @@ __all__ = [
     "unslice",
     "var",
     "where",
-    "zeros_like",
 ]
 
 
@@ -191,29 +167,6 @@ def add_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: i
     Inputs: x, indices, updates. Attributes: axis.
     """
     return apply_as(Tensor, "add_along_axis", x, indices, updates, axis=axis)[0]
-
-
-def addcdiv(x: Operand, a: Operand, b: Operand, /, *, value: float = 1) -> Tensor:
-    """The op addcdiv: x + value a / b. Inputs: x, a, b. Attributes: value."""
-    return apply_as(Tensor, "addcdiv", x, a, b, value=value)[0]
-
-
-def addcmul(x: Operand, a: Operand, b: Operand, /, *, value: float = 1) -> Tensor:
-    """The op addcmul: x + value a b. Inputs: x, a, b. Attributes: value."""
-    return apply_as(Tensor, "addcmul", x, a, b, value=value)[0]
-
-
-def angle(x: Operand, /) -> Tensor:
-    """The op angle: the argument of x, from -π to π; 0 or π for a real number. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "angle", x)[0]
-
-
-def arange(*, start: float, stop: float | None = None, step: float = 1, dtype: DTypeLike | None = None) -> Tensor:
-    """The op arange: start, start + step, ... up to stop, which is left out.
-
-    Inputs: none. Attributes: start, stop, step, dtype.
-    """
-    return apply_as(Tensor, "arange", start=start, stop=stop, step=step, dtype=dtype)[0]
 
 
 def argmax(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
@@ -264,49 +217,19 @@ def atanh(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "atanh", x)[0]
 
 
-def bitwise_and(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_and: a and b, bit by bit. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_and", a, b)[0]
-
-
-def bitwise_invert(x: Operand, /) -> Tensor:
-    """The op bitwise_invert: not x, bit by bit. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "bitwise_invert", x)[0]
-
-
-def bitwise_left_shift(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_left_shift: a 2ᵇ, without the bits beyond those of the dtype. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_left_shift", a, b)[0]
-
-
-def bitwise_or(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_or: a or b, bit by bit. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_or", a, b)[0]
-
-
-def bitwise_right_shift(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_right_shift: ⌊a / 2ᵇ⌋. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_right_shift", a, b)[0]
-
-
-def bitwise_xor(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_xor: a ≠ b, bit by bit. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_xor", a, b)[0]
-
-
 def broadcast_to(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     """The op broadcast_to: x repeated to a larger shape. Inputs: x. Attributes: shape."""
     return apply_as(Tensor, "broadcast_to", x, shape=shape)[0]
 
 
-def cbrt(x: Operand, /) -> Tensor:
-    """The op cbrt: ∛x. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "cbrt", x)[0]
-
-
 def ceil(x: Operand, /) -> Tensor:
     """The op ceil: -⌊-x⌋. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "ceil", x)[0]
+
+
+def celu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
+    """The op celu: x where x > 0, else alpha (exp(x / alpha) - 1). Inputs: x. Attributes: alpha."""
+    return apply_as(Tensor, "celu", x, alpha=alpha)[0]
 
 
 def cholesky(a: Operand, /) -> Tensor:
@@ -342,11 +265,6 @@ def conj(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "conj", x)[0]
 
 
-def copysign(a: Operand, b: Operand, /) -> Tensor:
-    """The op copysign: -|a| if 1 / b < 0 else |a|. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "copysign", a, b)[0]
-
-
 def cos(x: Operand, /) -> Tensor:
     """The op cos: cos x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "cos", x)[0]
@@ -367,11 +285,6 @@ def cumsum(x: Operand, /, *, axis: int = 0) -> Tensor:
     return apply_as(Tensor, "cumsum", x, axis=axis)[0]
 
 
-def deg2rad(x: Operand, /) -> Tensor:
-    """The op deg2rad: x π / 180. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "deg2rad", x)[0]
-
-
 def det(a: Operand, /) -> Tensor:
     """The op det: the determinant. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "det", a)[0]
@@ -380,6 +293,11 @@ def det(a: Operand, /) -> Tensor:
 def divide(a: Operand, b: Operand, /) -> Tensor:
     """The op divide: a / b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "divide", a, b)[0]
+
+
+def elu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
+    """The op elu: x where x > 0, else alpha (exp x - 1). Inputs: x. Attributes: alpha."""
+    return apply_as(Tensor, "elu", x, alpha=alpha)[0]
 
 
 def equal(a: Operand, b: Operand, /) -> Tensor:
@@ -426,19 +344,9 @@ def expm1(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "expm1", x)[0]
 
 
-def eye(*, n_rows: int, n_cols: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:
-    """The op eye: 1 on diagonal k, 0 elsewhere. Inputs: none. Attributes: n_rows, n_cols, k, dtype."""
-    return apply_as(Tensor, "eye", n_rows=n_rows, n_cols=n_cols, k=k, dtype=dtype)[0]
-
-
 def flip(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Tensor:
     """The op flip: the order reversed along axes. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "flip", x, axis=axis)[0]
-
-
-def float_power(x: Operand, exponent: Operand, /) -> Tensor:
-    """The op float_power: x^exponent in float64 or complex128. Inputs: x, exponent. Attributes: none."""
-    return apply_as(Tensor, "float_power", x, exponent)[0]
 
 
 def floor(x: Operand, /) -> Tensor:
@@ -451,34 +359,17 @@ def floor_divide(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "floor_divide", a, b)[0]
 
 
-def fmax(a: Operand, b: Operand, /) -> Tensor:
-    """The op fmax: the larger, or the number beside a nan. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "fmax", a, b)[0]
+def gelu(x: Operand, /, *, approximate: str = "none") -> Tensor:
+    """The op gelu: x (1 + erf(x / √2)) / 2; if approximate='tanh' x sigmoid(w) with w = 2 √(2 / π) (x + 0.044715 x³).
+
+    Inputs: x. Attributes: approximate.
+    """
+    return apply_as(Tensor, "gelu", x, approximate=approximate)[0]
 
 
-def fmin(a: Operand, b: Operand, /) -> Tensor:
-    """The op fmin: the smaller, or the number beside a nan. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "fmin", a, b)[0]
-
-
-def fmod(a: Operand, b: Operand, /) -> Tensor:
-    """The op fmod: a - b (-⌊-a / b⌋ if a / b < 0 else ⌊a / b⌋). Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "fmod", a, b)[0]
-
-
-def frac(x: Operand, /) -> Tensor:
-    """The op frac: x - (-⌊-x⌋ if x < 0 else ⌊x⌋). Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "frac", x)[0]
-
-
-def full_like(x: Operand, /, *, value: float, dtype: DTypeLike | None = None) -> Tensor:
-    """The op full_like: the number value in the shape of x. Inputs: x. Attributes: value, dtype."""
-    return apply_as(Tensor, "full_like", x, value=value, dtype=dtype)[0]
-
-
-def gelu(x: Operand, /) -> Tensor:
-    """The op gelu: x (1 + erf(x / √2)) / 2. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "gelu", x)[0]
+def glu(x: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op glu: the first half along an axis, times the sigmoid of the second. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "glu", x, axis=axis)[0]
 
 
 def greater(a: Operand, b: Operand, /) -> Tensor:
@@ -491,9 +382,24 @@ def greater_equal(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "greater_equal", a, b)[0]
 
 
-def heaviside(x: Operand, value: Operand, /) -> Tensor:
-    """The op heaviside: 0 where x < 0, value where x = 0, 1 where x > 0. Inputs: x, value. Attributes: none."""
-    return apply_as(Tensor, "heaviside", x, value)[0]
+def hardshrink(x: Operand, /, *, lambd: float = 0.5) -> Tensor:
+    """The op hardshrink: x where |x| > lambd, else 0. Inputs: x. Attributes: lambd."""
+    return apply_as(Tensor, "hardshrink", x, lambd=lambd)[0]
+
+
+def hardsigmoid(x: Operand, /) -> Tensor:
+    """The op hardsigmoid: (x + 3) / 6 limited to [0, 1]. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "hardsigmoid", x)[0]
+
+
+def hardswish(x: Operand, /) -> Tensor:
+    """The op hardswish: x hardsigmoid(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "hardswish", x)[0]
+
+
+def hardtanh(x: Operand, /, *, min: float = -1.0, max: float = 1.0) -> Tensor:
+    """The op hardtanh: x limited to [min, max]. Inputs: x. Attributes: min, max."""
+    return apply_as(Tensor, "hardtanh", x, min=min, max=max)[0]
 
 
 def hypot(a: Operand, b: Operand, /) -> Tensor:
@@ -511,52 +417,9 @@ def inv(a: Operand, /) -> Tensor:
     return apply_as(Tensor, "inv", a)[0]
 
 
-def isclose(a: Operand, b: Operand, /, *, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
-    """The op isclose: |a - b| ≤ atol + rtol |b|; a nan is close to a nan if equal_nan.
-
-    Inputs: a, b. Attributes: rtol, atol, equal_nan.
-    """
-    return apply_as(Tensor, "isclose", a, b, rtol=rtol, atol=atol, equal_nan=equal_nan)[0]
-
-
-def isfinite(x: Operand, /) -> Tensor:
-    """The op isfinite: whether x is neither nan nor infinite. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isfinite", x)[0]
-
-
-def isinf(x: Operand, /) -> Tensor:
-    """The op isinf: whether x is infinite. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isinf", x)[0]
-
-
-def isnan(x: Operand, /) -> Tensor:
-    """The op isnan: whether x is nan. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isnan", x)[0]
-
-
-def isneginf(x: Operand, /) -> Tensor:
-    """The op isneginf: whether x is -∞. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isneginf", x)[0]
-
-
-def isposinf(x: Operand, /) -> Tensor:
-    """The op isposinf: whether x is ∞. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isposinf", x)[0]
-
-
-def isreal(x: Operand, /) -> Tensor:
-    """The op isreal: whether the imaginary part of x is 0. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isreal", x)[0]
-
-
-def ldexp(x: Operand, exponent: Operand, /) -> Tensor:
-    """The op ldexp: x 2^exponent. Inputs: x, exponent. Attributes: none."""
-    return apply_as(Tensor, "ldexp", x, exponent)[0]
-
-
-def lerp(start: Operand, end: Operand, weight: Operand, /) -> Tensor:
-    """The op lerp: start + weight (end - start). Inputs: start, end, weight. Attributes: none."""
-    return apply_as(Tensor, "lerp", start, end, weight)[0]
+def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Tensor:
+    """The op leaky_relu: x where x > 0, else the negative slope times x. Inputs: x. Attributes: negative_slope."""
+    return apply_as(Tensor, "leaky_relu", x, negative_slope=negative_slope)[0]
 
 
 def less(a: Operand, b: Operand, /) -> Tensor:
@@ -567,14 +430,6 @@ def less(a: Operand, b: Operand, /) -> Tensor:
 def less_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op less_equal: a ≤ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "less_equal", a, b)[0]
-
-
-def linspace(*, start: float, stop: float, num: int, endpoint: bool = True, dtype: DTypeLike | None = None) -> Tensor:
-    """The op linspace: num numbers from start to stop, evenly spaced.
-
-    Inputs: none. Attributes: start, stop, num, endpoint, dtype.
-    """
-    return apply_as(Tensor, "linspace", start=start, stop=stop, num=num, endpoint=endpoint, dtype=dtype)[0]
 
 
 def log(x: Operand, /) -> Tensor:
@@ -607,11 +462,6 @@ def logaddexp(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "logaddexp", a, b)[0]
 
 
-def logaddexp2(a: Operand, b: Operand, /) -> Tensor:
-    """The op logaddexp2: ln(e^(a ln 2) + e^(b ln 2)) / ln 2. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "logaddexp2", a, b)[0]
-
-
 def logical_and(a: Operand, b: Operand, /) -> Tensor:
     """The op logical_and: a and b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logical_and", a, b)[0]
@@ -627,9 +477,9 @@ def logical_or(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "logical_or", a, b)[0]
 
 
-def logical_xor(a: Operand, b: Operand, /) -> Tensor:
-    """The op logical_xor: a and not b or b and not a. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "logical_xor", a, b)[0]
+def logsigmoid(x: Operand, /) -> Tensor:
+    """The op logsigmoid: -ln(1 + e⁻ˣ). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "logsigmoid", x)[0]
 
 
 def logsumexp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
@@ -672,17 +522,14 @@ def minimum(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "minimum", a, b)[0]
 
 
+def mish(x: Operand, /) -> Tensor:
+    """The op mish: x tanh(ln(1 + eˣ)). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "mish", x)[0]
+
+
 def multiply(a: Operand, b: Operand, /) -> Tensor:
     """The op multiply: a b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "multiply", a, b)[0]
-
-
-def nan_to_num(x: Operand, /, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
-    """The op nan_to_num: x; nan, and the infinities, by default the largest and the least float, where x is none.
-
-    Inputs: x. Attributes: nan, posinf, neginf.
-    """
-    return apply_as(Tensor, "nan_to_num", x, nan=nan, posinf=posinf, neginf=neginf)[0]
 
 
 def negative(x: Operand, /) -> Tensor:
@@ -690,19 +537,9 @@ def negative(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "negative", x)[0]
 
 
-def nextafter(a: Operand, b: Operand, /) -> Tensor:
-    """The op nextafter: the float after a towards b. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "nextafter", a, b)[0]
-
-
 def not_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op not_equal: a ≠ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "not_equal", a, b)[0]
-
-
-def ones_like(x: Operand, /, *, dtype: DTypeLike | None = None) -> Tensor:
-    """The op ones_like: ones in the shape of x. Inputs: x. Attributes: dtype."""
-    return apply_as(Tensor, "ones_like", x, dtype=dtype)[0]
 
 
 def pad(x: Operand, /, *, widths: Sequence[Sequence[int]]) -> Tensor:
@@ -710,29 +547,22 @@ def pad(x: Operand, /, *, widths: Sequence[Sequence[int]]) -> Tensor:
     return apply_as(Tensor, "pad", x, widths=widths)[0]
 
 
-def polar(modulus: Operand, angle: Operand, /) -> Tensor:
-    """The op polar: modulus (cos angle + i sin angle). Inputs: modulus, angle. Attributes: none."""
-    return apply_as(Tensor, "polar", modulus, angle)[0]
-
-
-def positive(x: Operand, /) -> Tensor:
-    """The op positive: x. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "positive", x)[0]
-
-
 def pow(x: Operand, exponent: Operand, /) -> Tensor:
     """The op pow: x^exponent. Inputs: x, exponent. Attributes: none."""
     return apply_as(Tensor, "pow", x, exponent)[0]
 
 
+def prelu(x: Operand, weight: Operand, /) -> Tensor:
+    """The op prelu: x where x > 0, else the weight times x; a weight, or one for each channel (axis 1).
+
+    Inputs: x, weight. Attributes: none.
+    """
+    return apply_as(Tensor, "prelu", x, weight)[0]
+
+
 def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims)[0]
-
-
-def rad2deg(x: Operand, /) -> Tensor:
-    """The op rad2deg: 180 x / π. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "rad2deg", x)[0]
 
 
 def ratio(a: Operand, b: Operand, c: Operand, d: Operand, /) -> Tensor:
@@ -755,6 +585,11 @@ def relu(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "relu", x)[0]
 
 
+def relu6(x: Operand, /) -> Tensor:
+    """The op relu6: x limited to [0, 6]. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "relu6", x)[0]
+
+
 def remainder(a: Operand, b: Operand, /) -> Tensor:
     """The op remainder: a - b ⌊a / b⌋. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "remainder", a, b)[0]
@@ -765,12 +600,17 @@ def reshape(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     return apply_as(Tensor, "reshape", x, shape=shape)[0]
 
 
-def round(x: Operand, /, *, decimals: int = 0) -> Tensor:
-    """The op round: the nearest multiple of 10^-decimals, an integer by default; of two, the even multiple.
+def round(x: Operand, /) -> Tensor:
+    """The op round: the nearest integer; of two, the even integer. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "round", x)[0]
 
-    Inputs: x. Attributes: decimals.
+
+def rrelu(x: Operand, /, *, lower: float = 0.125, upper: float = 0.3333333333333333) -> Tensor:
+    """The op rrelu: leaky_relu with the mean of lower and upper, as of randomised ReLU in evaluation.
+
+    Inputs: x. Attributes: lower, upper.
     """
-    return apply_as(Tensor, "round", x, decimals=decimals)[0]
+    return apply_as(Tensor, "rrelu", x, lower=lower, upper=upper)[0]
 
 
 def rsqrt(x: Operand, /) -> Tensor:
@@ -786,6 +626,14 @@ def scatter_add(x: Operand, indices: Operand, updates: Operand, /, *, axis: int 
     return apply_as(Tensor, "scatter_add", x, indices, updates, axis=axis)[0]
 
 
+def selu(x: Operand, /) -> Tensor:
+    """The op selu: elu with alpha 1.6733, times 1.0507 (Klambauer et al., Self-normalizing neural networks, 2017).
+
+    Inputs: x. Attributes: none.
+    """
+    return apply_as(Tensor, "selu", x)[0]
+
+
 def sigmoid(x: Operand, /) -> Tensor:
     """The op sigmoid: 1 / (1 + e⁻ˣ). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "sigmoid", x)[0]
@@ -796,11 +644,6 @@ def sign(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "sign", x)[0]
 
 
-def signbit(x: Operand, /) -> Tensor:
-    """The op signbit: whether x is negative, -0 included. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "signbit", x)[0]
-
-
 def silu(x: Operand, /) -> Tensor:
     """The op silu: x / (1 + e⁻ˣ). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "silu", x)[0]
@@ -809,11 +652,6 @@ def silu(x: Operand, /) -> Tensor:
 def sin(x: Operand, /) -> Tensor:
     """The op sin: sin x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "sin", x)[0]
-
-
-def sinc(x: Operand, /, *, order: int = 0) -> Tensor:
-    """The op sinc: sin(πx) / (πx), 1 at 0; or its derivative of the order. Inputs: x. Attributes: order."""
-    return apply_as(Tensor, "sinc", x, order=order)[0]
 
 
 def sinh(x: Operand, /) -> Tensor:
@@ -831,9 +669,27 @@ def softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
     return apply_as(Tensor, "softmax", x, axis=axis)[0]
 
 
-def softplus(x: Operand, /) -> Tensor:
-    """The op softplus: ln(1 + eˣ). Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "softplus", x)[0]
+def softmin(x: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op softmin: e⁻ˣ / Σ e⁻ˣ along an axis. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "softmin", x, axis=axis)[0]
+
+
+def softplus(x: Operand, /, *, beta: float = 1.0, threshold: float | None = None) -> Tensor:
+    """The op softplus: ln(1 + e^(βx)) / β, and x where βx is above the threshold.
+
+    Inputs: x. Attributes: beta, threshold.
+    """
+    return apply_as(Tensor, "softplus", x, beta=beta, threshold=threshold)[0]
+
+
+def softshrink(x: Operand, /, *, lambd: float = 0.5) -> Tensor:
+    """The op softshrink: x moved by lambd towards 0; 0 where |x| <= lambd. Inputs: x. Attributes: lambd."""
+    return apply_as(Tensor, "softshrink", x, lambd=lambd)[0]
+
+
+def softsign(x: Operand, /) -> Tensor:
+    """The op softsign: x / (1 + |x|). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "softsign", x)[0]
 
 
 def solve(a: Operand, b: Operand, /) -> Tensor:
@@ -864,11 +720,6 @@ def squeeze(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Tensor
 def stack(*arrays: Operand, axis: int = 0) -> Tensor:
     """The op stack: arrays joined along a new axis. Inputs: arrays. Attributes: axis."""
     return apply_as(Tensor, "stack", *arrays, axis=axis)[0]
-
-
-def stop_gradient(x: Operand, /) -> Tensor:
-    """The op stop_gradient: x, held constant: no gradient flows back through it. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "stop_gradient", x)[0]
 
 
 def subtract(a: Operand, b: Operand, /) -> Tensor:
@@ -902,6 +753,16 @@ def tan(x: Operand, /) -> Tensor:
 def tanh(x: Operand, /) -> Tensor:
     """The op tanh: tanh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "tanh", x)[0]
+
+
+def tanhshrink(x: Operand, /) -> Tensor:
+    """The op tanhshrink: x - tanh x. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "tanhshrink", x)[0]
+
+
+def threshold(x: Operand, /, *, threshold: float, value: float) -> Tensor:
+    """The op threshold: x where x > threshold, else value. Inputs: x. Attributes: threshold, value."""
+    return apply_as(Tensor, "threshold", x, threshold=threshold, value=value)[0]
 
 
 def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:
@@ -940,8 +801,3 @@ def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: i
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:
     """The op where: a if condition else b. Inputs: condition, a, b. Attributes: none."""
     return apply_as(Tensor, "where", condition, a, b)[0]
-
-
-def zeros_like(x: Operand, /, *, dtype: DTypeLike | None = None) -> Tensor:
-    """The op zeros_like: zeros in the shape of x. Inputs: x. Attributes: dtype."""
-    return apply_as(Tensor, "zeros_like", x, dtype=dtype)[0]

@@ -198,10 +198,10 @@ class Batch(Balls):
         return super().as_number(x)
 
     def isnan(self, x: Any) -> Any:
-        return np.array([super(Batch, self).isnan(y) for y in self.balls(x)])
+        return np.array([self._none(y) for y in self.balls(x)])
 
     def isinf(self, x: Any) -> Any:
-        return np.array([super(Batch, self).isinf(y) for y in self.balls(x)])
+        return self.isnan(x)
 
     def constant(self, x: Any) -> Any:
         return Column(self, balls_of(x)) if isinstance(x, Column) else super().constant(x)
