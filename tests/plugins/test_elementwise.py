@@ -117,7 +117,7 @@ def test_sinc_and_its_derivatives(bench: Bench, order: int, dtype: str) -> None:
             return (mp.pi * t) ** order * mp.cos(mp.pi * (mp.mpmathify(x) * t + mp.mpf(order) / 2))
 
         with mp.workdps(30):
-            return complex(mp.quad(wave, [0, 0.5, 1]))
+            return complex(mp.quad(wave, [0, 0.5, 1]))  # type: ignore[no-untyped-call]
 
     kind = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
     x = np.array([0.0, 1e-9, -0.03, 0.4, 1.0, -1.9, 2.75, 6.3, -11.5]).astype(kind)
@@ -144,7 +144,7 @@ def test_powers_of_floats_are_wide(bench: Bench, dtype: Any) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
 def test_a_sum_of_powers_of_two_does_not_overflow(bench: Bench, dtype: Any) -> None:
-    top = float(ml_dtypes.finfo(dtype).max)
+    top = float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
     got = value(bench, "logaddexp2", np.array([top, 3, -top], dtype), np.array([top / 2, 3, -top], dtype))
     np.testing.assert_array_equal(got.astype(float), [top, 4, -top])
 
@@ -229,9 +229,9 @@ def test_tensors_of_one_number(bench: Bench, shape: tuple[int, ...], dtype: str)
         assert (got == number).all()
     assert value(bench, "zeros_like", x, dtype="float32").dtype == np.float32
     if dtype == "int8":
-        for number in (2.5, 300, math.nan):
+        for beyond in (2.5, 300, math.nan):
             with pytest.raises(InvalidRequest, match="which int8 does not hold"):
-                value(bench, "full_like", x, value=number)
+                value(bench, "full_like", x, value=beyond)
 
 
 def test_no_gradient_flows_into_what_is_held(bench: Bench) -> None:
@@ -257,7 +257,7 @@ def summaries(bench: Bench, leaves: Mapping[str, Any], lines: list[Any], seed: A
 @pytest.mark.parametrize("op", ["isfinite", "isreal", "isnan", "isinf", "isposinf", "isneginf", "signbit"])
 def test_a_mask_of_what_is_no_number_is_vouched_for(bench: Bench, op: str, size: int) -> None:
     """Numbers are chosen where they are numbers; the mask is checked at nan and infinities too."""
-    others = {"isreal": [1j, 2.0, -1.5], "signbit": [0.3, -2.0, math.inf, -math.inf]}
+    others: dict[str, list[Any]] = {"isreal": [1j, 2.0, -1.5], "signbit": [0.3, -2.0, math.inf, -math.inf]}
     x = np.resize(others.get(op, [0.3, math.nan, math.inf, -math.inf, -1.0, 2.0]), size)
     lines = [f"m = {op}(x)", "y = where(m, a, b)"]
     a, b = np.linspace(1, 2, size), np.linspace(3, 4, size)

@@ -79,8 +79,9 @@ def xor_define(f, a, b):
 
 
 def isclose(a, b, *, rtol=1e-5, atol=1e-8, equal_nan=False):
-    """`numpy.isclose`, in float64 for narrower floats, whose sums leave their range or their digits. Raises InferenceError for
-    a tolerance that is no number."""
+    """`numpy.isclose`, in float64 for narrower floats, whose sums leave their range or their digits.
+
+    Raises InferenceError for a tolerance that is no number."""
     rtol, atol, equal_nan = number("rtol", rtol), number("atol", atol), boolean("equal_nan", equal_nan)
     wide = np.result_type(a.dtype, np.float64) if a.dtype.kind in "fV" else a.dtype
     return np.isclose(a.astype(wide), b.astype(wide), rtol, atol, equal_nan)
