@@ -2,14 +2,14 @@
 
 Generated from the ops of ``gradproof.plugins`` by ``make methods``; do not edit.
 """
-# ruff: noqa: A001, A002 - names of ops and arguments are those of the server
+# ruff: noqa: A001, A002 - names and arguments of ops are those of the server
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from gradproof.client.recording.apply import apply_as
-from gradproof.client.tensors.signatures import DTypeLike, Operand
+from gradproof.client.tensors.signatures import DTypeLike, Operand, given
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
@@ -18,10 +18,6 @@ __all__ = [
     "acosh",
     "add",
     "add_along_axis",
-    "addcdiv",
-    "addcmul",
-    "angle",
-    "arange",
     "argmax",
     "argmin",
     "argsort",
@@ -31,28 +27,24 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
-    "bitwise_and",
-    "bitwise_invert",
-    "bitwise_left_shift",
-    "bitwise_or",
-    "bitwise_right_shift",
-    "bitwise_xor",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "broadcast_to",
-    "cbrt",
     "ceil",
     "celu",
+    "checked",
     "cholesky",
     "clip",
     "cofactors",
     "complex",
     "concat",
     "conj",
-    "copysign",
     "cos",
     "cosh",
+    "cosine_embedding_loss",
+    "cross_entropy",
     "cumprod",
     "cumsum",
-    "deg2rad",
     "det",
     "divide",
     "elu",
@@ -64,16 +56,10 @@ __all__ = [
     "exp2",
     "expand_dims",
     "expm1",
-    "eye",
     "flip",
-    "float_power",
     "floor",
     "floor_divide",
-    "fmax",
-    "fmin",
-    "fmod",
-    "frac",
-    "full_like",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
     "greater",
@@ -82,36 +68,28 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
-    "heaviside",
+    "hinge_embedding_loss",
+    "huber_loss",
     "hypot",
     "imag",
     "inv",
-    "isclose",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "isneginf",
-    "isposinf",
-    "isreal",
-    "ldexp",
+    "kl_div",
+    "l1_loss",
     "leaky_relu",
-    "lerp",
     "less",
     "less_equal",
-    "linspace",
     "log",
     "log1p",
     "log2",
     "log10",
     "log_softmax",
     "logaddexp",
-    "logaddexp2",
     "logical_and",
     "logical_not",
     "logical_or",
-    "logical_xor",
     "logsigmoid",
     "logsumexp",
+    "margin_ranking_loss",
     "matmul",
     "matrix_transpose",
     "max",
@@ -120,19 +98,19 @@ __all__ = [
     "min",
     "minimum",
     "mish",
+    "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "multiply",
-    "nan_to_num",
     "negative",
-    "nextafter",
+    "nll_loss",
     "not_equal",
-    "ones_like",
     "pad",
-    "polar",
-    "positive",
+    "poisson_nll_loss",
     "pow",
     "prelu",
     "prod",
-    "rad2deg",
     "ratio",
     "real",
     "reciprocal",
@@ -147,12 +125,12 @@ __all__ = [
     "selu",
     "sigmoid",
     "sign",
-    "signbit",
     "silu",
     "sin",
-    "sinc",
     "sinh",
     "slice",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softmin",
     "softplus",
@@ -164,7 +142,6 @@ __all__ = [
     "square",
     "squeeze",
     "stack",
-    "stop_gradient",
     "subtract",
     "sum",
     "take",
@@ -175,12 +152,12 @@ __all__ = [
     "threshold",
     "transpose",
     "tril",
+    "triplet_margin_loss",
     "triu",
     "trunc",
     "unslice",
     "var",
     "where",
-    "zeros_like",
 ]
 
 
@@ -210,29 +187,6 @@ def add_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: i
     Inputs: x, indices, updates. Attributes: axis.
     """
     return apply_as(Tensor, "add_along_axis", x, indices, updates, axis=axis)[0]
-
-
-def addcdiv(x: Operand, a: Operand, b: Operand, /, *, value: float = 1) -> Tensor:
-    """The op addcdiv: x + value a / b. Inputs: x, a, b. Attributes: value."""
-    return apply_as(Tensor, "addcdiv", x, a, b, value=value)[0]
-
-
-def addcmul(x: Operand, a: Operand, b: Operand, /, *, value: float = 1) -> Tensor:
-    """The op addcmul: x + value a b. Inputs: x, a, b. Attributes: value."""
-    return apply_as(Tensor, "addcmul", x, a, b, value=value)[0]
-
-
-def angle(x: Operand, /) -> Tensor:
-    """The op angle: the argument of x, from -π to π; 0 or π for a real number. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "angle", x)[0]
-
-
-def arange(*, start: float, stop: float | None = None, step: float = 1, dtype: DTypeLike | None = None) -> Tensor:
-    """The op arange: start, start + step, ... up to stop, which is left out.
-
-    Inputs: none. Attributes: start, stop, step, dtype.
-    """
-    return apply_as(Tensor, "arange", start=start, stop=stop, step=step, dtype=dtype)[0]
 
 
 def argmax(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
@@ -283,44 +237,39 @@ def atanh(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "atanh", x)[0]
 
 
-def bitwise_and(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_and: a and b, bit by bit. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_and", a, b)[0]
+def binary_cross_entropy(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean"
+) -> Tensor:
+    """The op binary_cross_entropy: -target ln x - (1 - target) ln(1 - x), weighted; x is from 0 to 1, logarithms at
+    least -100.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "binary_cross_entropy", x, target, *given(weight), reduction=reduction)[0]
 
 
-def bitwise_invert(x: Operand, /) -> Tensor:
-    """The op bitwise_invert: not x, bit by bit. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "bitwise_invert", x)[0]
+def binary_cross_entropy_with_logits(
+    x: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    pos_weight: Operand | None = None,
+    /,
+    *,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op binary_cross_entropy_with_logits: -target ln s - (1 - target) ln(1 - s) for s = 1 / (1 + e⁻ˣ), weighted;
+    pos_weight is for target.
 
-
-def bitwise_left_shift(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_left_shift: a 2ᵇ, without the bits beyond those of the dtype. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_left_shift", a, b)[0]
-
-
-def bitwise_or(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_or: a or b, bit by bit. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_or", a, b)[0]
-
-
-def bitwise_right_shift(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_right_shift: ⌊a / 2ᵇ⌋. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_right_shift", a, b)[0]
-
-
-def bitwise_xor(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_xor: a ≠ b, bit by bit. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_xor", a, b)[0]
+    Inputs: x, target, weight, pos_weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "binary_cross_entropy_with_logits", x, target, *given(weight, pos_weight), reduction=reduction)[
+        0
+    ]
 
 
 def broadcast_to(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     """The op broadcast_to: x repeated to a larger shape. Inputs: x. Attributes: shape."""
     return apply_as(Tensor, "broadcast_to", x, shape=shape)[0]
-
-
-def cbrt(x: Operand, /) -> Tensor:
-    """The op cbrt: ∛x. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "cbrt", x)[0]
 
 
 def ceil(x: Operand, /) -> Tensor:
@@ -331,6 +280,11 @@ def ceil(x: Operand, /) -> Tensor:
 def celu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
     """The op celu: x where x > 0, else alpha (exp(x / alpha) - 1). Inputs: x. Attributes: alpha."""
     return apply_as(Tensor, "celu", x, alpha=alpha)[0]
+
+
+def checked(x: Operand, /, *, low: float | None = None, high: float | None = None) -> Tensor:
+    """The op checked: x, all of whose elements must be from low to high. Inputs: x. Attributes: low, high."""
+    return apply_as(Tensor, "checked", x, low=low, high=high)[0]
 
 
 def cholesky(a: Operand, /) -> Tensor:
@@ -366,11 +320,6 @@ def conj(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "conj", x)[0]
 
 
-def copysign(a: Operand, b: Operand, /) -> Tensor:
-    """The op copysign: -|a| if 1 / b < 0 else |a|. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "copysign", a, b)[0]
-
-
 def cos(x: Operand, /) -> Tensor:
     """The op cos: cos x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "cos", x)[0]
@@ -381,6 +330,43 @@ def cosh(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "cosh", x)[0]
 
 
+def cosine_embedding_loss(
+    x1: Operand, x2: Operand, target: Operand, /, *, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """The op cosine_embedding_loss: 1 - c for the cosine c along the last axis where target is 1, max(0, c - margin)
+    where it is -1.
+
+    Inputs: x1, x2, target. Attributes: margin, reduction.
+    """
+    return apply_as(Tensor, "cosine_embedding_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
+
+
+def cross_entropy(
+    x: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    /,
+    *,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op cross_entropy: nll_loss of log_softmax x; a target of floats holds the probability of each class.
+
+    Inputs: x, target, weight. Attributes: ignore_index, label_smoothing, reduction.
+    """
+    return apply_as(
+        Tensor,
+        "cross_entropy",
+        x,
+        target,
+        *given(weight),
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        reduction=reduction,
+    )[0]
+
+
 def cumprod(x: Operand, /, *, axis: int = 0) -> Tensor:
     """The op cumprod: running products along an axis. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "cumprod", x, axis=axis)[0]
@@ -389,11 +375,6 @@ def cumprod(x: Operand, /, *, axis: int = 0) -> Tensor:
 def cumsum(x: Operand, /, *, axis: int = 0) -> Tensor:
     """The op cumsum: running sums along an axis. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "cumsum", x, axis=axis)[0]
-
-
-def deg2rad(x: Operand, /) -> Tensor:
-    """The op deg2rad: x π / 180. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "deg2rad", x)[0]
 
 
 def det(a: Operand, /) -> Tensor:
@@ -455,19 +436,9 @@ def expm1(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "expm1", x)[0]
 
 
-def eye(*, n_rows: int, n_cols: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:
-    """The op eye: 1 on diagonal k, 0 elsewhere. Inputs: none. Attributes: n_rows, n_cols, k, dtype."""
-    return apply_as(Tensor, "eye", n_rows=n_rows, n_cols=n_cols, k=k, dtype=dtype)[0]
-
-
 def flip(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Tensor:
     """The op flip: the order reversed along axes. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "flip", x, axis=axis)[0]
-
-
-def float_power(x: Operand, exponent: Operand, /) -> Tensor:
-    """The op float_power: x^exponent in float64 or complex128. Inputs: x, exponent. Attributes: none."""
-    return apply_as(Tensor, "float_power", x, exponent)[0]
 
 
 def floor(x: Operand, /) -> Tensor:
@@ -480,29 +451,14 @@ def floor_divide(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "floor_divide", a, b)[0]
 
 
-def fmax(a: Operand, b: Operand, /) -> Tensor:
-    """The op fmax: the larger, or the number beside a nan. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "fmax", a, b)[0]
+def gaussian_nll_loss(
+    x: Operand, target: Operand, var: Operand, /, *, full: bool = False, eps: float = 1e-06, reduction: str = "mean"
+) -> Tensor:
+    """The op gaussian_nll_loss: (ln var + (x - target)² / var) / 2, with var at least eps; full adds ln(2π) / 2.
 
-
-def fmin(a: Operand, b: Operand, /) -> Tensor:
-    """The op fmin: the smaller, or the number beside a nan. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "fmin", a, b)[0]
-
-
-def fmod(a: Operand, b: Operand, /) -> Tensor:
-    """The op fmod: a - b (-⌊-a / b⌋ if a / b < 0 else ⌊a / b⌋). Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "fmod", a, b)[0]
-
-
-def frac(x: Operand, /) -> Tensor:
-    """The op frac: x - (-⌊-x⌋ if x < 0 else ⌊x⌋). Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "frac", x)[0]
-
-
-def full_like(x: Operand, /, *, value: float, dtype: DTypeLike | None = None) -> Tensor:
-    """The op full_like: the number value in the shape of x. Inputs: x. Attributes: value, dtype."""
-    return apply_as(Tensor, "full_like", x, value=value, dtype=dtype)[0]
+    Inputs: x, target, var. Attributes: full, eps, reduction.
+    """
+    return apply_as(Tensor, "gaussian_nll_loss", x, target, var, full=full, eps=eps, reduction=reduction)[0]
 
 
 def gelu(x: Operand, /, *, approximate: str = "none") -> Tensor:
@@ -548,9 +504,23 @@ def hardtanh(x: Operand, /, *, min: float = -1.0, max: float = 1.0) -> Tensor:
     return apply_as(Tensor, "hardtanh", x, min=min, max=max)[0]
 
 
-def heaviside(x: Operand, value: Operand, /) -> Tensor:
-    """The op heaviside: 0 where x < 0, value where x = 0, 1 where x > 0. Inputs: x, value. Attributes: none."""
-    return apply_as(Tensor, "heaviside", x, value)[0]
+def hinge_embedding_loss(x: Operand, target: Operand, /, *, margin: float = 1.0, reduction: str = "mean") -> Tensor:
+    """The op hinge_embedding_loss: x where target is 1, max(0, margin - x) where it is -1, and their sum elsewhere.
+
+    Inputs: x, target. Attributes: margin, reduction.
+    """
+    return apply_as(Tensor, "hinge_embedding_loss", x, target, margin=margin, reduction=reduction)[0]
+
+
+def huber_loss(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, delta: float = 1.0, reduction: str = "mean"
+) -> Tensor:
+    """The op huber_loss: d² / 2 for the distance d of x and target while d < delta, delta (d - delta / 2) beyond;
+    weighted.
+
+    Inputs: x, target, weight. Attributes: delta, reduction.
+    """
+    return apply_as(Tensor, "huber_loss", x, target, *given(weight), delta=delta, reduction=reduction)[0]
 
 
 def hypot(a: Operand, b: Operand, /) -> Tensor:
@@ -568,57 +538,26 @@ def inv(a: Operand, /) -> Tensor:
     return apply_as(Tensor, "inv", a)[0]
 
 
-def isclose(a: Operand, b: Operand, /, *, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
-    """The op isclose: |a - b| ≤ atol + rtol |b|; a nan is close to a nan if equal_nan.
+def kl_div(x: Operand, target: Operand, /, *, log_target: bool = False, reduction: str = "mean") -> Tensor:
+    """The op kl_div: target (ln target - x), where x is a logarithm, as is target with log_target. The mean is over
+    all elements, batchmean over the first axis.
 
-    Inputs: a, b. Attributes: rtol, atol, equal_nan.
+    Inputs: x, target. Attributes: log_target, reduction.
     """
-    return apply_as(Tensor, "isclose", a, b, rtol=rtol, atol=atol, equal_nan=equal_nan)[0]
+    return apply_as(Tensor, "kl_div", x, target, log_target=log_target, reduction=reduction)[0]
 
 
-def isfinite(x: Operand, /) -> Tensor:
-    """The op isfinite: whether x is neither nan nor infinite. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isfinite", x)[0]
+def l1_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
+    """The op l1_loss: |x - target|, weighted; the mean is over the sum of the weights.
 
-
-def isinf(x: Operand, /) -> Tensor:
-    """The op isinf: whether x is infinite. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isinf", x)[0]
-
-
-def isnan(x: Operand, /) -> Tensor:
-    """The op isnan: whether x is nan. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isnan", x)[0]
-
-
-def isneginf(x: Operand, /) -> Tensor:
-    """The op isneginf: whether x is -∞. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isneginf", x)[0]
-
-
-def isposinf(x: Operand, /) -> Tensor:
-    """The op isposinf: whether x is ∞. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isposinf", x)[0]
-
-
-def isreal(x: Operand, /) -> Tensor:
-    """The op isreal: whether the imaginary part of x is 0. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isreal", x)[0]
-
-
-def ldexp(x: Operand, exponent: Operand, /) -> Tensor:
-    """The op ldexp: x 2^exponent. Inputs: x, exponent. Attributes: none."""
-    return apply_as(Tensor, "ldexp", x, exponent)[0]
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "l1_loss", x, target, *given(weight), reduction=reduction)[0]
 
 
 def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Tensor:
     """The op leaky_relu: x where x > 0, else the negative slope times x. Inputs: x. Attributes: negative_slope."""
     return apply_as(Tensor, "leaky_relu", x, negative_slope=negative_slope)[0]
-
-
-def lerp(start: Operand, end: Operand, weight: Operand, /) -> Tensor:
-    """The op lerp: start + weight (end - start). Inputs: start, end, weight. Attributes: none."""
-    return apply_as(Tensor, "lerp", start, end, weight)[0]
 
 
 def less(a: Operand, b: Operand, /) -> Tensor:
@@ -629,14 +568,6 @@ def less(a: Operand, b: Operand, /) -> Tensor:
 def less_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op less_equal: a ≤ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "less_equal", a, b)[0]
-
-
-def linspace(*, start: float, stop: float, num: int, endpoint: bool = True, dtype: DTypeLike | None = None) -> Tensor:
-    """The op linspace: num numbers from start to stop, evenly spaced.
-
-    Inputs: none. Attributes: start, stop, num, endpoint, dtype.
-    """
-    return apply_as(Tensor, "linspace", start=start, stop=stop, num=num, endpoint=endpoint, dtype=dtype)[0]
 
 
 def log(x: Operand, /) -> Tensor:
@@ -669,11 +600,6 @@ def logaddexp(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "logaddexp", a, b)[0]
 
 
-def logaddexp2(a: Operand, b: Operand, /) -> Tensor:
-    """The op logaddexp2: ln(e^(a ln 2) + e^(b ln 2)) / ln 2. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "logaddexp2", a, b)[0]
-
-
 def logical_and(a: Operand, b: Operand, /) -> Tensor:
     """The op logical_and: a and b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logical_and", a, b)[0]
@@ -689,11 +615,6 @@ def logical_or(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "logical_or", a, b)[0]
 
 
-def logical_xor(a: Operand, b: Operand, /) -> Tensor:
-    """The op logical_xor: a and not b or b and not a. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "logical_xor", a, b)[0]
-
-
 def logsigmoid(x: Operand, /) -> Tensor:
     """The op logsigmoid: -ln(1 + e⁻ˣ). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "logsigmoid", x)[0]
@@ -702,6 +623,16 @@ def logsigmoid(x: Operand, /) -> Tensor:
 def logsumexp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op logsumexp: ln Σ eˣ over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "logsumexp", x, axis=axis, keepdims=keepdims)[0]
+
+
+def margin_ranking_loss(
+    x1: Operand, x2: Operand, target: Operand, /, *, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """The op margin_ranking_loss: max(0, margin - target (x1 - x2)).
+
+    Inputs: x1, x2, target. Attributes: margin, reduction.
+    """
+    return apply_as(Tensor, "margin_ranking_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
 
 
 def matmul(a: Operand, b: Operand, /) -> Tensor:
@@ -744,17 +675,54 @@ def mish(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "mish", x)[0]
 
 
+def mse_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
+    """The op mse_loss: (x - target)², weighted; the mean is over the sum of the weights.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "mse_loss", x, target, *given(weight), reduction=reduction)[0]
+
+
+def multi_margin_loss(
+    x: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    /,
+    *,
+    p: float = 1,
+    margin: float = 1.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op multi_margin_loss: the sum of max(0, margin - x[target] + x)^p over other classes by the count of all,
+    weighted by class.
+
+    Inputs: x, target, weight. Attributes: p, margin, reduction.
+    """
+    return apply_as(Tensor, "multi_margin_loss", x, target, *given(weight), p=p, margin=margin, reduction=reduction)[0]
+
+
+def multilabel_margin_loss(x: Operand, target: Operand, /, *, reduction: str = "mean") -> Tensor:
+    """The op multilabel_margin_loss: the sum of max(0, 1 - x[k] + x) over the classes k that the target lists before
+    its first -1 and the classes that it does not list, by the count of all.
+
+    Inputs: x, target. Attributes: reduction.
+    """
+    return apply_as(Tensor, "multilabel_margin_loss", x, target, reduction=reduction)[0]
+
+
+def multilabel_soft_margin_loss(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean"
+) -> Tensor:
+    """The op multilabel_soft_margin_loss: the mean of binary_cross_entropy_with_logits along the last axis, weighted.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "multilabel_soft_margin_loss", x, target, *given(weight), reduction=reduction)[0]
+
+
 def multiply(a: Operand, b: Operand, /) -> Tensor:
     """The op multiply: a b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "multiply", a, b)[0]
-
-
-def nan_to_num(x: Operand, /, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
-    """The op nan_to_num: x; nan, and the infinities, by default the largest and the least float, where x is none.
-
-    Inputs: x. Attributes: nan, posinf, neginf.
-    """
-    return apply_as(Tensor, "nan_to_num", x, nan=nan, posinf=posinf, neginf=neginf)[0]
 
 
 def negative(x: Operand, /) -> Tensor:
@@ -762,9 +730,14 @@ def negative(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "negative", x)[0]
 
 
-def nextafter(a: Operand, b: Operand, /) -> Tensor:
-    """The op nextafter: the float after a towards b. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "nextafter", a, b)[0]
+def nll_loss(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, ignore_index: int = -100, reduction: str = "mean"
+) -> Tensor:
+    """The op nll_loss: -x at the class that is the target, weighted by class; the mean is over the sum of the weights.
+
+    Inputs: x, target, weight. Attributes: ignore_index, reduction.
+    """
+    return apply_as(Tensor, "nll_loss", x, target, *given(weight), ignore_index=ignore_index, reduction=reduction)[0]
 
 
 def not_equal(a: Operand, b: Operand, /) -> Tensor:
@@ -772,24 +745,27 @@ def not_equal(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "not_equal", a, b)[0]
 
 
-def ones_like(x: Operand, /, *, dtype: DTypeLike | None = None) -> Tensor:
-    """The op ones_like: ones in the shape of x. Inputs: x. Attributes: dtype."""
-    return apply_as(Tensor, "ones_like", x, dtype=dtype)[0]
-
-
 def pad(x: Operand, /, *, widths: Sequence[Sequence[int]]) -> Tensor:
     """The op pad: zeros put around x. Inputs: x. Attributes: widths."""
     return apply_as(Tensor, "pad", x, widths=widths)[0]
 
 
-def polar(modulus: Operand, angle: Operand, /) -> Tensor:
-    """The op polar: modulus (cos angle + i sin angle). Inputs: modulus, angle. Attributes: none."""
-    return apply_as(Tensor, "polar", modulus, angle)[0]
+def poisson_nll_loss(
+    x: Operand,
+    target: Operand,
+    /,
+    *,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-08,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op poisson_nll_loss: eˣ - target x; without log_input x - target ln(x + eps). full adds Stirling's
+    ln(target!) above 1.
 
-
-def positive(x: Operand, /) -> Tensor:
-    """The op positive: x. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "positive", x)[0]
+    Inputs: x, target. Attributes: log_input, full, eps, reduction.
+    """
+    return apply_as(Tensor, "poisson_nll_loss", x, target, log_input=log_input, full=full, eps=eps, reduction=reduction)[0]
 
 
 def pow(x: Operand, exponent: Operand, /) -> Tensor:
@@ -808,11 +784,6 @@ def prelu(x: Operand, weight: Operand, /) -> Tensor:
 def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims)[0]
-
-
-def rad2deg(x: Operand, /) -> Tensor:
-    """The op rad2deg: 180 x / π. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "rad2deg", x)[0]
 
 
 def ratio(a: Operand, b: Operand, c: Operand, d: Operand, /) -> Tensor:
@@ -850,12 +821,9 @@ def reshape(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     return apply_as(Tensor, "reshape", x, shape=shape)[0]
 
 
-def round(x: Operand, /, *, decimals: int = 0) -> Tensor:
-    """The op round: the nearest multiple of 10^-decimals, an integer by default; of two, the even multiple.
-
-    Inputs: x. Attributes: decimals.
-    """
-    return apply_as(Tensor, "round", x, decimals=decimals)[0]
+def round(x: Operand, /) -> Tensor:
+    """The op round: the nearest integer; of two, the even integer. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "round", x)[0]
 
 
 def rrelu(x: Operand, /, *, lower: float = 0.125, upper: float = 0.3333333333333333) -> Tensor:
@@ -897,11 +865,6 @@ def sign(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "sign", x)[0]
 
 
-def signbit(x: Operand, /) -> Tensor:
-    """The op signbit: whether x is negative, -0 included. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "signbit", x)[0]
-
-
 def silu(x: Operand, /) -> Tensor:
     """The op silu: x / (1 + e⁻ˣ). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "silu", x)[0]
@@ -912,11 +875,6 @@ def sin(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "sin", x)[0]
 
 
-def sinc(x: Operand, /, *, order: int = 0) -> Tensor:
-    """The op sinc: sin(πx) / (πx), 1 at 0; or its derivative of the order. Inputs: x. Attributes: order."""
-    return apply_as(Tensor, "sinc", x, order=order)[0]
-
-
 def sinh(x: Operand, /) -> Tensor:
     """The op sinh: sinh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "sinh", x)[0]
@@ -925,6 +883,19 @@ def sinh(x: Operand, /) -> Tensor:
 def slice(x: Operand, /, *, start: Sequence[int], stop: Sequence[int | None], step: Sequence[int] | None = None) -> Tensor:
     """The op slice: x[start:stop:step] on each axis. Inputs: x. Attributes: start, stop, step."""
     return apply_as(Tensor, "slice", x, start=start, stop=stop, step=step)[0]
+
+
+def smooth_l1_loss(x: Operand, target: Operand, /, *, beta: float = 1.0, reduction: str = "mean") -> Tensor:
+    """The op smooth_l1_loss: d² / (2 beta) for the distance d of x and target while d < beta, d - beta / 2 beyond.
+
+    Inputs: x, target. Attributes: beta, reduction.
+    """
+    return apply_as(Tensor, "smooth_l1_loss", x, target, beta=beta, reduction=reduction)[0]
+
+
+def soft_margin_loss(x: Operand, target: Operand, /, *, reduction: str = "mean") -> Tensor:
+    """The op soft_margin_loss: ln(1 + e^(-target x)). Inputs: x, target. Attributes: reduction."""
+    return apply_as(Tensor, "soft_margin_loss", x, target, reduction=reduction)[0]
 
 
 def softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
@@ -985,11 +956,6 @@ def stack(*arrays: Operand, axis: int = 0) -> Tensor:
     return apply_as(Tensor, "stack", *arrays, axis=axis)[0]
 
 
-def stop_gradient(x: Operand, /) -> Tensor:
-    """The op stop_gradient: x, held constant: no gradient flows back through it. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "stop_gradient", x)[0]
-
-
 def subtract(a: Operand, b: Operand, /) -> Tensor:
     """The op subtract: a - b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "subtract", a, b)[0]
@@ -1043,6 +1009,37 @@ def tril(x: Operand, /, *, k: int = 0) -> Tensor:
     return apply_as(Tensor, "tril", x, k=k)[0]
 
 
+def triplet_margin_loss(
+    anchor: Operand,
+    positive: Operand,
+    negative: Operand,
+    /,
+    *,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-06,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op triplet_margin_loss: max(0, margin + d(anchor, positive) - d(anchor, negative)) for the p-norm d of the
+    difference plus eps, over the last axis; with swap, d(positive, negative) where that is less.
+
+    Inputs: anchor, positive, negative. Attributes: margin, p, eps, swap, reduction.
+    """
+    return apply_as(
+        Tensor,
+        "triplet_margin_loss",
+        anchor,
+        positive,
+        negative,
+        margin=margin,
+        p=p,
+        eps=eps,
+        swap=swap,
+        reduction=reduction,
+    )[0]
+
+
 def triu(x: Operand, /, *, k: int = 0) -> Tensor:
     """The op triu: the upper triangle. Inputs: x. Attributes: k."""
     return apply_as(Tensor, "triu", x, k=k)[0]
@@ -1069,8 +1066,3 @@ def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: i
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:
     """The op where: a if condition else b. Inputs: condition, a, b. Attributes: none."""
     return apply_as(Tensor, "where", condition, a, b)[0]
-
-
-def zeros_like(x: Operand, /, *, dtype: DTypeLike | None = None) -> Tensor:
-    """The op zeros_like: zeros in the shape of x. Inputs: x. Attributes: dtype."""
-    return apply_as(Tensor, "zeros_like", x, dtype=dtype)[0]
