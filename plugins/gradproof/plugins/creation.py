@@ -49,6 +49,7 @@ def stop_gradient(x):
 
 
 def stop_gradient_rule(g, y, x):
+    """No gradient flows back."""
     return NO_GRADIENT
 
 

@@ -113,8 +113,9 @@ def rule_text(registry: Registry, op: Op) -> str:
     case = (complex_cases or op.declared_cases())[0]
     rule = formulas.rule(op, registry.rule_of(op, case), op.inference(case.specs(), case.attributes).attributes)
     reasons = " ".join((inspect.getdoc(op.rule) or "").split())
-    shown = f"For inputs {case}, from the cotangent g of the result y:\n\n{_block([*_where(rule), *cotangents(op, rule)])}"
-    return f"{shown}\n\n{reasons}" if reasons else shown
+    lines = [*_where(rule), *cotangents(op, rule)]
+    shown = f"For inputs {case}, from the cotangent g of the result y:\n\n{_block(lines)}" if any(lines) else ""
+    return "\n\n".join(filter(None, (shown, reasons)))
 
 
 def parts(op: Op) -> list[str]:
