@@ -18,10 +18,10 @@ __all__ = [
     "acosh",
     "add",
     "add_along_axis",
-    "addcdiv",
-    "addcmul",
-    "angle",
-    "arange",
+    "all",
+    "any",
+    "argcummax",
+    "argcummin",
     "argmax",
     "argmin",
     "argsort",
@@ -33,14 +33,7 @@ __all__ = [
     "atanh",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
-    "bitwise_and",
-    "bitwise_invert",
-    "bitwise_left_shift",
-    "bitwise_or",
-    "bitwise_right_shift",
-    "bitwise_xor",
     "broadcast_to",
-    "cbrt",
     "ceil",
     "celu",
     "checked",
@@ -50,35 +43,34 @@ __all__ = [
     "complex",
     "concat",
     "conj",
-    "copysign",
     "cos",
     "cosh",
     "cosine_embedding_loss",
+    "count_nonzero",
     "cross_entropy",
+    "cummax",
+    "cummin",
     "cumprod",
     "cumsum",
-    "deg2rad",
+    "cumulative_prod",
+    "cumulative_sum",
+    "cumulative_trapezoid",
     "det",
+    "diff",
     "divide",
     "elu",
     "equal",
     "erf",
     "erfc",
     "erfcx",
+    "euclidean_norm",
     "exp",
     "exp2",
     "expand_dims",
     "expm1",
-    "eye",
     "flip",
-    "float_power",
     "floor",
     "floor_divide",
-    "fmax",
-    "fmin",
-    "fmod",
-    "frac",
-    "full_like",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -88,42 +80,32 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
-    "heaviside",
     "hinge_embedding_loss",
     "huber_loss",
     "hypot",
     "imag",
     "inv",
-    "isclose",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "isneginf",
-    "isposinf",
-    "isreal",
     "kl_div",
+    "kthvalue",
     "l1_loss",
-    "ldexp",
     "leaky_relu",
-    "lerp",
     "less",
     "less_equal",
-    "linspace",
     "log",
     "log1p",
     "log2",
     "log10",
     "log_softmax",
     "logaddexp",
-    "logaddexp2",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
-    "logical_xor",
     "logsigmoid",
     "logsumexp",
     "margin_ranking_loss",
     "matmul",
+    "matrix_norm",
     "matrix_transpose",
     "max",
     "maximum",
@@ -136,23 +118,20 @@ __all__ = [
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "multiply",
-    "nan_to_num",
     "negative",
-    "nextafter",
     "nll_loss",
+    "norm",
     "not_equal",
-    "ones_like",
+    "p_norm",
     "pad",
     "poisson_nll_loss",
-    "polar",
-    "positive",
     "pow",
     "prelu",
     "prod",
-    "rad2deg",
     "ratio",
     "real",
     "reciprocal",
+    "recurrence",
     "relu",
     "relu6",
     "remainder",
@@ -161,13 +140,12 @@ __all__ = [
     "rrelu",
     "rsqrt",
     "scatter_add",
+    "searchsorted",
     "selu",
     "sigmoid",
     "sign",
-    "signbit",
     "silu",
     "sin",
-    "sinc",
     "sinh",
     "slice",
     "smooth_l1_loss",
@@ -178,12 +156,13 @@ __all__ = [
     "softshrink",
     "softsign",
     "solve",
+    "sort",
     "split",
     "sqrt",
     "square",
     "squeeze",
     "stack",
-    "stop_gradient",
+    "std",
     "subtract",
     "sum",
     "take",
@@ -192,15 +171,17 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "threshold",
+    "topk",
     "transpose",
+    "trapezoid",
     "tril",
     "triplet_margin_loss",
     "triu",
     "trunc",
     "unslice",
     "var",
+    "vector_norm",
     "where",
-    "zeros_like",
 ]
 
 
@@ -232,27 +213,30 @@ def add_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: i
     return apply_as(Tensor, "add_along_axis", x, indices, updates, axis=axis)[0]
 
 
-def addcdiv(x: Operand, a: Operand, b: Operand, /, *, value: float = 1) -> Tensor:
-    """The op addcdiv: x + value a / b. Inputs: x, a, b. Attributes: value."""
-    return apply_as(Tensor, "addcdiv", x, a, b, value=value)[0]
+def all(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op all: whether all elements over axes are not zero. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "all", x, axis=axis, keepdims=keepdims)[0]
 
 
-def addcmul(x: Operand, a: Operand, b: Operand, /, *, value: float = 1) -> Tensor:
-    """The op addcmul: x + value a b. Inputs: x, a, b. Attributes: value."""
-    return apply_as(Tensor, "addcmul", x, a, b, value=value)[0]
+def any(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op any: whether any element over axes is not zero. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "any", x, axis=axis, keepdims=keepdims)[0]
 
 
-def angle(x: Operand, /) -> Tensor:
-    """The op angle: the argument of x, from -π to π; 0 or π for a real number. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "angle", x)[0]
+def argcummax(x: Operand, /, *, axis: int) -> Tensor:
+    """The op argcummax: the place of the largest of all elements up to each, of several the last.
 
-
-def arange(*, start: float, stop: float | None = None, step: float = 1, dtype: DTypeLike | None = None) -> Tensor:
-    """The op arange: start, start + step, ... up to stop, which is left out.
-
-    Inputs: none. Attributes: start, stop, step, dtype.
+    Inputs: x. Attributes: axis.
     """
-    return apply_as(Tensor, "arange", start=start, stop=stop, step=step, dtype=dtype)[0]
+    return apply_as(Tensor, "argcummax", x, axis=axis)[0]
+
+
+def argcummin(x: Operand, /, *, axis: int) -> Tensor:
+    """The op argcummin: the place of the smallest of all elements up to each, of several the last.
+
+    Inputs: x. Attributes: axis.
+    """
+    return apply_as(Tensor, "argcummin", x, axis=axis)[0]
 
 
 def argmax(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
@@ -333,44 +317,9 @@ def binary_cross_entropy_with_logits(
     ]
 
 
-def bitwise_and(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_and: a and b, bit by bit. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_and", a, b)[0]
-
-
-def bitwise_invert(x: Operand, /) -> Tensor:
-    """The op bitwise_invert: not x, bit by bit. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "bitwise_invert", x)[0]
-
-
-def bitwise_left_shift(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_left_shift: a 2ᵇ, without the bits beyond those of the dtype. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_left_shift", a, b)[0]
-
-
-def bitwise_or(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_or: a or b, bit by bit. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_or", a, b)[0]
-
-
-def bitwise_right_shift(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_right_shift: ⌊a / 2ᵇ⌋. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_right_shift", a, b)[0]
-
-
-def bitwise_xor(a: Operand, b: Operand, /) -> Tensor:
-    """The op bitwise_xor: a ≠ b, bit by bit. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "bitwise_xor", a, b)[0]
-
-
 def broadcast_to(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     """The op broadcast_to: x repeated to a larger shape. Inputs: x. Attributes: shape."""
     return apply_as(Tensor, "broadcast_to", x, shape=shape)[0]
-
-
-def cbrt(x: Operand, /) -> Tensor:
-    """The op cbrt: ∛x. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "cbrt", x)[0]
 
 
 def ceil(x: Operand, /) -> Tensor:
@@ -421,11 +370,6 @@ def conj(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "conj", x)[0]
 
 
-def copysign(a: Operand, b: Operand, /) -> Tensor:
-    """The op copysign: -|a| if 1 / b < 0 else |a|. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "copysign", a, b)[0]
-
-
 def cos(x: Operand, /) -> Tensor:
     """The op cos: cos x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "cos", x)[0]
@@ -445,6 +389,14 @@ def cosine_embedding_loss(
     Inputs: x1, x2, target. Attributes: margin, reduction.
     """
     return apply_as(Tensor, "cosine_embedding_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
+
+
+def count_nonzero(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op count_nonzero: the number of elements over axes that are not zero.
+
+    Inputs: x. Attributes: axis, keepdims.
+    """
+    return apply_as(Tensor, "count_nonzero", x, axis=axis, keepdims=keepdims)[0]
 
 
 def cross_entropy(
@@ -473,24 +425,72 @@ def cross_entropy(
     )[0]
 
 
-def cumprod(x: Operand, /, *, axis: int = 0) -> Tensor:
-    """The op cumprod: running products along an axis. Inputs: x. Attributes: axis."""
-    return apply_as(Tensor, "cumprod", x, axis=axis)[0]
+def cummax(x: Operand, /, *, axis: int) -> tuple[Tensor, ...]:
+    """The op cummax: the largest of all elements up to each along an axis, and their places.
+
+    Inputs: x. Attributes: axis.
+    """
+    return tuple(apply_as(Tensor, "cummax", x, axis=axis))
 
 
-def cumsum(x: Operand, /, *, axis: int = 0) -> Tensor:
-    """The op cumsum: running sums along an axis. Inputs: x. Attributes: axis."""
-    return apply_as(Tensor, "cumsum", x, axis=axis)[0]
+def cummin(x: Operand, /, *, axis: int) -> tuple[Tensor, ...]:
+    """The op cummin: the smallest of all elements up to each along an axis, and their places.
+
+    Inputs: x. Attributes: axis.
+    """
+    return tuple(apply_as(Tensor, "cummin", x, axis=axis))
 
 
-def deg2rad(x: Operand, /) -> Tensor:
-    """The op deg2rad: x π / 180. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "deg2rad", x)[0]
+def cumprod(x: Operand, /, *, axis: int = 0, dtype: DTypeLike | None = None) -> Tensor:
+    """The op cumprod: running products along an axis. Inputs: x. Attributes: axis, dtype."""
+    return apply_as(Tensor, "cumprod", x, axis=axis, dtype=dtype)[0]
+
+
+def cumsum(x: Operand, /, *, axis: int = 0, dtype: DTypeLike | None = None) -> Tensor:
+    """The op cumsum: running sums along an axis. Inputs: x. Attributes: axis, dtype."""
+    return apply_as(Tensor, "cumsum", x, axis=axis, dtype=dtype)[0]
+
+
+def cumulative_prod(
+    x: Operand, /, *, axis: int | None = None, dtype: DTypeLike | None = None, include_initial: bool = False
+) -> Tensor:
+    """The op cumulative_prod: running products along an axis, behind 1 with include_initial.
+
+    Inputs: x. Attributes: axis, dtype, include_initial.
+    """
+    return apply_as(Tensor, "cumulative_prod", x, axis=axis, dtype=dtype, include_initial=include_initial)[0]
+
+
+def cumulative_sum(
+    x: Operand, /, *, axis: int | None = None, dtype: DTypeLike | None = None, include_initial: bool = False
+) -> Tensor:
+    """The op cumulative_sum: running sums along an axis, behind 0 with include_initial.
+
+    Inputs: x. Attributes: axis, dtype, include_initial.
+    """
+    return apply_as(Tensor, "cumulative_sum", x, axis=axis, dtype=dtype, include_initial=include_initial)[0]
+
+
+def cumulative_trapezoid(
+    y: Operand, x: Operand | None = None, /, *, dx: float = 1.0, axis: int = -1, initial: float | None = None
+) -> Tensor:
+    """The op cumulative_trapezoid: the integrals of y up to each element by the trapezoidal rule.
+
+    Inputs: y, x. Attributes: dx, axis, initial.
+    """
+    return apply_as(Tensor, "cumulative_trapezoid", y, *given(x), dx=dx, axis=axis, initial=initial)[0]
 
 
 def det(a: Operand, /) -> Tensor:
     """The op det: the determinant. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "det", a)[0]
+
+
+def diff(
+    x: Operand, prepend: Operand | None = None, append: Operand | None = None, /, *, n: int = 1, axis: int = -1
+) -> Tensor:
+    """The op diff: differences of neighbours, n times. Inputs: x, prepend, append. Attributes: n, axis."""
+    return apply_as(Tensor, "diff", x, *given(prepend, append), n=n, axis=axis)[0]
 
 
 def divide(a: Operand, b: Operand, /) -> Tensor:
@@ -527,6 +527,11 @@ def erfcx(x: Operand, /, *, order: int = 0) -> Tensor:
     return apply_as(Tensor, "erfcx", x, order=order)[0]
 
 
+def euclidean_norm(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op euclidean_norm: √Σ |x|² over axes. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "euclidean_norm", x, axis=axis, keepdims=keepdims)[0]
+
+
 def exp(x: Operand, /) -> Tensor:
     """The op exp: eˣ. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "exp", x)[0]
@@ -547,19 +552,9 @@ def expm1(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "expm1", x)[0]
 
 
-def eye(*, n_rows: int, n_cols: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:
-    """The op eye: 1 on diagonal k, 0 elsewhere. Inputs: none. Attributes: n_rows, n_cols, k, dtype."""
-    return apply_as(Tensor, "eye", n_rows=n_rows, n_cols=n_cols, k=k, dtype=dtype)[0]
-
-
 def flip(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Tensor:
     """The op flip: the order reversed along axes. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "flip", x, axis=axis)[0]
-
-
-def float_power(x: Operand, exponent: Operand, /) -> Tensor:
-    """The op float_power: x^exponent in float64 or complex128. Inputs: x, exponent. Attributes: none."""
-    return apply_as(Tensor, "float_power", x, exponent)[0]
 
 
 def floor(x: Operand, /) -> Tensor:
@@ -570,31 +565,6 @@ def floor(x: Operand, /) -> Tensor:
 def floor_divide(a: Operand, b: Operand, /) -> Tensor:
     """The op floor_divide: ⌊a / b⌋. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "floor_divide", a, b)[0]
-
-
-def fmax(a: Operand, b: Operand, /) -> Tensor:
-    """The op fmax: the larger, or the number beside a nan. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "fmax", a, b)[0]
-
-
-def fmin(a: Operand, b: Operand, /) -> Tensor:
-    """The op fmin: the smaller, or the number beside a nan. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "fmin", a, b)[0]
-
-
-def fmod(a: Operand, b: Operand, /) -> Tensor:
-    """The op fmod: a - b (-⌊-a / b⌋ if a / b < 0 else ⌊a / b⌋). Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "fmod", a, b)[0]
-
-
-def frac(x: Operand, /) -> Tensor:
-    """The op frac: x - (-⌊-x⌋ if x < 0 else ⌊x⌋). Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "frac", x)[0]
-
-
-def full_like(x: Operand, /, *, value: float, dtype: DTypeLike | None = None) -> Tensor:
-    """The op full_like: the number value in the shape of x. Inputs: x. Attributes: value, dtype."""
-    return apply_as(Tensor, "full_like", x, value=value, dtype=dtype)[0]
 
 
 def gaussian_nll_loss(
@@ -650,11 +620,6 @@ def hardtanh(x: Operand, /, *, min: float = -1.0, max: float = 1.0) -> Tensor:
     return apply_as(Tensor, "hardtanh", x, min=min, max=max)[0]
 
 
-def heaviside(x: Operand, value: Operand, /) -> Tensor:
-    """The op heaviside: 0 where x < 0, value where x = 0, 1 where x > 0. Inputs: x, value. Attributes: none."""
-    return apply_as(Tensor, "heaviside", x, value)[0]
-
-
 def hinge_embedding_loss(x: Operand, target: Operand, /, *, margin: float = 1.0, reduction: str = "mean") -> Tensor:
     """The op hinge_embedding_loss: x where target is 1, max(0, margin - x) where it is -1, and their sum elsewhere.
 
@@ -689,44 +654,6 @@ def inv(a: Operand, /) -> Tensor:
     return apply_as(Tensor, "inv", a)[0]
 
 
-def isclose(a: Operand, b: Operand, /, *, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
-    """The op isclose: |a - b| ≤ atol + rtol |b|; a nan is close to a nan if equal_nan.
-
-    Inputs: a, b. Attributes: rtol, atol, equal_nan.
-    """
-    return apply_as(Tensor, "isclose", a, b, rtol=rtol, atol=atol, equal_nan=equal_nan)[0]
-
-
-def isfinite(x: Operand, /) -> Tensor:
-    """The op isfinite: whether x is neither nan nor infinite. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isfinite", x)[0]
-
-
-def isinf(x: Operand, /) -> Tensor:
-    """The op isinf: whether x is infinite. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isinf", x)[0]
-
-
-def isnan(x: Operand, /) -> Tensor:
-    """The op isnan: whether x is nan. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isnan", x)[0]
-
-
-def isneginf(x: Operand, /) -> Tensor:
-    """The op isneginf: whether x is -∞. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isneginf", x)[0]
-
-
-def isposinf(x: Operand, /) -> Tensor:
-    """The op isposinf: whether x is ∞. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isposinf", x)[0]
-
-
-def isreal(x: Operand, /) -> Tensor:
-    """The op isreal: whether the imaginary part of x is 0. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "isreal", x)[0]
-
-
 def kl_div(x: Operand, target: Operand, /, *, log_target: bool = False, reduction: str = "mean") -> Tensor:
     """The op kl_div: target (ln target - x), where x is a logarithm, as is target with log_target. The mean is over
     all elements, batchmean over the first axis.
@@ -734,6 +661,14 @@ def kl_div(x: Operand, target: Operand, /, *, log_target: bool = False, reductio
     Inputs: x, target. Attributes: log_target, reduction.
     """
     return apply_as(Tensor, "kl_div", x, target, log_target=log_target, reduction=reduction)[0]
+
+
+def kthvalue(x: Operand, /, *, k: int, axis: int = -1, keepdims: bool = False) -> tuple[Tensor, ...]:
+    """The op kthvalue: the k-th smallest element of each line, counted from 1, and its place.
+
+    Inputs: x. Attributes: k, axis, keepdims.
+    """
+    return tuple(apply_as(Tensor, "kthvalue", x, k=k, axis=axis, keepdims=keepdims))
 
 
 def l1_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
@@ -744,19 +679,9 @@ def l1_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, re
     return apply_as(Tensor, "l1_loss", x, target, *given(weight), reduction=reduction)[0]
 
 
-def ldexp(x: Operand, exponent: Operand, /) -> Tensor:
-    """The op ldexp: x 2^exponent. Inputs: x, exponent. Attributes: none."""
-    return apply_as(Tensor, "ldexp", x, exponent)[0]
-
-
 def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Tensor:
     """The op leaky_relu: x where x > 0, else the negative slope times x. Inputs: x. Attributes: negative_slope."""
     return apply_as(Tensor, "leaky_relu", x, negative_slope=negative_slope)[0]
-
-
-def lerp(start: Operand, end: Operand, weight: Operand, /) -> Tensor:
-    """The op lerp: start + weight (end - start). Inputs: start, end, weight. Attributes: none."""
-    return apply_as(Tensor, "lerp", start, end, weight)[0]
 
 
 def less(a: Operand, b: Operand, /) -> Tensor:
@@ -767,14 +692,6 @@ def less(a: Operand, b: Operand, /) -> Tensor:
 def less_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op less_equal: a ≤ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "less_equal", a, b)[0]
-
-
-def linspace(*, start: float, stop: float, num: int, endpoint: bool = True, dtype: DTypeLike | None = None) -> Tensor:
-    """The op linspace: num numbers from start to stop, evenly spaced.
-
-    Inputs: none. Attributes: start, stop, num, endpoint, dtype.
-    """
-    return apply_as(Tensor, "linspace", start=start, stop=stop, num=num, endpoint=endpoint, dtype=dtype)[0]
 
 
 def log(x: Operand, /) -> Tensor:
@@ -807,9 +724,9 @@ def logaddexp(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "logaddexp", a, b)[0]
 
 
-def logaddexp2(a: Operand, b: Operand, /) -> Tensor:
-    """The op logaddexp2: ln(e^(a ln 2) + e^(b ln 2)) / ln 2. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "logaddexp2", a, b)[0]
+def logcumsumexp(x: Operand, /, *, axis: int = 0) -> Tensor:
+    """The op logcumsumexp: running ln Σ eˣ along an axis. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "logcumsumexp", x, axis=axis)[0]
 
 
 def logical_and(a: Operand, b: Operand, /) -> Tensor:
@@ -825,11 +742,6 @@ def logical_not(x: Operand, /) -> Tensor:
 def logical_or(a: Operand, b: Operand, /) -> Tensor:
     """The op logical_or: a or b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logical_or", a, b)[0]
-
-
-def logical_xor(a: Operand, b: Operand, /) -> Tensor:
-    """The op logical_xor: a and not b or b and not a. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "logical_xor", a, b)[0]
 
 
 def logsigmoid(x: Operand, /) -> Tensor:
@@ -857,6 +769,17 @@ def matmul(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "matmul", a, b)[0]
 
 
+def matrix_norm(
+    x: Operand, /, *, ord: float | str = "fro", axis: Sequence[int] = (-2, -1), keepdims: bool = False
+) -> Tensor:
+    """The op matrix_norm: the norm of matrices: Frobenius, the largest or smallest sum of a column (1, -1), of a row
+    (inf, -inf).
+
+    Inputs: x. Attributes: ord, axis, keepdims.
+    """
+    return apply_as(Tensor, "matrix_norm", x, ord=ord, axis=axis, keepdims=keepdims)[0]
+
+
 def matrix_transpose(x: Operand, /) -> Tensor:
     """The op matrix_transpose: the last two axes swapped. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "matrix_transpose", x)[0]
@@ -872,9 +795,11 @@ def maximum(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "maximum", a, b)[0]
 
 
-def mean(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The op mean: the mean over axes. Inputs: x. Attributes: axis, keepdims."""
-    return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims)[0]
+def mean(
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The op mean: the mean over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
+    return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
 def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
@@ -942,22 +867,9 @@ def multiply(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "multiply", a, b)[0]
 
 
-def nan_to_num(x: Operand, /, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
-    """The op nan_to_num: x; nan, and the infinities, by default the largest and the least float, where x is none.
-
-    Inputs: x. Attributes: nan, posinf, neginf.
-    """
-    return apply_as(Tensor, "nan_to_num", x, nan=nan, posinf=posinf, neginf=neginf)[0]
-
-
 def negative(x: Operand, /) -> Tensor:
     """The op negative: -x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "negative", x)[0]
-
-
-def nextafter(a: Operand, b: Operand, /) -> Tensor:
-    """The op nextafter: the float after a towards b. Inputs: a, b. Attributes: none."""
-    return apply_as(Tensor, "nextafter", a, b)[0]
 
 
 def nll_loss(
@@ -970,14 +882,27 @@ def nll_loss(
     return apply_as(Tensor, "nll_loss", x, target, *given(weight), ignore_index=ignore_index, reduction=reduction)[0]
 
 
+def norm(
+    x: Operand, /, *, ord: float | str | None = None, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op norm: a norm of vectors over an axis, or of matrices over two.
+
+    Inputs: x. Attributes: ord, axis, keepdims.
+    """
+    return apply_as(Tensor, "norm", x, ord=ord, axis=axis, keepdims=keepdims)[0]
+
+
 def not_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op not_equal: a ≠ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "not_equal", a, b)[0]
 
 
-def ones_like(x: Operand, /, *, dtype: DTypeLike | None = None) -> Tensor:
-    """The op ones_like: ones in the shape of x. Inputs: x. Attributes: dtype."""
-    return apply_as(Tensor, "ones_like", x, dtype=dtype)[0]
+def p_norm(x: Operand, /, *, p: float, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op p_norm: (Σ xᵖ)^(1/p) over axes, for numbers that are not negative.
+
+    Inputs: x. Attributes: p, axis, keepdims.
+    """
+    return apply_as(Tensor, "p_norm", x, p=p, axis=axis, keepdims=keepdims)[0]
 
 
 def pad(x: Operand, /, *, widths: Sequence[Sequence[int]]) -> Tensor:
@@ -1003,16 +928,6 @@ def poisson_nll_loss(
     return apply_as(Tensor, "poisson_nll_loss", x, target, log_input=log_input, full=full, eps=eps, reduction=reduction)[0]
 
 
-def polar(modulus: Operand, angle: Operand, /) -> Tensor:
-    """The op polar: modulus (cos angle + i sin angle). Inputs: modulus, angle. Attributes: none."""
-    return apply_as(Tensor, "polar", modulus, angle)[0]
-
-
-def positive(x: Operand, /) -> Tensor:
-    """The op positive: x. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "positive", x)[0]
-
-
 def pow(x: Operand, exponent: Operand, /) -> Tensor:
     """The op pow: x^exponent. Inputs: x, exponent. Attributes: none."""
     return apply_as(Tensor, "pow", x, exponent)[0]
@@ -1026,14 +941,11 @@ def prelu(x: Operand, weight: Operand, /) -> Tensor:
     return apply_as(Tensor, "prelu", x, weight)[0]
 
 
-def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims."""
-    return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims)[0]
-
-
-def rad2deg(x: Operand, /) -> Tensor:
-    """The op rad2deg: 180 x / π. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "rad2deg", x)[0]
+def prod(
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
+    return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
 def ratio(a: Operand, b: Operand, c: Operand, d: Operand, /) -> Tensor:
@@ -1049,6 +961,11 @@ def real(x: Operand, /) -> Tensor:
 def reciprocal(x: Operand, /) -> Tensor:
     """The op reciprocal: 1 / x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "reciprocal", x)[0]
+
+
+def recurrence(a: Operand, x: Operand, /, *, axis: int = 0) -> Tensor:
+    """The op recurrence: yₖ = aₖ yₖ₋₁ + xₖ along an axis, with y₀ = x₀. Inputs: a, x. Attributes: axis."""
+    return apply_as(Tensor, "recurrence", a, x, axis=axis)[0]
 
 
 def relu(x: Operand, /) -> Tensor:
@@ -1071,12 +988,9 @@ def reshape(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     return apply_as(Tensor, "reshape", x, shape=shape)[0]
 
 
-def round(x: Operand, /, *, decimals: int = 0) -> Tensor:
-    """The op round: the nearest multiple of 10^-decimals, an integer by default; of two, the even multiple.
-
-    Inputs: x. Attributes: decimals.
-    """
-    return apply_as(Tensor, "round", x, decimals=decimals)[0]
+def round(x: Operand, /) -> Tensor:
+    """The op round: the nearest integer; of two, the even integer. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "round", x)[0]
 
 
 def rrelu(x: Operand, /, *, lower: float = 0.125, upper: float = 0.3333333333333333) -> Tensor:
@@ -1100,6 +1014,14 @@ def scatter_add(x: Operand, indices: Operand, updates: Operand, /, *, axis: int 
     return apply_as(Tensor, "scatter_add", x, indices, updates, axis=axis)[0]
 
 
+def searchsorted(line: Operand, values: Operand, /, *, right: bool = False) -> Tensor:
+    """The op searchsorted: the places among sorted elements where values keep the order, left or right of the same.
+
+    Inputs: line, values. Attributes: right.
+    """
+    return apply_as(Tensor, "searchsorted", line, values, right=right)[0]
+
+
 def selu(x: Operand, /) -> Tensor:
     """The op selu: elu with alpha 1.6733, times 1.0507 (Klambauer et al., Self-normalizing neural networks, 2017).
 
@@ -1118,11 +1040,6 @@ def sign(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "sign", x)[0]
 
 
-def signbit(x: Operand, /) -> Tensor:
-    """The op signbit: whether x is negative, -0 included. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "signbit", x)[0]
-
-
 def silu(x: Operand, /) -> Tensor:
     """The op silu: x / (1 + e⁻ˣ). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "silu", x)[0]
@@ -1131,11 +1048,6 @@ def silu(x: Operand, /) -> Tensor:
 def sin(x: Operand, /) -> Tensor:
     """The op sin: sin x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "sin", x)[0]
-
-
-def sinc(x: Operand, /, *, order: int = 0) -> Tensor:
-    """The op sinc: sin(πx) / (πx), 1 at 0; or its derivative of the order. Inputs: x. Attributes: order."""
-    return apply_as(Tensor, "sinc", x, order=order)[0]
 
 
 def sinh(x: Operand, /) -> Tensor:
@@ -1194,6 +1106,11 @@ def solve(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "solve", a, b)[0]
 
 
+def sort(x: Operand, /, *, axis: int = -1, descending: bool = False) -> Tensor:
+    """The op sort: the elements of each line in order. Inputs: x. Attributes: axis, descending."""
+    return apply_as(Tensor, "sort", x, axis=axis, descending=descending)[0]
+
+
 def split(x: Operand, /, *, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
     """The op split: cut into sections along an axis (at most 16). Inputs: x. Attributes: sections, axis."""
     return tuple(apply_as(Tensor, "split", x, sections=sections, axis=axis))
@@ -1219,9 +1136,12 @@ def stack(*arrays: Operand, axis: int = 0) -> Tensor:
     return apply_as(Tensor, "stack", *arrays, axis=axis)[0]
 
 
-def stop_gradient(x: Operand, /) -> Tensor:
-    """The op stop_gradient: x, held constant: no gradient flows back through it. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "stop_gradient", x)[0]
+def std(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: float = 0, keepdims: bool = False) -> Tensor:
+    """The op std: the standard deviation over axes, the root of the variance.
+
+    Inputs: x. Attributes: axis, correction, keepdims.
+    """
+    return apply_as(Tensor, "std", x, axis=axis, correction=correction, keepdims=keepdims)[0]
 
 
 def subtract(a: Operand, b: Operand, /) -> Tensor:
@@ -1229,9 +1149,11 @@ def subtract(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "subtract", a, b)[0]
 
 
-def sum(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The op sum: the sum over axes. Inputs: x. Attributes: axis, keepdims."""
-    return apply_as(Tensor, "sum", x, axis=axis, keepdims=keepdims)[0]
+def sum(
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The op sum: the sum over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
+    return apply_as(Tensor, "sum", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
 def take(x: Operand, indices: Operand, /, *, axis: int = 0) -> Tensor:
@@ -1267,9 +1189,25 @@ def threshold(x: Operand, /, *, threshold: float, value: float) -> Tensor:
     return apply_as(Tensor, "threshold", x, threshold=threshold, value=value)[0]
 
 
+def topk(x: Operand, /, *, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, ...]:
+    """The op topk: the k largest or smallest elements of each line in order, and their places.
+
+    Inputs: x. Attributes: k, axis, largest.
+    """
+    return tuple(apply_as(Tensor, "topk", x, k=k, axis=axis, largest=largest))
+
+
 def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:
     """The op transpose: axes permuted. Inputs: x. Attributes: axes."""
     return apply_as(Tensor, "transpose", x, axes=axes)[0]
+
+
+def trapezoid(y: Operand, x: Operand | None = None, /, *, dx: float = 1.0, axis: int = -1) -> Tensor:
+    """The op trapezoid: the integral of y along an axis by the trapezoidal rule, at places x or at a distance dx.
+
+    Inputs: y, x. Attributes: dx, axis.
+    """
+    return apply_as(Tensor, "trapezoid", y, *given(x), dx=dx, axis=axis)[0]
 
 
 def tril(x: Operand, /, *, k: int = 0) -> Tensor:
@@ -1323,7 +1261,7 @@ def unslice(x: Operand, /, *, shape: Sequence[int], start: Sequence[int], step: 
     return apply_as(Tensor, "unslice", x, shape=shape, start=start, step=step)[0]
 
 
-def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: int = 0, keepdims: bool = False) -> Tensor:
+def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: float = 0, keepdims: bool = False) -> Tensor:
     """The op var: the variance over axes, divided by n - correction.
 
     Inputs: x. Attributes: axis, correction, keepdims.
@@ -1331,11 +1269,22 @@ def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: i
     return apply_as(Tensor, "var", x, axis=axis, correction=correction, keepdims=keepdims)[0]
 
 
+def vector_norm(
+    x: Operand,
+    /,
+    *,
+    ord: float = 2,
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> Tensor:
+    """The op vector_norm: the norm of vectors over axes, of any order.
+
+    Inputs: x. Attributes: ord, axis, keepdims, dtype.
+    """
+    return apply_as(Tensor, "vector_norm", x, ord=ord, axis=axis, keepdims=keepdims, dtype=dtype)[0]
+
+
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:
     """The op where: a if condition else b. Inputs: condition, a, b. Attributes: none."""
     return apply_as(Tensor, "where", condition, a, b)[0]
-
-
-def zeros_like(x: Operand, /, *, dtype: DTypeLike | None = None) -> Tensor:
-    """The op zeros_like: zeros in the shape of x. Inputs: x. Attributes: dtype."""
-    return apply_as(Tensor, "zeros_like", x, dtype=dtype)[0]
