@@ -1,0 +1,160 @@
+"""Names of ops in the client: each op has one, and each name its op."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from client_names.families import FAMILIES
+
+import gradproof.client as gp
+from gradproof.engine.registry import build_registry
+from gradproof.plugins import BUILTIN
+
+pytestmark = pytest.mark.usefixtures("tensors")
+
+CLIENT = Path(gp.__file__).parent
+WITHOUT_A_NAME = {
+    "cofactors": "the derivative of det",
+    "ratio": "the quotient that rules divide by, 0 where both are 0",
+    "unslice": "the derivative of slice",
+}
+"""The ops that PyTorch has no name for, and what they are for. All are functions of `gp.ops`."""
+
+OPS = build_registry(BUILTIN).ops
+ROWS = {
+    f"{name}-{row.op}": (name, row.op)
+    for family in FAMILIES
+    for row in family.rows
+    if not family.call and not row.call and "=" not in row.parameters
+    for name in row.names.split()
+}
+
+
+def applied() -> Iterator[str]:
+    """The ops that the source of the client applies, but for that of `gp.ops`."""
+    for path in sorted(CLIENT.rglob("*.py")):
+        if path.name != "builtin_ops.py":
+            for call in ast.walk(ast.parse(path.read_bytes())):
+                if isinstance(call, ast.Call):
+                    yield from (x.value for x in call.args if isinstance(x, ast.Constant) and isinstance(x.value, str))
+
+
+def test_each_op_has_a_name() -> None:
+    assert OPS.keys() - set(applied()) == WITHOUT_A_NAME.keys()
+
+
+@pytest.mark.parametrize("key", ROWS)
+def test_a_name_is_its_op(key: str) -> None:
+    name, op = ROWS[key]
+    x = gp.tensor(np.linspace(0.3, 0.9, 4).reshape(2, 2))
+    operands = [x, x.T.contiguous() + 0.05, x * 0.5][: len(OPS[op].inputs)]
+    expected = getattr(gp.ops, op)(*operands)
+    if name.startswith("Tensor.") or "." not in name:
+        check(getattr(operands[0], name.removeprefix("Tensor."))(*operands[1:]), expected)
+    if not name.startswith("Tensor."):
+        check(attrgetter(name.removeprefix("torch."))(gp)(*operands), expected)
+
+
+def check(result: Any, expected: Any) -> None:
+    """Assert that two tensors are equal."""
+    assert (result.dtype, result.shape) == (expected.dtype, expected.shape)
+    np.testing.assert_array_equal(result.numpy(), expected.numpy())
+
+
+A, B = np.arange(1.0, 7.0).reshape(2, 3) / 4, np.arange(6.0).reshape(3, 2) - 2.5
+S = np.array([[2.0, 0.5], [0.5, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (lambda: gp.inner(gp.tensor(A), gp.tensor(A)), np.inner(A, A)),
+        (lambda: gp.inner(gp.tensor(A[0]), gp.tensor(A)), np.inner(A[0], A)),
+        (lambda: gp.inner(gp.tensor(2.0, dtype=gp.float64), gp.tensor(A)), 2 * A),
+        (lambda: gp.vdot(gp.tensor(A[0] * 1j), gp.tensor(A[1] * 1j)), np.vdot(A[0] * 1j, A[1] * 1j)),
+        (lambda: gp.ger(gp.tensor(A[0]), gp.tensor(A[1])), np.outer(A[0], A[1])),
+        (lambda: gp.kron(gp.tensor(A), gp.tensor(B)), np.kron(A, B)),
+        (lambda: gp.kron(gp.tensor(A), gp.tensor(B[0])), np.kron(A, B[0])),
+        (lambda: gp.cross(gp.tensor(A), gp.tensor(A[1])), np.cross(A, A[1])),
+        (lambda: gp.linalg.cross(gp.tensor(A.T), gp.tensor(B), dim=0), np.cross(A.T, B, axis=0)),
+        (lambda: gp.addmm(gp.tensor(S), gp.tensor(A), gp.tensor(B), beta=2, alpha=0.5), 2 * S + A @ B / 2),
+        (lambda: gp.tensor(S * np.nan).addmm(gp.tensor(A), gp.tensor(B), beta=0), A @ B),
+        (lambda: gp.addmv(gp.tensor(S[0]), gp.tensor(A), gp.tensor(B[:, 0])), S[0] + A @ B[:, 0]),
+        (lambda: gp.addr(gp.tensor(S), gp.tensor(S[0]), gp.tensor(S[1])), S + np.outer(S[0], S[1])),
+        (lambda: gp.baddbmm(gp.tensor(S), gp.tensor(A[None]), gp.tensor(B[None])), (S + A @ B)[None]),
+        (lambda: gp.addbmm(gp.tensor(S), gp.tensor(np.stack([A, A])), gp.tensor(np.stack([B, B]))), S + 2 * A @ B),
+        (lambda: gp.matrix_power(gp.tensor(S), 5), np.linalg.matrix_power(S, 5)),
+        (lambda: gp.linalg.matrix_power(gp.tensor(S), -2), np.linalg.matrix_power(S, -2)),
+        (lambda: gp.linalg.matrix_power(gp.tensor(np.stack([S, S])), 0), np.stack([np.eye(2)] * 2)),
+        (lambda: gp.linalg.solve(gp.tensor(S), gp.tensor(A)), np.linalg.solve(S, A)),
+        (lambda: gp.linalg.solve(gp.tensor(S), gp.tensor(B), left=False), B @ np.linalg.inv(S)),
+        (lambda: gp.linalg.cholesky(gp.tensor(S), upper=True), np.linalg.cholesky(S).T),
+        (lambda: gp.linalg.multi_dot([gp.tensor(A[0]), gp.tensor(B), gp.tensor(S)]), A[0] @ B @ S),
+        (lambda: gp.linalg.vecdot(gp.tensor(A), gp.tensor(B.T), dim=0), (A * B.T).sum(0)),
+        (lambda: gp.linalg.inv(gp.tensor(S)), np.linalg.inv(S)),
+    ],
+)  # fmt: skip
+def test_names_that_are_made_of_ops(made: Any, expected: Any) -> None:
+    result = made()
+    assert result.shape == np.shape(expected)
+    np.testing.assert_allclose(result.numpy(), expected, rtol=1e-13)
+
+
+class TestAxes:
+    """As PyTorch has them."""
+
+    @pytest.mark.parametrize("dim", [0, -1, (), (0,), [-1], None])
+    def test_a_number_has_an_axis(self, dim: Any) -> None:
+        x = gp.tensor(3.0, requires_grad=True)
+        for result in (x.sum(dim), x.mean(dim, keepdim=True), x.amax(dim), x.norm(dim=dim), x.logsumexp(dim)):
+            assert (result.shape, result.item()) == ((), 3.0)
+        if isinstance(dim, int):
+            assert [f(dim).item() for f in (x.cumsum, x.softmax, x.flip)] == [3.0, 1.0, 3.0]
+            assert gp.tensor(3.0).index_select(dim, gp.tensor([0])).shape == ()
+            x.cumsum(dim).backward()
+            assert x.grad is not None
+            assert x.grad.item() == 1.0
+
+    def test_none_named_are_all(self) -> None:
+        assert gp.ones(2, 3).sum(()).item() == gp.ones(2, 3).sum(dim=[]).item() == 6.0
+        assert gp.ones(2, 3).sum(()).shape == ()
+        assert gp.tensor(A).flip(()).tolist() == A.tolist()
+
+    @pytest.mark.parametrize("name", ["sum", "softmax", "cumsum", "argmax", "squeeze", "unsqueeze", "flip", "std", "norm"])
+    def test_what_is_no_axis(self, name: str) -> None:
+        function = getattr(gp.ones(2, 3), name)
+        for wrong in (True, 1.0, "rows"):
+            with pytest.raises(TypeError, match=r"must be an integer, not (bool|float|str)"):
+                function(**{"dims" if name == "flip" else "dim": wrong})
+        for wrong in (3, -4):
+            with pytest.raises(IndexError, match=rf"expected to be in range of \[-\d, \d\], but got {wrong}"):
+                function(**{"dims" if name == "flip" else "dim": wrong})
+
+    def test_an_axis_that_is_named_twice(self) -> None:
+        with pytest.raises(RuntimeError, match="dim 1 appears multiple times in the list of dims"):
+            gp.ones(2, 3).sum((1, -1))
+
+    def test_a_bool_is_meant_for_another_argument(self) -> None:
+        with pytest.raises(TypeError, match="keepdim is an argument of its own"):
+            gp.ones(2, 3).sum(True)
+
+
+class TestNumbers:
+    def test_they_may_come_first(self) -> None:
+        x = gp.tensor([1.0, 2.0], requires_grad=True)
+        assert (gp.pow(2.0, x).dtype, gp.pow(2.0, x).tolist()) == (gp.float32, [2.0, 4.0])
+        assert gp.atan2(0.0, x).tolist() == [0.0, 0.0]
+        assert gp.maximum([1.5, 1.5], [1, 2]).tolist() == [1.5, 2.0]
+        gp.pow(2.0, x).sum().backward()
+        assert x.grad is not None
+        np.testing.assert_allclose(x.grad.numpy(), np.log(2) * np.array([2.0, 4.0]), rtol=1e-6)
+
+    def test_where_a_tensor_has_to_be(self) -> None:
+        with pytest.raises(TypeError, match=r"expit\(\): the first argument must be a Tensor, not float"):
+            gp.special.expit(1.0)  # type: ignore[type-var]
