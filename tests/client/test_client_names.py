@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from client_names.families import FAMILIES
 
 import gradproof.client as gp
+from client_names.families import FAMILIES
 from gradproof.engine.registry import build_registry
 from gradproof.plugins import BUILTIN
 

@@ -10,40 +10,40 @@ def same(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
 
+JOINING = (
+    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_tensors", "bucketize", "cartesian_prod", "cat",
+    "column_stack", "concat", "concatenate", "cumulative_trapezoid", "dstack", "hstack", "meshgrid", "polygamma",
+    "row_stack", "searchsorted", "stack", "std_mean", "tensordot", "trapezoid", "trapz", "var_mean", "vstack", "where",
+)  # fmt: skip
+"""Functions of several tensors, and others that are no methods."""
+
 MODULES = (
     Module(
         "",
         "tensors/method_functions.py",
         "Functions that call the method of the same name, or record an op: ``exp(x)`` is ``x.exp()``.",
-        same("broadcast_to", "clip", "cross", "divide", "ger", "matrix_power"),
-        dict.fromkeys(("cat", "stack", "where"), f"{TENSORS}.functions"),
+        same("broadcast_to", "clip", "cross", "divide", "ger", "matrix_power", "true_divide"),
+        dict.fromkeys(JOINING, f"{TENSORS}.functions"),
     ),
     Module(
         "nn.functional",
         "nn/functional.py",
         "Activations, losses and distances, by the names of `torch.nn.functional`.",
-        same("log_softmax", "softmax"),
         {},
+        dict.fromkeys(("embedding", "linear", "one_hot", "pad"), f"{TENSORS}.layers"),
     ),
     Module(
         "special",
         "special.py",
         "Special functions, by the names of `torch.special`.",
-        same("log_softmax", "softmax"),
         {},
+        {"polygamma": f"{TENSORS}.functions"},
     ),
     Module(
         "linalg",
         "linalg.py",
         "Linear algebra, by the names of `torch.linalg`.",
-        {
-            "det": "det",
-            "inv": "inverse",
-            "matmul": "matmul",
-            "diagonal": "diagonal",
-            "matrix_power": "matrix_power",
-            "cross": "cross",
-        },
+        {"inv": "inverse", **same("cross", "det", "matrix_power")},
         dict.fromkeys(("cholesky", "multi_dot", "solve", "vecdot"), f"{TENSORS}.linear_algebra"),
     ),
 )

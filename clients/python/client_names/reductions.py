@@ -49,6 +49,10 @@ ALONG = (
     Row("nanquantile",  "nanquantile",  "The quantile of the elements that are not nan.", "-", "q: float | Sequence[float], dim: int | None = None, keepdim: bool = False, *, interpolation: str = 'linear'", "apply({op}, {x}, q=q, axis=axes_of({x}, dim), keepdims=keepdim, method=interpolation)"),
 )
 
+WEIGHTED = (
+    Row("torch.average", "average", "The mean over all axes, or over ``dim``, with ``weights`` of their shape.", "-", "dim: Axes = None, *, weights: Operand | None = None, keepdim: bool = False", follows="numpy.average"),
+)
+
 NORMS = (
     Row("linalg.vector_norm", "vector_norm", "The norm of order ``ord`` of the elements over all axes, or over ``dim``.", "linalg.vector_norm", "ord: float = 2, dim: Axes = None, keepdim: bool = False, *, dtype: DTypeLike | None = None", first="x"),
     Row("linalg.matrix_norm", "matrix_norm", "The norms of matrices along the axes ``dim``: Frobenius, or the largest or smallest sum of a column (1, -1) or of a row (inf, -inf).", "linalg.matrix_norm", "ord: float | str = 'fro', dim: tuple[int, int] = (-2, -1), keepdim: bool = False, *, dtype: DTypeLike | None = None", "apply({op}, {x} if dtype is None else {x}.to(dtype), ord=ord, axis=axes_of({x}, dim), keepdims=keepdim)", first="A"),

@@ -16,8 +16,8 @@ class Row(NamedTuple):
         parameters: the parameters behind the first tensor, as Python writes them; empty for those of the family.
         call: the expression of the result, with ``{x}`` for the first tensor, where it does not follow from the parameters:
             those that are tensors are inputs of the op, all others its attributes, ``dim`` its axis.
-        follows: the name that the docstring says it follows, where it is not its own in PyTorch; with the library if that is
-            not PyTorch, as ``numpy.cbrt``.
+        follows: the name that the docstring says it follows, where it is not its own in PyTorch; with the library if that
+            is not PyTorch, as ``numpy.cbrt``.
         first: the name of the first parameter of the functions.
     """
 

@@ -55,8 +55,9 @@ from gradproof.client.recording.apply import apply, apply_as, apply_multiple
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arguments import along, axes_of, axis_of, first
 from gradproof.client.tensors.conversions import Conversions
+from gradproof.client.tensors.elementwise import scaled
 from gradproof.client.tensors.ordering import ValuesAndIndices
-from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Reduction, Scalar
+from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Reduction, Scalar, given
 from gradproof.client.tensors.tensor import Tensor
 """
 """All that generated source may refer to; `write` leaves out the imports that a module does not need."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from gradproof.client.recording.apply import apply
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arguments import first
 from gradproof.client.tensors.linear_algebra import cholesky, multi_dot, solve, vecdot
@@ -67,7 +68,7 @@ def matmul(input: TensorT, other: Operand) -> TensorT:
 
     Raises InvalidRequest if shapes do not fit. Follows torch.linalg.matmul.
     """
-    return first(input, "matmul").matmul(other)
+    return apply("matmul", first(input, "matmul"), other)
 
 
 def matrix_power(input: TensorT, n: int) -> TensorT:

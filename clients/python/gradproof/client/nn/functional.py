@@ -9,20 +9,30 @@ from __future__ import annotations
 from typing import TypeVar
 
 from gradproof.client.recording.apply import apply
-from gradproof.client.tensors.arguments import first
+from gradproof.client.tensors.arguments import along, first
 from gradproof.client.tensors.signatures import DTypeLike
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
+    "gelu",
     "log_softmax",
     "relu",
     "sigmoid",
     "silu",
     "softmax",
+    "softplus",
     "tanh",
 ]
 
 TensorT = TypeVar("TensorT", bound=Tensor)
+
+
+def gelu(input: TensorT) -> TensorT:
+    """x Φ(x) of each element, Φ the normal distribution function; ``approximate`` is "none" or "tanh".
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.gelu.
+    """
+    return apply("gelu", first(input, "gelu"))
 
 
 def log_softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:
@@ -31,11 +41,14 @@ def log_softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None
     Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows
     torch.nn.functional.log_softmax.
     """
-    return first(input, "log_softmax").log_softmax(dim, dtype=dtype)
+    return along("log_softmax", first(input, "log_softmax") if dtype is None else input.to(dtype), dim)
 
 
 def relu(input: TensorT) -> TensorT:
-    """The larger of x and 0, element by element. The shape stays. Follows torch.nn.functional.relu."""
+    """The larger of x and 0, element by element.
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.relu.
+    """
     return apply("relu", first(input, "relu"))
 
 
@@ -50,7 +63,8 @@ def sigmoid(input: TensorT) -> TensorT:
 def silu(input: TensorT) -> TensorT:
     """x · sigmoid(x) of each element.
 
-    The shape stays. Follows torch.nn.functional.silu. Raises InvalidRequest for complex elements.
+    Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.silu. Raises InvalidRequest for
+    complex elements.
     """
     return apply("silu", first(input, "silu"))
 
@@ -61,7 +75,16 @@ def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) ->
     Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows
     torch.nn.functional.softmax.
     """
-    return first(input, "softmax").softmax(dim, dtype=dtype)
+    return along("softmax", first(input, "softmax") if dtype is None else input.to(dtype), dim)
+
+
+def softplus(input: TensorT) -> TensorT:
+    """ln(1 + e^(beta x)) / beta of each element, and the element itself where beta x > threshold.
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.softplus. Raises InvalidRequest
+    for complex elements.
+    """
+    return apply("softplus", first(input, "softplus"))
 
 
 def tanh(input: TensorT) -> TensorT:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar, overload
 
-from gradproof.client.recording.apply import apply_as
+from gradproof.client.recording.apply import apply, apply_as
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arguments import first
 from gradproof.client.tensors.functions import cat, stack, where
@@ -57,6 +57,7 @@ __all__ = [
     "clamp_min",
     "clip",
     "clone",
+    "complex",
     "conj",
     "cos",
     "cosh",
@@ -144,6 +145,7 @@ __all__ = [
     "reshape",
     "round",
     "rsqrt",
+    "scatter_add",
     "select",
     "sgn",
     "sigmoid",
@@ -159,7 +161,6 @@ __all__ = [
     "square",
     "squeeze",
     "stack",
-    "std",
     "sub",
     "subtract",
     "sum",
@@ -454,6 +455,15 @@ def clone(input: TensorT) -> TensorT:
     return first(input, "clone").clone()
 
 
+def complex(real: TensorT, imag: Operand) -> TensorT:
+    """The complex numbers with these real and imaginary parts.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.complex. Raises InvalidRequest for bool and integer
+    and complex elements.
+    """
+    return apply("complex", first(real, "complex"), imag)
+
+
 def conj(input: TensorT) -> TensorT:
     """The complex conjugate; the tensor itself if it is not complex. Follows torch.conj and Array API conj."""
     return first(input, "conj").conj()
@@ -644,9 +654,9 @@ def ge(input: Operand, other: Operand) -> Tensor:
 
 
 def gelu(input: TensorT) -> TensorT:
-    """x Φ(x) of each element, Φ the normal distribution function (no tanh approximation).
+    """x Φ(x) of each element, Φ the normal distribution function; ``approximate`` is "none" or "tanh".
 
-    The shape stays. Follows torch.nn.functional.gelu.
+    Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.gelu.
     """
     return first(input, "gelu").gelu()
 
@@ -829,8 +839,7 @@ def log2(input: TensorT) -> TensorT:
 def log_softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:
     """x - ln Σ eˣ along ``dim``; the shape stays.
 
-    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows
-    torch.nn.functional.log_softmax.
+    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows torch.log_softmax.
     """
     return first(input, "log_softmax").log_softmax(dim, dtype=dtype)
 
@@ -1179,7 +1188,10 @@ def reciprocal(input: TensorT) -> TensorT:
 
 
 def relu(input: TensorT) -> TensorT:
-    """The larger of x and 0, element by element. The shape stays. Follows torch.relu."""
+    """The larger of x and 0, element by element.
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.relu.
+    """
     return first(input, "relu").relu()
 
 
@@ -1205,7 +1217,7 @@ def reshape(input: TensorT, shape: int | Sequence[int], *rest: int) -> TensorT:
 
 
 def round(input: TensorT) -> TensorT:
-    """The nearest integer of each element; a half goes to the even one.
+    """The nearest multiple of 10 to the power -``decimals`` of each element; a half goes to the even one.
 
     The shape stays. Follows torch.round and Array API round.
     """
@@ -1215,6 +1227,15 @@ def round(input: TensorT) -> TensorT:
 def rsqrt(input: TensorT) -> TensorT:
     """1 / √x of each element. The shape stays. Follows torch.rsqrt."""
     return first(input, "rsqrt").rsqrt()
+
+
+def scatter_add(input: TensorT, dim: int, index: Places, src: Operand) -> TensorT:
+    """The tensor with ``src`` added at ``index`` along an axis, on each line its own; elements that are named twice
+    get both.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.scatter_add.
+    """
+    return first(input, "scatter_add").scatter_add(dim, index, src)
 
 
 def select(input: TensorT, dim: int, index: int) -> TensorT:
@@ -1249,7 +1270,8 @@ def sign(input: TensorT) -> TensorT:
 def silu(input: TensorT) -> TensorT:
     """x · sigmoid(x) of each element.
 
-    The shape stays. Follows torch.nn.functional.silu. Raises InvalidRequest for complex elements.
+    Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.silu. Raises InvalidRequest for
+    complex elements.
     """
     return first(input, "silu").silu()
 
@@ -1273,9 +1295,10 @@ def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) ->
 
 
 def softplus(input: TensorT) -> TensorT:
-    """ln(1 + eˣ) of each element.
+    """ln(1 + e^(beta x)) / beta of each element, and the element itself where beta x > threshold.
 
-    The shape stays. Follows torch.nn.functional.softplus. Raises InvalidRequest for complex elements.
+    Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.softplus. Raises InvalidRequest
+    for complex elements.
     """
     return first(input, "softplus").softplus()
 
@@ -1312,24 +1335,6 @@ def squeeze(input: TensorT, dim: int | Sequence[int] | None = None) -> TensorT:
     Follows torch.squeeze and Array API squeeze. Raises IndexError for an axis out of range.
     """
     return first(input, "squeeze").squeeze(dim)
-
-
-def std(
-    input: TensorT,
-    dim: Axes = None,
-    unbiased: bool = True,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-    axis: Axes = None,
-) -> TensorT:
-    """The standard deviation over all axes, or over ``dim``: the root of `var`.
-
-    ``correction`` is 1, or 0 where ``unbiased`` is False. The axes go, or stay with size 1 if ``keepdim``. Raises
-    IndexError for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest for complex
-    elements.
-    """
-    return first(input, "std").std(dim, unbiased, keepdim, correction=correction, axis=axis)
 
 
 def sub(input: TensorT, other: Operand, *, alpha: Scalar = 1) -> TensorT:
