@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-from docs.generator import readings
-
-from gradproof.engine.extend import DIRECT, INTEGER, REAL, Case, Complex, Op
+from gradproof.engine.extend import DIRECT, Case, Complex, Op
+from gradproof.engine.notation import formulas as readings
+from gradproof.engine.notation.op_page import cotangents, domain_text, parts
 from gradproof.engine.registry import Plugin, Registry, build_registry
 from gradproof.engine.verify.proof.proof import prove
 from gradproof.plugins import BUILTIN
@@ -46,14 +45,6 @@ HEADER = """\
 """
 
 LETTERS = {Complex.REFUSED: "", Complex.HOLOMORPHIC: "H", Complex.DIRECT: "D"}
-CONDITIONS = {
-    "positive": "{} > 0",
-    "nonzero": "{} ≠ 0",
-    "above -1": "{} > -1",
-    "above 1": "{} > 1",
-    "between -1 and 1": "-1 < {} < 1",
-}
-CONVERSIONS = {"astype", "broadcast_to", "reshape", "expand_dims"}
 MAX_LINE = 56
 """The length up to which a rule of an elementwise op is written in the table."""
 
@@ -82,7 +73,8 @@ def page(registry: Registry) -> str:
         if plugin.ops:
             rows = "".join(_row(registry, op, texts.get(op.name, op.doc)) for op in plugin.ops)
             source = f"../plugins/gradproof/plugins/{plugin.name}.py"
-            parts.append(f"## {plugin.name.title()}\n\n{_subject(plugin)} [Source]({source}).\n\n{HEADER}{rows}")
+            title = plugin.name.capitalize().replace("_", " ")
+            parts.append(f"## {title}\n\n{_subject(plugin)} [Source]({source}).\n\n{HEADER}{rows}")
     parts.append(_in_full(registry))
     return "\n".join(parts)
 
@@ -95,20 +87,14 @@ def _subject(plugin: Plugin) -> str:
 
 def _row(registry: Registry, op: Op, text: str) -> str:
     if op.composite:
-        cells = [f"`{op.name}`", text, _parts(op), _domain(op), "", op.ties, op.grad_fn if op.differentiable else "", ""]
+        made_of = f"made of {', '.join(parts(op)) or 'its input'}"
+        cells = [f"`{op.name}`", text, made_of, domain_text(op), "", op.ties, op.grad_fn if op.differentiable else "", ""]
     elif not op.differentiable:
         cells = [f"`{op.name}`", text, "none", "", "", "", "", ""]
     else:
-        cells = [f"`{op.name}`", text, _rule_cell(registry, op), _domain(op), LETTERS[op.complex], op.ties]
+        cells = [f"`{op.name}`", text, _rule_cell(registry, op), domain_text(op), LETTERS[op.complex], op.ties]
         cells += [op.grad_fn, _proof(registry, op)]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
-
-
-def _parts(op: Op) -> str:
-    """The ops that a composite is made of."""
-    programs = [op.expand(case.specs(), case.attributes) for case in op.declared_cases()]
-    names = sorted({part.op.name for program in programs if program for part in program.instructions} - CONVERSIONS)
-    return f"made of {', '.join(names)}"
 
 
 def _case(op: Op) -> Case:
@@ -134,31 +120,8 @@ def _rule_cell(registry: Registry, op: Op) -> str:
     rule = _rule(registry, op)
     if _summary(op) and (not op.elementwise or rule.where or len(str(rule)) > MAX_LINE):
         return _summary(op)
-    return "<br>".join([*_cotangents(op, rule), *(f"with {name} = {text}" for name, text in rule.where)])
-
-
-def _cotangents(op: Op, rule: readings.Rule) -> Iterator[str]:
-    if len(rule.cotangents) == 1:
-        yield rule.cotangents[0]
-        return
-    for name, text in zip(_input_names(op, rule), rule.cotangents, strict=True):
-        if text != "–":
-            yield f"{name}\N{COMBINING MACRON} = {text}" if len(name) == 1 else f"{name}: {text}"
-
-
-def _input_names(op: Op, rule: readings.Rule) -> list[str]:
-    return [op.input_name(k) for k in range(len(rule.cotangents))]
-
-
-def _domain(op: Op) -> str:
-    if op.variadic:
-        return ""
-    conditions = []
-    for k, name in enumerate(op.inputs):
-        domain = op.domain(k)
-        if domain is not REAL and domain is not INTEGER:
-            conditions.append(CONDITIONS.get(domain.name, f"{{}} {domain.name}").format(name))
-    return ", ".join(conditions)
+    equations = rule.cotangents if len(rule.cotangents) == 1 else cotangents(op, rule)
+    return "<br>".join([*equations, *(f"with {name} = {text}" for name, text in rule.where)])
 
 
 def _proof(registry: Registry, op: Op) -> str:
@@ -178,7 +141,8 @@ def _in_full(registry: Registry) -> str:
             is_cut = str(rule) != _summary(op) == _rule_cell(registry, op)
             if is_cut and (op.elementwise or rule.where) and "=(" not in str(rule):
                 lines = [f"  {name} := {text}\n" for name, text in reversed(rule.where)]
-                results = [f"  {line}\n" for line in _cotangents(op, rule)]
+                equations = rule.cotangents if len(rule.cotangents) == 1 else cotangents(op, rule)
+                results = [f"  {line}\n" for line in equations]
                 blocks.append(f"{op.name} {_case(op)}\n{''.join([*lines, *results])}")
     head = "## In full\n\nEach rule for the inputs in its first line, as shapes and attributes.\n\n"
     return f"{head}```text\n{chr(10).join(blocks)}```\n"

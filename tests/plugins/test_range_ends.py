@@ -53,6 +53,12 @@ def share(x: Any) -> Any:
     return 1 / (1 + mp.exp(-x))
 
 
+def mish_slope(x: Any) -> Any:
+    """The derivative of x tanh(ln(1 + eˣ))."""
+    value = mp.tanh(mp.log1p(mp.exp(x))) if x < 1000 else mp.mpf(1)
+    return value + x * (1 - value**2) * share(x)
+
+
 SLOPES: dict[str, Slopes] = {
     "square": lambda x: (2 * x,),
     "reciprocal": lambda x: (-1 / x**2,),
@@ -81,6 +87,9 @@ SLOPES: dict[str, Slopes] = {
     "softplus": lambda x: (share(x),),
     "silu": lambda x: (share(x) * (1 + x * share(-x)),),
     "gelu": lambda x: (mp.erfc(-x / mp.sqrt(2)) / 2 + x * normal(x) if abs(x) < 1000 else mp.mpf(x > 0),),
+    "mish": lambda x: (mish_slope(x),),
+    "softsign": lambda x: (1 / (1 + abs(x)) ** 2,),
+    "tanhshrink": lambda x: (mp.tanh(x) ** 2,),
     "erf": lambda x: (2 / mp.sqrt(mp.pi) * mp.exp(-x * x),),
     "erfc": lambda x: (-2 / mp.sqrt(mp.pi) * mp.exp(-x * x),),
     "multiply": lambda a, b: (b, a),

@@ -119,9 +119,9 @@ PLANTED: list[tuple[str, str, Callable[..., Any]]] = [
     ("acosh: asinh's", "acosh", lambda g, y, x: g / ops.sqrt(x * x + 1)),
     ("tanh: square forgotten", "tanh", lambda g, y, x: g * (1 - y)),
     ("sigmoid: square", "sigmoid", lambda g, y, x: g * y * y),
-    ("softplus: tanh", "softplus", lambda g, y, x: g * ops.tanh(x)),
+    ("softplus: tanh", "softplus", lambda g, y, x, **_: g * ops.tanh(x)),
     ("silu: term dropped", "silu", lambda g, y, x: g * ops.sigmoid(x)),
-    ("gelu: the tanh approximation's", "gelu", lambda g, y, x: g * ops.sigmoid(x * Fraction(1702, 1000))),
+    ("gelu: the tanh approximation's", "gelu", lambda g, y, x, **_: g * ops.sigmoid(x * Fraction(1702, 1000))),
     ("erf: factor", "erf", lambda g, y, x: g * Exact(lambda f: 1 / f.sqrt(f.pi)) * ops.exp(-x * x)),
     ("abs: sign forgotten", "abs", lambda g, y, x: g),
     ("relu: everywhere", "relu", lambda g, y, x: g),
@@ -302,7 +302,7 @@ RIGHT: list[tuple[str, str, Callable[..., Any]]] = [
     ("relu at 0", "relu", lambda g, y, x: ops.where(x >= 0, g, 0)),
     ("abs by where", "abs", lambda g, y, x: ops.where(x > 0, g, -g)),
     ("maximum to one", "maximum", lambda g, y, a, b: (ops.where(a >= b, g, 0), ops.where(a >= b, 0, g))),
-    ("logsumexp by softmax", "softplus", lambda g, y, x: g * (1 - ops.exp(-y))),
+    ("logsumexp by softmax", "softplus", lambda g, y, x, **_: g * (1 - ops.exp(-y))),
 ]
 
 

@@ -17,7 +17,7 @@ from gradproof.engine.graph import Graph
 from gradproof.engine.plugin_errors import describe
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.processes import Ended, Explain, Failed, NoWorker, Prove, SampleCases, Workers
+from gradproof.engine.verify.processes import DescribeOp, Ended, Explain, Failed, NoWorker, Prove, SampleCases, Workers
 from gradproof.engine.verify.proof_cache import ProofKey, ProofMemory
 from gradproof.engine.verify.readings.formulas import Explained, NoFormula
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
@@ -216,6 +216,17 @@ class ProofPool:
         except (NoWorker, TimeoutError, Ended):
             return []
         return [ProofKey(op, case).traced(self.registry) for case in answer] if isinstance(answer, list) else []
+
+    def describe(self, op: str, seconds: float, gone: Callable[[], bool] = lambda: False) -> str:
+        """The page of an op, which a worker writes within ``seconds``, since it reads definitions and runs the op; empty if
+        it takes longer, or no worker can load the op."""
+        if not self.registry.plugin_of(op).source:
+            return ""
+        try:
+            answer = self.workers.ask(DescribeOp(op, seconds), PATIENCE * seconds, wait=WAIT_SECONDS, gone=gone)
+        except (NoWorker, TimeoutError, Ended):
+            return ""
+        return answer if isinstance(answer, str) else ""
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:

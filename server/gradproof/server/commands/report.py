@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gradproof.client import Gradient, OpInfo, Result, RuleVerdict, Verdict
+from gradproof.client.decoding import decode_rule
 from gradproof.client.events import REQUIRED
+from gradproof.v1 import op_service_pb2
 
 COLOURS = {"verified": "green", "plausible": "yellow", "unchecked": "dim", "wrong": "bold red"}
 
@@ -86,6 +88,18 @@ def op_table(ops: Sequence[OpInfo], *, verdicts: bool) -> Table:
             origin = "cache" if verdict.cached else "this run"
             table.add_row(op.name, verdict.word, verdict.tactic, verdict.tie_set, f"{verdict.seconds:.2f} s", origin)
     return table
+
+
+def print_op(console: Console, response: op_service_pb2.GetOpResponse) -> None:
+    """Print the page of an op, and the verdict on each of its cases."""
+    console.print(response.page or f"# `{response.op.name}`\n\n{response.op.doc}.", highlight=False, soft_wrap=True)
+    if response.cases:
+        console.print("## Verdicts\n")
+    for case in response.cases:
+        verdict = decode_rule(case.verdict) if case.HasField("verdict") else None
+        word = "not proved yet" if verdict is None else f"{verdict.word} {f'({verdict.tactic})' if verdict.tactic else ''}"
+        except_where = f", except where {verdict.tie_set}" if verdict and verdict.tie_set else ""
+        console.print(f"- {case.shape_class}: {word.strip()}{except_where}", highlight=False, soft_wrap=True)
 
 
 def print_tally(console: Console, verdicts: Sequence[RuleVerdict]) -> None:
