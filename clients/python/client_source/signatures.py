@@ -104,11 +104,9 @@ def call_of(row: Row, op: Op, parameters: str) -> str:
 
 def returns_several(op: Op) -> bool:
     """True for an op of several outputs, or of as many as there are sections."""
-    if not op.composite:
-        return "sections" in op.attributes or op.outputs > 1
-    first = op.declared_cases()[0]
-    expansion = op.expand(first.specs(), first.attributes)
-    return expansion is not None and len(expansion.outputs) > 1
+    cases = op.declared_cases() if op.composite else ()
+    results = (op.inference(case.specs(), case.attributes).outputs for case in cases)
+    return "sections" in op.attributes or op.outputs > 1 or any(len(outputs) > 1 for outputs in results)
 
 
 def axes(kind: str, name: str) -> str:

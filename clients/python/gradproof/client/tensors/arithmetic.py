@@ -12,7 +12,7 @@ from gradproof.client.recording import modes
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.arrays import array_of
 from gradproof.client.recording.record import Recorded
-from gradproof.client.tensors.elementwise import scaled
+from gradproof.client.tensors.arguments import scaled
 from gradproof.client.tensors.reductions import Reductions
 from gradproof.client.tensors.signatures import Operand, Scalar
 
@@ -155,7 +155,8 @@ class Arithmetic(Reductions):
             return cast("Self", NotImplemented)
         if any(np.dtype(getattr(x, "dtype", type(x))).kind not in "biu" for x in operands):
             raise TypeError("&, |, ^, ~, << and >> are for tensors of bools and integers")
-        result: Self = apply(f"bitwise_{op}", *operands)
+        arrays = [np.asarray(x) if isinstance(x, bool) else x for x in operands]  # a weak bool would count as an integer
+        result: Self = apply(f"bitwise_{op}", *arrays)
         return result
 
     # in place

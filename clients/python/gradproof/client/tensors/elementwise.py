@@ -9,6 +9,7 @@ import numpy as np
 
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.record import Recorded
+from gradproof.client.tensors.arguments import scaled
 from gradproof.client.tensors.signatures import Operand, Scalar
 from gradproof.client.tensors.uniform import Uniform
 
@@ -92,8 +93,3 @@ class Elementwise(Uniform):
     def conj(self) -> Self:
         """The complex conjugate; the tensor itself if it is not complex. Follows torch.conj and Array API conj."""
         return apply("conj", self) if self.is_complex() else self
-
-
-def scaled(alpha: Scalar, operand: Operand) -> Operand:
-    """``alpha * operand``."""
-    return operand if alpha == 1 else alpha * operand  # type: ignore[operator]

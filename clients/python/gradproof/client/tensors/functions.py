@@ -177,8 +177,8 @@ def tensordot(a: TensorT, b: Tensor, dims: int | Sequence[Sequence[int]] = 2) ->
     """
     if isinstance(dims, int):
         dims = (range(a.ndim - dims, a.ndim), range(dims))
-    inner = [[axis_of(x, dim) for dim in axes] for x, axes in zip((a, b), dims, strict=True)]
-    free = [[k for k in range(x.ndim) if k not in axes] for x, axes in zip((a, b), inner, strict=True)]
+    inner = [axis_of(a, dim) for dim in dims[0]], [axis_of(b, dim) for dim in dims[1]]
+    free = [k for k in range(a.ndim) if k not in inner[0]], [k for k in range(b.ndim) if k not in inner[1]]
     sizes = [a.shape[k] for k in inner[0]]
     if sizes != [b.shape[k] for k in inner[1]]:
         raise RuntimeError(

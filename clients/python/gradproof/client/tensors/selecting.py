@@ -122,7 +122,7 @@ class Selecting(Products):
         RuntimeError if ``indices`` has another number of axes.
         """
         if dim is None:
-            return self.reshape(-1).take_along_dim(cast("Recorded", apply("reshape", indices, shape=(indices.numel(),))), 0)
+            return self.reshape(-1).take_along_dim(apply("reshape", indices, shape=(indices.numel(),)), 0)
         axis = axis_of(self, dim)
         if indices.ndim != self.ndim:
             raise RuntimeError(
