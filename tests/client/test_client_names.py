@@ -31,7 +31,8 @@ OPS = build_registry(BUILTIN).ops
 ROWS = {
     f"{name}-{row.op}": (name, row.op)
     for family in FAMILIES
-    for row in family.rows if row.op in OPS
+    for row in family.rows
+    if row.op in OPS
     if not family.call and not row.call and ":" not in row.parameters.replace(": Operand", "")
     for name in row.names.split()
     if row.op not in ("masked_fill", "moveaxis") and REQUIRED not in OPS[row.op].attributes.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 from collections.abc import Iterator
@@ -152,11 +153,41 @@ def test_an_expression_is_the_same_in_both(expression: str) -> None:
             np.testing.assert_allclose(my_gradients[name], expected, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+OWN = {
+    **{name: ["axis", "keepdims", "dtype", "dim", "keepdim"] for name in ("sum", "mean", "prod", "amax", "amin", "logsumexp")},
+    **{name: ["axis", "unbiased", "keepdim"] for name in ("var", "std", "var_mean", "std_mean")},
+    **{name: ["axis", "keepdims", "dtype"] for name in ("nansum", "nanmean")},
+    **{name: ["rest"] for name in ("broadcast_to", "flip", "permute", "reshape", "tile")},
+    **{name: ["shape"] for name in ("empty", "ones", "rand", "randn", "zeros")},
+    **{name: ["dim", "keepdim"] for name in ("all", "any", "argmax", "max", "median", "min")},
+    "concatenate": ["dim"], "searchsorted": ["input"], "set_default_dtype": ["dtype"], "split": ["input", "split_size"],
+    "trapz": ["dx"], "true_divide": ["input", "other", "rounding_mode"],
+}  # fmt: skip
+"""Parameters that PyTorch does not have, or not under these names, and those of overloads that no docstring shows."""
+
+
 def parameters(function: Any) -> Iterator[list[str]]:
     """The names of the parameters of a function of PyTorch, by its signature and by the heads of its docstring."""
-    try:
+    with contextlib.suppress(ValueError, TypeError):
         yield list(inspect.signature(function).parameters)
-    except (ValueError, TypeError):
-        pass
     for head in re.findall(rf"\b{function.__name__}\(([^)]*?)\)\s*->", (function.__doc__ or "").split("Args:")[0]):
         yield [re.sub(r"[:=].*", "", part).strip().lstrip("*\\") for part in head.split(",")]
+
+
+NAMES = [
+    f"{place}.{name}".removeprefix(".") for place, module in NAMESPACES.items() for name in module.__all__
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_have_the_names_of_pytorch(name: str) -> None:
+    mine, theirs = gp, torch
+    for part in name.split("."):
+        mine, theirs = getattr(mine, part), getattr(theirs, part, None)
+    if not inspect.isfunction(mine) or theirs is None:
+        return
+    heads = list(parameters(theirs))
+    own = [p for p in inspect.signature(mine).parameters.values() if p.name not in OWN.get(name, ())]
+    positional = [p.name for p in own if p.kind is not p.KEYWORD_ONLY]
+    assert not heads or any([p for p in head if p in positional] == positional for head in heads), heads
+    assert not heads or any({p.name for p in own} <= set(head) for head in heads), heads

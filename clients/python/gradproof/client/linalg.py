@@ -19,7 +19,6 @@ __all__ = [
     "cholesky",
     "cross",
     "det",
-    "diagonal",
     "inv",
     "matmul",
     "matrix_power",
@@ -45,14 +44,6 @@ def det(input: TensorT) -> TensorT:
     Raises InvalidRequest if the matrices are not square.
     """
     return first(input, "det").det()
-
-
-def diagonal(input: TensorT) -> TensorT:
-    """The diagonal of a matrix (n, m), of shape (min(n, m),). Follows torch.linalg.diagonal.
-
-    Raises RuntimeError if the tensor is no matrix.
-    """
-    return first(input, "diagonal").diagonal()
 
 
 def inv(input: TensorT) -> TensorT:

@@ -7,13 +7,40 @@ Generated from ``client_names`` by ``make methods``; do not edit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar, overload
+from typing import Literal, TypeVar, overload
 
 from gradproof.client.recording.apply import apply, apply_as
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arguments import first
-from gradproof.client.tensors.functions import cat, stack, where
-from gradproof.client.tensors.ordering import ValuesAndIndices
+from gradproof.client.tensors.functions import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    block_diag,
+    broadcast_tensors,
+    bucketize,
+    cartesian_prod,
+    cat,
+    column_stack,
+    concat,
+    concatenate,
+    cumulative_trapezoid,
+    dstack,
+    hstack,
+    meshgrid,
+    polygamma,
+    row_stack,
+    searchsorted,
+    stack,
+    std_mean,
+    tensordot,
+    trapezoid,
+    trapz,
+    var_mean,
+    vstack,
+    where,
+)
+from gradproof.client.tensors.ordering import MinAndMax, ValuesAndIndices
 from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar
 from gradproof.client.tensors.tensor import Tensor
 
@@ -27,10 +54,10 @@ __all__ = [
     "addmm",
     "addmv",
     "addr",
-    "all",
+    "allclose",
     "amax",
     "amin",
-    "any",
+    "aminmax",
     "arccos",
     "arccosh",
     "arcsin",
@@ -41,35 +68,53 @@ __all__ = [
     "argmax",
     "argmin",
     "argsort",
+    "argwhere",
     "asin",
     "asinh",
     "atan",
     "atan2",
     "atanh",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
     "baddbmm",
+    "block_diag",
     "bmm",
+    "broadcast_tensors",
     "broadcast_to",
+    "bucketize",
+    "cartesian_prod",
     "cat",
     "ceil",
+    "celu",
     "chunk",
     "clamp",
     "clamp_max",
     "clamp_min",
     "clip",
     "clone",
+    "column_stack",
     "complex",
+    "concat",
+    "concatenate",
     "conj",
     "cos",
     "cosh",
     "cross",
+    "cummax",
+    "cummin",
     "cumprod",
     "cumsum",
+    "cumulative_trapezoid",
     "det",
-    "diagonal",
+    "diff",
+    "dist",
     "div",
     "divide",
     "dot",
+    "dstack",
     "eq",
+    "equal",
     "erf",
     "erfc",
     "exp",
@@ -80,7 +125,6 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
-    "frac",
     "gather",
     "ge",
     "gelu",
@@ -88,17 +132,18 @@ __all__ = [
     "greater",
     "greater_equal",
     "gt",
+    "hardshrink",
+    "hstack",
     "hypot",
     "imag",
+    "index_put",
     "index_select",
     "inner",
     "inverse",
     "is_complex",
     "is_floating_point",
-    "isfinite",
-    "isinf",
-    "isnan",
     "kron",
+    "kthvalue",
     "le",
     "less",
     "less_equal",
@@ -111,16 +156,16 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
-    "logical_xor",
     "logsumexp",
     "lt",
-    "masked_fill",
     "masked_select",
     "matmul",
     "matrix_power",
     "max",
     "maximum",
     "mean",
+    "median",
+    "meshgrid",
     "min",
     "minimum",
     "mm",
@@ -131,28 +176,37 @@ __all__ = [
     "ne",
     "neg",
     "negative",
+    "nonzero",
     "norm",
     "not_equal",
     "numel",
     "outer",
     "permute",
+    "polygamma",
     "pow",
+    "prelu",
     "prod",
     "real",
     "reciprocal",
     "relu",
     "remainder",
+    "repeat_interleave",
     "reshape",
     "round",
+    "row_stack",
+    "rrelu",
     "rsqrt",
     "scatter_add",
+    "searchsorted",
     "select",
+    "selu",
     "sgn",
     "sigmoid",
     "sign",
     "silu",
     "sin",
     "sinh",
+    "slice_scatter",
     "softmax",
     "softplus",
     "sort",
@@ -161,23 +215,33 @@ __all__ = [
     "square",
     "squeeze",
     "stack",
+    "std_mean",
     "sub",
     "subtract",
     "sum",
     "t",
     "take",
+    "take_along_dim",
     "tan",
     "tanh",
+    "tensordot",
+    "threshold",
+    "tile",
     "topk",
     "trace",
     "transpose",
+    "trapezoid",
+    "trapz",
     "tril",
     "triu",
+    "true_divide",
     "trunc",
     "unbind",
     "unsqueeze",
     "var",
+    "var_mean",
     "vdot",
+    "vstack",
     "where",
 ]
 
@@ -239,9 +303,12 @@ def addr(input: TensorT, vec1: TensorT, vec2: TensorT, *, beta: Scalar = 1, alph
     return first(input, "addr").addr(vec1, vec2, beta=beta, alpha=alpha)
 
 
-def all(input: TensorT, dim: Axes = None, keepdim: bool = False) -> TensorT:
-    """True if all elements, over all axes or ``dim``, are not 0; bool. Follows torch.all and Array API all."""
-    return first(input, "all").all(dim, keepdim)
+def allclose(input: TensorT, other: Operand, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """True if all elements are close to those of ``other``, see `isclose`.
+
+    Shapes broadcast. Follows torch.allclose.
+    """
+    return first(input, "allclose").allclose(other, rtol, atol, equal_nan)
 
 
 def amax(
@@ -278,9 +345,9 @@ def amin(
     return first(input, "amin").amin(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
 
 
-def any(input: TensorT, dim: Axes = None, keepdim: bool = False) -> TensorT:
-    """True if an element, over all axes or ``dim``, is not 0; bool. Follows torch.any and Array API any."""
-    return first(input, "any").any(dim, keepdim)
+def aminmax(input: TensorT, *, dim: int | None = None, keepdim: bool = False) -> MinAndMax[TensorT]:
+    """The smallest and the largest element over all axes, or along ``dim``. Follows torch.aminmax."""
+    return first(input, "aminmax").aminmax(dim=dim, keepdim=keepdim)
 
 
 def arccos(input: TensorT) -> TensorT:
@@ -352,6 +419,11 @@ def argsort(input: TensorT, dim: int = -1, descending: bool = False, stable: boo
     return first(input, "argsort").argsort(dim, descending, stable)
 
 
+def argwhere(input: TensorT) -> TensorT:
+    """The indices of the elements that are not 0, a row (ndim,) for each; int64. Follows torch.argwhere."""
+    return first(input, "argwhere").argwhere()
+
+
 def asin(input: TensorT) -> TensorT:
     """The inverse sine of each element, in radians. The shape stays. Follows torch.asin and Array API asin."""
     return first(input, "asin").asin()
@@ -417,6 +489,15 @@ def ceil(input: TensorT) -> TensorT:
     The shape stays. Follows torch.ceil and Array API ceil. Raises InvalidRequest for complex elements.
     """
     return first(input, "ceil").ceil()
+
+
+def celu(input: TensorT, alpha: float = 1.0) -> TensorT:
+    """x where x > 0, elsewhere alpha (e^(x / alpha) - 1).
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.celu. Raises InvalidRequest for complex
+    elements.
+    """
+    return apply("celu", first(input, "celu"), alpha=alpha)
 
 
 def chunk(input: TensorT, chunks: int, dim: int = 0) -> tuple[TensorT, ...]:
@@ -487,6 +568,16 @@ def cross(input: TensorT, other: Recorded, dim: int = -1) -> TensorT:
     return first(input, "cross").cross(other, dim)
 
 
+def cummax(input: TensorT, dim: int) -> ValuesAndIndices[TensorT]:
+    """The largest of all elements up to each along ``dim``: values and positions. Follows torch.cummax."""
+    return first(input, "cummax").cummax(dim)
+
+
+def cummin(input: TensorT, dim: int) -> ValuesAndIndices[TensorT]:
+    """The smallest of all elements up to each along ``dim``: values and positions. Follows torch.cummin."""
+    return first(input, "cummin").cummin(dim)
+
+
 def cumprod(input: TensorT, dim: int = 0, *, dtype: DTypeLike | None = None) -> TensorT:
     """Running products along ``dim``; the shape stays.
 
@@ -513,12 +604,22 @@ def det(input: TensorT) -> TensorT:
     return first(input, "det").det()
 
 
-def diagonal(input: TensorT) -> TensorT:
-    """The diagonal of a matrix (n, m), of shape (min(n, m),). Follows torch.diagonal and Array API linalg.diagonal.
+def diff(
+    input: TensorT, n: int = 1, dim: int = -1, prepend: Recorded | None = None, append: Recorded | None = None
+) -> TensorT:
+    """Differences of neighbours along ``dim``, ``n`` times, of the tensor with others in front of it and behind it.
 
-    Raises RuntimeError if the tensor is no matrix.
+    Follows torch.diff and Array API diff. Raises RuntimeError for a 0-d tensor.
     """
-    return first(input, "diagonal").diagonal()
+    return first(input, "diff").diff(n, dim, prepend, append)
+
+
+def dist(input: TensorT, other: Operand, p: float = 2) -> TensorT:
+    """The norm of order ``p`` of ``input - other``.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.dist.
+    """
+    return first(input, "dist").dist(other, p)
 
 
 def div(input: TensorT, other: Operand, *, rounding_mode: str | None = None) -> TensorT:
@@ -555,6 +656,11 @@ def eq(input: Operand, other: Operand) -> Tensor:
     Shapes broadcast; RuntimeError if they do not. Follows torch.eq and Array API equal.
     """
     return apply_as(Tensor, "equal", input, other)[0]
+
+
+def equal(input: TensorT, other: Recorded) -> bool:
+    """True if shape and elements are those of ``other``; a nan is equal to nothing. Follows torch.equal."""
+    return first(input, "equal").equal(other)
 
 
 def erf(input: TensorT) -> TensorT:
@@ -627,11 +733,6 @@ def floor_divide(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "floor_divide", input, other)[0]
 
 
-def frac(input: TensorT) -> TensorT:
-    """The fractional part of each element, with its sign. Follows torch.frac. InvalidRequest for complex elements."""
-    return first(input, "frac").frac()
-
-
 def gather(input: TensorT, dim: int, index: Recorded) -> TensorT:
     """For each position of ``index`` the element there, but at ``index`` along ``dim``; of the shape of ``index``.
 
@@ -653,12 +754,12 @@ def ge(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "greater_equal", input, other)[0]
 
 
-def gelu(input: TensorT) -> TensorT:
+def gelu(input: TensorT, approximate: Literal["none", "tanh"] = "none") -> TensorT:
     """x Φ(x) of each element, Φ the normal distribution function; ``approximate`` is "none" or "tanh".
 
     Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.gelu.
     """
-    return first(input, "gelu").gelu()
+    return first(input, "gelu").gelu(approximate)
 
 
 def ger(input: TensorT, vec2: Recorded) -> TensorT:
@@ -705,6 +806,15 @@ def gt(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "greater", input, other)[0]
 
 
+def hardshrink(input: TensorT, lambd: float = 0.5) -> TensorT:
+    """x where |x| > lambd, elsewhere 0.
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.hardshrink. Raises InvalidRequest for complex
+    elements.
+    """
+    return first(input, "hardshrink").hardshrink(lambd)
+
+
 @overload
 def hypot(input: TensorT, other: Operand) -> TensorT: ...
 @overload
@@ -721,6 +831,15 @@ def hypot(input: Operand, other: Operand) -> Tensor:
 def imag(input: TensorT) -> TensorT:
     """The imaginary part. Follows torch.imag and Array API imag. Raises RuntimeError if the tensor is not complex."""
     return first(input, "imag").imag
+
+
+def index_put(input: TensorT, indices: Sequence[Places], values: Operand, accumulate: bool = False) -> TensorT:
+    """The tensor with ``values`` in place of the elements at integer or boolean ``indices`` of its first axes, the
+    last of those that are named twice; or added to them. Follows torch.index_put.
+
+    Raises IndexError for too many indices, InvalidRequest if the shape of ``values`` does not fit.
+    """
+    return first(input, "index_put").index_put(indices, values, accumulate)
 
 
 def index_select(input: TensorT, dim: int, index: Places) -> TensorT:
@@ -757,24 +876,17 @@ def is_floating_point(input: TensorT) -> bool:
     return first(input, "is_floating_point").is_floating_point()
 
 
-def isfinite(input: TensorT) -> TensorT:
-    """True where an element is neither infinite nor nan; bool. Follows torch.isfinite and Array API isfinite."""
-    return first(input, "isfinite").isfinite()
-
-
-def isinf(input: TensorT) -> TensorT:
-    """True where an element is infinite; bool. Follows torch.isinf and Array API isinf."""
-    return first(input, "isinf").isinf()
-
-
-def isnan(input: TensorT) -> TensorT:
-    """True where an element is nan; bool. Follows torch.isnan and Array API isnan."""
-    return first(input, "isnan").isnan()
-
-
 def kron(input: TensorT, other: Recorded) -> TensorT:
     """The Kronecker product: each element of ``input`` times ``other``, as blocks. Follows torch.kron."""
     return first(input, "kron").kron(other)
+
+
+def kthvalue(input: TensorT, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices[TensorT]:
+    """The ``k``-th smallest element of each line along ``dim``, counted from 1: values and positions.
+
+    Follows torch.kthvalue. Raises RuntimeError if ``k`` is out of range.
+    """
+    return first(input, "kthvalue").kthvalue(k, dim, keepdim)
 
 
 @overload
@@ -886,11 +998,6 @@ def logical_or(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "logical_or", input, other)[0]
 
 
-def logical_xor(input: TensorT, other: Operand) -> TensorT:
-    """True where either, but not both, is not 0; bool. Shapes broadcast. Follows torch.logical_xor."""
-    return first(input, "logical_xor").logical_xor(other)
-
-
 def logsumexp(
     input: TensorT,
     dim: Axes = None,
@@ -920,13 +1027,11 @@ def lt(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "less", input, other)[0]
 
 
-def masked_fill(input: TensorT, mask: Operand, value: Operand) -> TensorT:
-    """``value`` where ``mask`` is not 0, the elements elsewhere. Shapes broadcast. Follows torch.masked_fill."""
-    return first(input, "masked_fill").masked_fill(mask, value)
-
-
 def masked_select(input: TensorT, mask: Recorded) -> TensorT:
-    """The elements where ``mask`` is true, as a vector. Shapes broadcast. Follows torch.masked_select."""
+    """The elements where ``mask`` is true, as a vector. Shapes broadcast. Follows torch.masked_select.
+
+    The mask is computed at once, since shapes depend on it.
+    """
     return first(input, "masked_select").masked_select(mask)
 
 
@@ -998,6 +1103,23 @@ def mean(
     an axis out of range. Follows torch.mean and Array API mean.
     """
     return first(input, "mean").mean(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+@overload
+def median(input: TensorT, dim: None = None, keepdim: bool = False) -> TensorT: ...
+
+
+@overload
+def median(input: TensorT, dim: int, keepdim: bool = False) -> ValuesAndIndices[TensorT]: ...
+
+
+def median(input: TensorT, dim: int | None = None, keepdim: bool = False) -> TensorT | ValuesAndIndices[TensorT]:
+    """The median of all elements, or of each line along ``dim`` with its position: of two in the middle the smaller
+    one; nan if there is a nan.
+
+    Follows torch.median. Raises RuntimeError for no elements.
+    """
+    return first(input, "median").median(dim, keepdim)
 
 
 @overload
@@ -1110,12 +1232,23 @@ def negative(input: TensorT) -> TensorT:
     return first(input, "negative").negative()
 
 
-def norm(input: TensorT, p: float | str = 2, dim: Axes = None, keepdim: bool = False) -> TensorT:
-    """The norm of order ``p`` (2 or "fro", 1, or infinity) of the elements over all axes, or over ``dim``.
+def nonzero(input: TensorT, *, as_tuple: bool = False) -> TensorT | tuple[TensorT, ...]:
+    """The indices of the elements that are not 0: a row (ndim,) of a matrix for each, or with ``as_tuple`` a vector
+    for each axis; int64. Follows torch.nonzero and Array API nonzero.
 
-    Follows torch.norm and Array API linalg.vector_norm. Raises RuntimeError for another order.
+    The tensor is computed at once, since shapes depend on it.
     """
-    return first(input, "norm").norm(p, dim, keepdim)
+    return first(input, "nonzero").nonzero(as_tuple=as_tuple)
+
+
+def norm(
+    input: TensorT, p: float | str | None = "fro", dim: Axes = None, keepdim: bool = False, dtype: DTypeLike | None = None
+) -> TensorT:
+    """The norm of order ``p`` ("fro" is 2) of the elements over all axes, or over ``dim``.
+
+    Follows torch.norm and Array API linalg.vector_norm. Raises RuntimeError for the norm "nuc", which is not there.
+    """
+    return first(input, "norm").norm(p, dim, keepdim, dtype)
 
 
 @overload
@@ -1158,6 +1291,14 @@ def pow(input: Operand, exponent: Operand) -> Tensor: ...
 def pow(input: Operand, exponent: Operand) -> Tensor:
     """``input ** exponent``. Shapes broadcast; RuntimeError if they do not. Follows torch.pow and Array API pow."""
     return apply_as(Tensor, "pow", input, exponent)[0]
+
+
+def prelu(input: TensorT, weight: Operand) -> TensorT:
+    """Each element, times ``weight`` where it is negative; a single weight, or one for each channel (axis 1).
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.prelu.
+    """
+    return first(input, "prelu").prelu(weight)
 
 
 def prod(
@@ -1208,6 +1349,14 @@ def remainder(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "remainder", input, other)[0]
 
 
+def repeat_interleave(input: TensorT, repeats: int | Sequence[int] | Recorded, dim: int | None = None) -> TensorT:
+    """Each element along an axis, or of the flattened tensor, repeated, by a count for all or one for each.
+
+    Follows torch.repeat_interleave and Array API repeat. Raises InvalidRequest if the number of counts does not fit.
+    """
+    return first(input, "repeat_interleave").repeat_interleave(repeats, dim)
+
+
 def reshape(input: TensorT, shape: int | Sequence[int], *rest: int) -> TensorT:
     """The elements, in C order, in another shape, of which one size may be -1.
 
@@ -1222,6 +1371,15 @@ def round(input: TensorT) -> TensorT:
     The shape stays. Follows torch.round and Array API round.
     """
     return first(input, "round").round()
+
+
+def rrelu(input: TensorT, lower: float = 0.125, upper: float = 1 / 3) -> TensorT:
+    """`leaky_relu` with the mean of ``lower`` and ``upper``, as randomised ReLU is in evaluation.
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.rrelu. Raises InvalidRequest for complex
+    elements.
+    """
+    return apply("rrelu", first(input, "rrelu"), lower=lower, upper=upper)
 
 
 def rsqrt(input: TensorT) -> TensorT:
@@ -1241,6 +1399,15 @@ def scatter_add(input: TensorT, dim: int, index: Places, src: Operand) -> Tensor
 def select(input: TensorT, dim: int, index: int) -> TensorT:
     """The part at ``index`` along an axis, without that axis. Follows torch.select. Raises IndexError out of range."""
     return first(input, "select").select(dim, index)
+
+
+def selu(input: TensorT) -> TensorT:
+    """1.0507 times `elu` with alpha 1.6733.
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.selu. Raises InvalidRequest for complex
+    elements.
+    """
+    return apply("selu", first(input, "selu"))
 
 
 def sgn(input: TensorT) -> TensorT:
@@ -1286,6 +1453,16 @@ def sinh(input: TensorT) -> TensorT:
     return first(input, "sinh").sinh()
 
 
+def slice_scatter(
+    input: TensorT, src: Operand, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> TensorT:
+    """The tensor with ``src`` in place of a slice along an axis. Follows torch.slice_scatter.
+
+    Raises IndexError for an axis out of range, InvalidRequest if the shape of ``src`` does not fit.
+    """
+    return first(input, "slice_scatter").slice_scatter(src, dim, start, end, step)
+
+
 def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:
     """eˣ / Σ eˣ along ``dim``; the shape stays.
 
@@ -1294,13 +1471,13 @@ def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) ->
     return first(input, "softmax").softmax(dim, dtype=dtype)
 
 
-def softplus(input: TensorT) -> TensorT:
+def softplus(input: TensorT, beta: float = 1.0, threshold: float = 20.0) -> TensorT:
     """ln(1 + e^(beta x)) / beta of each element, and the element itself where beta x > threshold.
 
     Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.softplus. Raises InvalidRequest
     for complex elements.
     """
-    return first(input, "softplus").softplus()
+    return first(input, "softplus").softplus(beta, threshold)
 
 
 def sort(input: TensorT, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesAndIndices[TensorT]:
@@ -1382,6 +1559,15 @@ def take(input: TensorT, index: Places) -> TensorT:
     return first(input, "take").take(index)
 
 
+def take_along_dim(input: TensorT, indices: Recorded, dim: int | None = None) -> TensorT:
+    """The elements at ``indices`` along an axis, of each line its own; counted through the whole tensor without one.
+
+    The shapes broadcast along the other axes. Follows torch.take_along_dim and Array API take_along_axis. Raises
+    RuntimeError if ``indices`` has another number of axes.
+    """
+    return first(input, "take_along_dim").take_along_dim(indices, dim)
+
+
 def tan(input: TensorT) -> TensorT:
     """The tangent of each element, in radians. The shape stays. Follows torch.tan and Array API tan."""
     return first(input, "tan").tan()
@@ -1390,6 +1576,19 @@ def tan(input: TensorT) -> TensorT:
 def tanh(input: TensorT) -> TensorT:
     """The hyperbolic tangent of each element. The shape stays. Follows torch.tanh and Array API tanh."""
     return first(input, "tanh").tanh()
+
+
+def threshold(input: TensorT, threshold: float, value: float) -> TensorT:
+    """x where x > threshold, elsewhere ``value``.
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.threshold.
+    """
+    return apply("threshold", first(input, "threshold"), threshold=threshold, value=value)
+
+
+def tile(input: TensorT, dims: int | Sequence[int], *rest: int) -> TensorT:
+    """The tensor repeated along its last axes, once along the others. Follows torch.tile and Array API tile."""
+    return first(input, "tile").tile(dims, *rest)
 
 
 def topk(input: TensorT, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesAndIndices[TensorT]:
@@ -1401,7 +1600,10 @@ def topk(input: TensorT, k: int, dim: int = -1, largest: bool = True, sorted: bo
 
 
 def trace(input: TensorT) -> TensorT:
-    """The sum of the diagonal of a matrix; a scalar. Follows torch.trace. Raises as `diagonal`."""
+    """The sum of the diagonal of a matrix; a scalar. Follows torch.trace and Array API linalg.trace.
+
+    Raises RuntimeError if the tensor is no matrix.
+    """
     return first(input, "trace").trace()
 
 
@@ -1424,6 +1626,14 @@ def triu(input: TensorT, diagonal: int = 0) -> TensorT:
     Raises InvalidRequest for fewer than two axes.
     """
     return first(input, "triu").triu(diagonal)
+
+
+def true_divide(input: TensorT, other: Operand, *, rounding_mode: str | None = None) -> TensorT:
+    """``input / other``; the quotient is rounded down or towards 0 if ``rounding_mode`` is "floor" or "trunc".
+
+    Follows torch.div and Array API divide. Raises RuntimeError for another mode, or if shapes do not broadcast.
+    """
+    return first(input, "true_divide").true_divide(other, rounding_mode=rounding_mode)
 
 
 def trunc(input: TensorT) -> TensorT:

@@ -5,7 +5,7 @@ Generated from ``client_names`` by ``make methods``; do not edit.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from gradproof.client.recording.apply import apply
 from gradproof.client.tensors.arguments import along, axes_of, axis_of
@@ -416,12 +416,19 @@ class Uniform(Conversions):
         """
         return apply("relu", self)
 
-    def gelu(self) -> Self:
+    def prelu(self, weight: Operand) -> Self:
+        """Each element, times ``weight`` where it is negative; a single weight, or one for each channel (axis 1).
+
+        Raises InvalidRequest if parameters are out of range. Follows torch.prelu.
+        """
+        return apply("prelu", self, weight)
+
+    def gelu(self, approximate: Literal["none", "tanh"] = "none") -> Self:
         """x Φ(x) of each element, Φ the normal distribution function; ``approximate`` is "none" or "tanh".
 
         Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.gelu.
         """
-        return apply("gelu", self)
+        return apply("gelu", self, approximate=approximate)
 
     def silu(self) -> Self:
         """x · sigmoid(x) of each element.
@@ -431,13 +438,21 @@ class Uniform(Conversions):
         """
         return apply("silu", self)
 
-    def softplus(self) -> Self:
+    def softplus(self, beta: float = 1.0, threshold: float = 20.0) -> Self:
         """ln(1 + e^(beta x)) / beta of each element, and the element itself where beta x > threshold.
 
         Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.softplus. Raises InvalidRequest
         for complex elements.
         """
-        return apply("softplus", self)
+        return apply("softplus", self, beta=beta, threshold=threshold)
+
+    def hardshrink(self, lambd: float = 0.5) -> Self:
+        """x where |x| > lambd, elsewhere 0.
+
+        Raises InvalidRequest if parameters are out of range. Follows torch.hardshrink. Raises InvalidRequest for complex
+        elements.
+        """
+        return apply("hardshrink", self, lambd=lambd)
 
     def matmul(self, other: Operand) -> Self:
         """The matrix product of (..., n, k) and (..., k, m), or of vectors (k,): (..., n, m).
