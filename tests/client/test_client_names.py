@@ -35,7 +35,7 @@ ROWS = {
     if row.op in OPS
     if not family.call and not row.call and ":" not in row.parameters.replace(": Operand", "")
     for name in row.names.split()
-    if row.op not in ("masked_fill", "moveaxis") and REQUIRED not in OPS[row.op].attributes.values()
+    if row.op not in ("masked_fill", "moveaxis", "prelu") and REQUIRED not in OPS[row.op].attributes.values()
 }
 
 

@@ -33,7 +33,7 @@ count_nonzero nansum nanmean numel t diag special.erfcx special.i0 special.i0e s
 special.bessel_j1 special.ndtr special.log_ndtr special.expit linalg.norm linalg.vector_norm linalg.matrix_norm
 nn.functional.relu6 nn.functional.leaky_relu nn.functional.elu nn.functional.selu nn.functional.celu nn.functional.gelu
 nn.functional.silu nn.functional.mish nn.functional.softplus nn.functional.softsign nn.functional.hardtanh
-nn.functional.hardsigmoid nn.functional.hardswish nn.functional.logsigmoid nn.functional.tanhshrink
+nn.functional.hardswish nn.functional.logsigmoid nn.functional.tanhshrink
 nn.functional.hardshrink nn.functional.softshrink nn.functional.glu nn.functional.normalize""".split()
 POSITIVE = """sqrt rsqrt log log2 log10 log1p lgamma digamma acosh(1+p) asin acos atanh logit erfinv special.gammaln special.psi
 special.entr special.ndtri special.bessel_y0 special.bessel_y1 special.modified_bessel_k0 special.modified_bessel_k1""".split()
@@ -102,7 +102,7 @@ EXPRESSIONS = [
     "lib.linalg.cholesky(m)", "lib.linalg.inv(m)", "lib.linalg.multi_dot([v, x.t(), y])", "lib.linalg.vecdot(x, y)", "lib.linalg.vecdot(z, z, dim=0)",
     "lib.tensordot(x, t, ([0, 1], [1, 2]))", "lib.tensordot(x, x.t(), 1)", "lib.nn.functional.linear(x, y, v[:3])",
     # activations and distances
-    "lib.nn.functional.gelu(x, approximate='tanh')", "lib.nn.functional.softplus(x, 2, 3.0)", "lib.nn.functional.elu(x, 0.5)",
+    "lib.nn.functional.hardsigmoid(x.detach())", "lib.nn.functional.gelu(x, approximate='tanh')", "lib.nn.functional.softplus(x, 2, 3.0)", "lib.nn.functional.elu(x, 0.5)",
     "lib.nn.functional.hardtanh(x, -0.5, 0.6)", "lib.nn.functional.threshold(x, 0.1, 20.0)", "lib.nn.functional.prelu(x, s)", "lib.prelu(x, v)",
     "lib.nn.functional.rrelu(x)", "lib.nn.functional.glu(x, 1)", "lib.nn.functional.normalize(x, 1.0, 0)",
     "lib.nn.functional.cosine_similarity(x, y, dim=0)", "lib.nn.functional.pairwise_distance(x, y, 1, keepdim=True)",

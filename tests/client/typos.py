@@ -66,7 +66,7 @@ gp.nn.functional.cross_entropy(x, x, label_smooting=0.1)  # type: ignore[call-ar
 gp.nn.functional.leaky_relu(x, negative_slop=0.1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 gp.nn.functional.gelu(x, approximate="erf")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 gp.nn.functional.pad(x, (1, 1), mode="edge")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-gp.hstack(x, x)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+gp.hstack(x, x)  # type: ignore[call-arg,arg-type]  # pyright: ignore[reportCallIssue]
 gp.meshgrid(x, x, index="ij")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 x.index_add(0, x)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 x.roll(shift=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

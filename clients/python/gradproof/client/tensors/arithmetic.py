@@ -156,8 +156,7 @@ class Arithmetic(Reductions):
         if any(np.dtype(getattr(x, "dtype", type(x))).kind not in "biu" for x in operands):
             raise TypeError("&, |, ^, ~, << and >> are for tensors of bools and integers")
         arrays = [np.asarray(x) if isinstance(x, bool) else x for x in operands]  # a weak bool would count as an integer
-        result: Self = apply(f"bitwise_{op}", *arrays)
-        return result
+        return cast("Self", apply(f"bitwise_{op}", *arrays))
 
     # in place
 
