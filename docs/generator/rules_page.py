@@ -10,6 +10,7 @@ from gradproof.engine.notation import formulas as readings
 from gradproof.engine.notation.op_page import cotangents, domain_text, parts
 from gradproof.engine.registry import Plugin, Registry, build_registry
 from gradproof.engine.verify.proof.proof import prove
+from gradproof.engine.verify.proof_cache import ShippedProofs
 from gradproof.plugins import BUILTIN
 from gradproof.plugins.formulas import FORMULAS
 
@@ -66,12 +67,12 @@ def formulas_module(registry: Registry) -> str:
 
 
 def page(registry: Registry) -> str:
-    """The text of the page. Proves the rule of each op for its cases, which takes a quarter of a minute."""
-    texts = formulas(registry)
+    """The text of the page. Proves the rule of each op for its cases, where no proof is shipped."""
+    texts, shipped = formulas(registry), ShippedProofs(registry)
     parts = [INTRODUCTION]
     for plugin in sorted(registry.plugins, key=lambda plugin: plugin.name == "ranges"):
         if plugin.ops:
-            rows = "".join(_row(registry, op, texts.get(op.name, op.doc)) for op in plugin.ops)
+            rows = "".join(_row(shipped, op, texts.get(op.name, op.doc)) for op in plugin.ops)
             source = f"../plugins/gradproof/plugins/{plugin.name}.py"
             title = plugin.name.capitalize().replace("_", " ")
             parts.append(f"## {title}\n\n{_subject(plugin)} [Source]({source}).\n\n{HEADER}{rows}")
@@ -85,15 +86,15 @@ def _subject(plugin: Plugin) -> str:
     return (module.__doc__ or "").partition("\n")[0]
 
 
-def _row(registry: Registry, op: Op, text: str) -> str:
+def _row(shipped: ShippedProofs, op: Op, text: str) -> str:
     if op.composite:
         made_of = f"made of {', '.join(parts(op)) or 'its input'}"
         cells = [f"`{op.name}`", text, made_of, domain_text(op), "", op.ties, op.grad_fn if op.differentiable else "", ""]
     elif not op.differentiable:
         cells = [f"`{op.name}`", text, "none", "", "", "", "", ""]
     else:
-        cells = [f"`{op.name}`", text, _rule_cell(registry, op), domain_text(op), LETTERS[op.complex], op.ties]
-        cells += [op.grad_fn, _proof(registry, op)]
+        cells = [f"`{op.name}`", text, _rule_cell(shipped.registry, op), domain_text(op), LETTERS[op.complex], op.ties]
+        cells += [op.grad_fn, _proof(shipped, op)]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
 
 
@@ -124,9 +125,9 @@ def _rule_cell(registry: Registry, op: Op) -> str:
     return "<br>".join([*equations, *(f"with {name} = {text}" for name, text in rule.where)])
 
 
-def _proof(registry: Registry, op: Op) -> str:
+def _proof(shipped: ShippedProofs, op: Op) -> str:
     """The words of the verdicts on the cases of an op, and the tactics."""
-    verdicts = [prove(registry, op, case) for case in op.declared_cases()]
+    verdicts = [shipped.of_case(op.name, case) or prove(shipped.registry, op, case) for case in op.declared_cases()]
     word = max((verdict.word for verdict in verdicts), key=len)
     tactics = sorted({verdict.tactic.partition(" through ")[0] for verdict in verdicts})
     return f"{word} ({', '.join(tactics)})"

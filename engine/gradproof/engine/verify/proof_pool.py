@@ -36,6 +36,7 @@ class ProofPool:
     Args:
         registry: its plugins are loaded again in each process, by import path.
         directory: where proofs are saved; None saves none.
+        shipped: whether proofs that are shipped with a plugin are used.
         workers: the processes; if left out, the pool has its own. They are closed with it.
         at_once: number of concurrent proofs.
         seconds: CPU time after which a proof is stopped, and UNDECIDED.
@@ -50,12 +51,13 @@ class ProofPool:
         registry: Registry,
         directory: Path | None = None,
         *,
+        shipped: bool = False,
         workers: Workers | None = None,
         at_once: int = 1,
         seconds: float = PROOF_SECONDS,
     ) -> None:
         self.registry, self.seconds = registry, seconds
-        self.memory = ProofMemory(registry, directory, seconds)
+        self.memory = ProofMemory(registry, directory, seconds, shipped=shipped)
         self.workers = workers or Workers()
         self.workers.sources = [plugin.source for plugin in registry.plugins if plugin.source]
         self.workers.folder = self.memory.cache.directory if self.memory.cache else None
@@ -87,8 +89,8 @@ class ProofPool:
         self._threads.shutdown(cancel_futures=True)
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
-        """The known verdict, in memory or on disk: for all values of attributes, if that is proved, or else for those of
-        the key. Does not wait for a proof; a proof that ended for an outer reason is tried again."""
+        """The known verdict, in memory, shipped or on disk: for all values of attributes, if that is proved, or else for
+        those of the key. Does not wait for a proof; a proof that ended for an outer reason is tried again."""
         if key.general is not None:
             general = self.lookup(key.general)
             if general is not None and general.proved:

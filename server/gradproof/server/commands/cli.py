@@ -253,7 +253,7 @@ def list_ops(
 def verify(
     target: Target,
     ops: Annotated[Optional[list[str]], typer.Argument(metavar="[OP]...", help="Names of ops.")] = None,  # noqa: UP045
-    refresh: Annotated[bool, typer.Option(help="Prove again, also if a proof is cached.")] = False,
+    refresh: Annotated[bool, typer.Option(help="Prove again, also if a proof is cached or shipped.")] = False,
     budget: Annotated[float, typer.Option(help="Seconds for all cases of an op.")] = 120.0,
     evidence: Annotated[bool, typer.Option(help="Print every obligation, with the tactic that discharged it.")] = False,
     plugin: Plugin = None,

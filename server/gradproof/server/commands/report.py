@@ -85,7 +85,7 @@ def op_table(ops: Sequence[OpInfo], *, verdicts: bool) -> Table:
             table.add_row(op.name, "no derivative", "", "", "", "")
         else:
             verdict = op.verdict
-            origin = "cache" if verdict.cached else "this run"
+            origin = "shipped" if verdict.shipped else "cache" if verdict.cached else "this run"
             table.add_row(op.name, verdict.word, verdict.tactic, verdict.tie_set, f"{verdict.seconds:.2f} s", origin)
     return table
 
@@ -109,9 +109,10 @@ def print_tally(console: Console, verdicts: Sequence[RuleVerdict]) -> None:
             print_case(console, verdict, 0, 0)
     words = {"PROVED": "proved", "PROVED_AE": "proved off ties"}
     counts = Counter(words.get(verdict.word, verdict.word) for verdict in verdicts)
-    cached = sum(verdict.cached for verdict in verdicts)
+    shipped = sum(verdict.shipped for verdict in verdicts)
+    cached = sum(verdict.cached for verdict in verdicts) - shipped
     text = ", ".join(f"{count} {word}" for word, count in counts.items())
-    console.print(f"{len(verdicts)} cases: {text} ({cached} from the cache)")
+    console.print(f"{len(verdicts)} cases: {text} ({cached} from the cache{f', {shipped} shipped' if shipped else ''})")
 
 
 def print_case(console: Console, verdict: RuleVerdict, done: int, total: int, *, evidence: bool = False) -> None:
@@ -120,7 +121,8 @@ def print_case(console: Console, verdict: RuleVerdict, done: int, total: int, *,
     text += f"{verdict.op} {verdict.shape_class}: {verdict.word}"
     for label, value in (("by", verdict.tactic), ("except where", verdict.tie_set), ("because", verdict.reason)):
         text += f" {label} {value}" if value else ""
-    console.print(f"{text} ({verdict.seconds:.3f} s{', cached' if verdict.cached else ''})")
+    origin = ", shipped" if verdict.shipped else ", cached" if verdict.cached else ""
+    console.print(f"{text} ({verdict.seconds:.3f} s{origin})")
     for obligation in verdict.obligations if evidence else ():
         console.print(f"    {obligation}")
     if verdict.witness and verdict.witness.got:

@@ -317,6 +317,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             info.verdict.CopyFrom(encode.rule_verdict(worst))
             info.verdict.seconds = sum(verdict.seconds for verdict in known)
             info.verdict.cached = bool(known) and all(verdict.cached for verdict in known)
+            info.verdict.shipped = any(verdict.shipped for verdict in known)
         return info
 
 
