@@ -13,6 +13,7 @@ import pytest
 
 import gradproof.client as gp
 from client_names.families import FAMILIES
+from gradproof.client.nn import functional as F
 from gradproof.engine.op import REQUIRED
 from gradproof.engine.registry import build_registry
 from gradproof.plugins import BUILTIN
@@ -110,7 +111,7 @@ S = np.array([[2.0, 0.5], [0.5, 1.0]])
         (lambda: gp.row_stack([gp.tensor(A[0]), A[1]]), A),
         (lambda: gp.column_stack([gp.tensor(A[0]), gp.tensor(B)]), np.column_stack([A[0], B])),
         (lambda: gp.dstack([gp.tensor(A), gp.tensor(B.T)]), np.dstack([A, B.T])),
-        (lambda: gp.block_diag(gp.tensor(A), gp.tensor(A[0])), np.block([[A, np.zeros((2, 3))], [np.zeros((1, 3)), A[:1]]])),
+        (lambda: gp.block_diag(gp.tensor(S), gp.tensor(A[0])), np.block([[S, np.zeros((2, 3))], [np.zeros((1, 2)), A[:1]]])),
         (lambda: gp.cartesian_prod(gp.tensor(A[0]), gp.tensor(A[1])), [[a, b] for a in A[0] for b in A[1]]),
         (lambda: gp.meshgrid(gp.tensor(A[0]), gp.tensor(B[0]))[1], np.meshgrid(A[0], B[0], indexing="ij")[1]),
         (lambda: gp.meshgrid([gp.tensor(A[0]), gp.tensor(B[0])], indexing="xy")[0], np.meshgrid(A[0], B[0])[0]),
@@ -135,11 +136,11 @@ S = np.array([[2.0, 0.5], [0.5, 1.0]])
         (lambda: gp.std_mean(gp.tensor(A), 1, correction=0)[0], A.std(1)),
         (lambda: gp.trapezoid(gp.tensor(A), gp.tensor(A[1]), dim=-1), ((A[:, 1:] + A[:, :-1]) / 2 * np.diff(A[1])).sum(1)),
         (lambda: gp.bucketize(gp.tensor(A), [0.5, 1.0]), np.searchsorted([0.5, 1.0], A)),
-        (lambda: gp.nn.functional.linear(gp.tensor(A), gp.tensor(S @ A), gp.tensor(S[0])), A @ (S @ A).T + S[0]),
-        (lambda: gp.nn.functional.pad(gp.tensor(A), (1, -1, 0, 2), value=2.0), np.pad(A[:, :2], ((0, 2), (1, 0)), constant_values=2)),
-        (lambda: gp.nn.functional.pad(gp.tensor(A), (1, 1), mode="circular"), np.pad(A, ((0, 0), (1, 1)), mode="wrap")),
-        (lambda: gp.nn.functional.one_hot(gp.tensor([2, 0])), np.eye(3)[[2, 0]]),
-        (lambda: gp.nn.functional.embedding([[1, 0]], gp.tensor(A)), A[[[1, 0]]]),
+        (lambda: F.linear(gp.tensor(A), gp.tensor(S @ A), gp.tensor(S[0])), A @ (S @ A).T + S[0]),
+        (lambda: F.pad(gp.tensor(A), (1, -1, 0, 2), value=2.0), np.pad(A[:, :2], ((0, 2), (1, 0)), constant_values=2)),
+        (lambda: F.pad(gp.tensor(A), (1, 1), mode="circular"), np.pad(A, ((0, 0), (1, 1)), mode="wrap")),
+        (lambda: F.one_hot(gp.tensor([2, 0])), np.eye(3)[[2, 0]]),
+        (lambda: F.embedding([[1, 0]], gp.tensor(A)), A[[[1, 0]]]),
         (lambda: gp.tensor(A * 1j).mH + gp.tensor(A * 1j).H, -2j * A.T),
     ],
 )  # fmt: skip

@@ -181,7 +181,8 @@ class TestMethods:
             [True, False, False], [True, True, False], [False, True, False], [False, False, True], [False, False, True],
         ]  # fmt: skip
         c = gp.tensor([1, 6, 3])
-        assert [(c & 3).tolist(), (4 | c).tolist(), (c ^ c).tolist(), (~c).tolist(), (c << 1).tolist(), (12 >> c).tolist()] == [
+        bits = [c & 3, 4 | c, c ^ c, ~c, c << 1, 12 >> c]
+        assert [one.tolist() for one in bits] == [
             [1, 2, 3], [5, 6, 7], [0, 0, 0], [-2, -7, -4], [2, 12, 6], [6, 0, 1],
         ]  # fmt: skip
         assert ((a & c).dtype.name, (a & True).dtype.name) == ("int64", "bool")

@@ -10,12 +10,12 @@ def same(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
 
-JOINING = (
-    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_tensors", "bucketize", "cartesian_prod", "cat",
-    "column_stack", "concat", "concatenate", "cumulative_trapezoid", "dstack", "hstack", "meshgrid", "polygamma",
-    "row_stack", "searchsorted", "stack", "std_mean", "tensordot", "trapezoid", "trapz", "var_mean", "vstack", "where",
+SEVERAL = (
+    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_tensors", "cartesian_prod", "cat", "column_stack",
+    "concat", "concatenate", "dstack", "hstack", "meshgrid", "polygamma", "row_stack", "stack", "vstack", "where",
 )  # fmt: skip
-"""Functions of several tensors, and others that are no methods."""
+LINES = ("bucketize", "cumulative_trapezoid", "searchsorted", "std_mean", "trapezoid", "trapz", "var_mean")
+"""Functions of several tensors, and functions along lines, which are no methods."""
 
 MODULES = (
     Module(
@@ -23,7 +23,9 @@ MODULES = (
         "tensors/method_functions.py",
         "Functions that call the method of the same name, or record an op: ``exp(x)`` is ``x.exp()``.",
         same("broadcast_to", "clip", "cross", "divide", "ger", "matrix_power", "true_divide"),
-        dict.fromkeys(JOINING, f"{TENSORS}.functions"),
+        dict.fromkeys(SEVERAL, f"{TENSORS}.functions")
+        | dict.fromkeys(LINES, f"{TENSORS}.lines")
+        | {"tensordot": f"{TENSORS}.linear_algebra"},
     ),
     Module(
         "nn.functional",

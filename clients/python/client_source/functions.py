@@ -22,7 +22,7 @@ def functions_text(module: Module, signatures: Sequence[Signature], methods: Met
 
 {generated_from("``client_names``")}
 """
-# ruff: noqa: A001, A002 - names of functions and arguments are those of PyTorch
+# ruff: noqa: A001, A002, PLR0913 - functions and their arguments are those of PyTorch
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def write(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` as ``ruff`` lays it out, without imports and exemptions that are not used."""
     ruff = str(Path(sys.executable).with_name("ruff"))
     at = [f"--stdin-filename={CLIENT / path.name}", "-"]
-    for command in (["check", "--fix-only", "--quiet", "--select=I,F401,RUF100,A"], ["format"]):
+    for command in (["check", "--fix-only", "--quiet", "--select=I,F401,RUF100,A,PLR0913"], ["format"]):
         text = subprocess.run([ruff, *command, *at], input=text, capture_output=True, text=True, check=True).stdout  # noqa: S603
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

@@ -2,7 +2,7 @@
 
 Generated from ``client_names`` by ``make methods``; do not edit.
 """
-# ruff: noqa: A002 - names of functions and arguments are those of PyTorch
+# ruff: noqa: A002 - functions and their arguments are those of PyTorch
 
 from __future__ import annotations
 

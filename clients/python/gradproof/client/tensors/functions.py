@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeVar, cast, overload
+from typing import Literal, TypeVar, overload
 
-import numpy as np
-
-from gradproof.client.recording.apply import apply, apply_as
-from gradproof.client.tensors.arguments import axis_of, first
-from gradproof.client.tensors.signatures import Axes, Operand, given
+from gradproof.client.recording.apply import apply_as
+from gradproof.client.tensors.arguments import first
+from gradproof.client.tensors.signatures import Operand
 from gradproof.client.tensors.tensor import Tensor
 
 TensorT = TypeVar("TensorT", bound=Tensor)
@@ -126,68 +124,6 @@ def atleast_3d(*tensors: Operand) -> Tensor | tuple[Tensor, ...]:
 def polygamma(n: int, input: TensorT) -> TensorT:
     """The derivative of order ``n`` of digamma at each element. The shape stays. Follows torch.polygamma."""
     return first(input, "polygamma").polygamma(n)
-
-
-def searchsorted(sorted_sequence: Operand, input: TensorT, *, right: bool = False) -> TensorT:
-    """For each element the position in a sorted vector where it keeps the order: in front of equal ones, or with ``right``
-    behind them; int64. Follows torch.searchsorted and Array API searchsorted."""
-    return cast("TensorT", apply("searchsorted", sorted_sequence, input, right=right))
-
-
-def bucketize(input: TensorT, boundaries: Operand, *, right: bool = False) -> TensorT:
-    """For each element its bucket between sorted boundaries, as `searchsorted`; int64. Follows torch.bucketize."""
-    return searchsorted(boundaries, input, right=right)
-
-
-def trapezoid(y: TensorT, x: Operand | None = None, *, dx: float = 1.0, dim: int = -1) -> TensorT:
-    """The integral along an axis by the trapezoidal rule, of elements at the places ``x`` or at a distance ``dx``.
-
-    Follows torch.trapezoid. Raises IndexError for an axis out of range, InvalidRequest if the shape of ``x`` does not fit.
-    """
-    return apply("trapezoid", first(y, "trapezoid"), *given(x), dx=dx, axis=axis_of(y, dim))
-
-
-trapz = trapezoid
-
-
-def cumulative_trapezoid(y: TensorT, x: Operand | None = None, *, dx: float = 1.0, dim: int = -1) -> TensorT:
-    """The integrals up to each element but the first, as `trapezoid`. Follows torch.cumulative_trapezoid."""
-    return apply("cumulative_trapezoid", first(y, "cumulative_trapezoid"), *given(x), dx=dx, axis=axis_of(y, dim))
-
-
-def var_mean(
-    input: TensorT, dim: Axes = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
-) -> tuple[TensorT, TensorT]:
-    """The variance and the mean, see `var`. Follows torch.var_mean."""
-    return input.var(dim, unbiased, keepdim, correction=correction), input.mean(dim, keepdim)
-
-
-def std_mean(
-    input: TensorT, dim: Axes = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
-) -> tuple[TensorT, TensorT]:
-    """The standard deviation and the mean, see `std`. Follows torch.std_mean."""
-    return input.std(dim, unbiased, keepdim, correction=correction), input.mean(dim, keepdim)
-
-
-def tensordot(a: TensorT, b: Tensor, dims: int | Sequence[Sequence[int]] = 2) -> TensorT:
-    """The sums of products over pairs of axes: the last of ``a`` and the first of ``b``, as many as ``dims``, or those that
-    two lists name. Follows torch.tensordot and Array API tensordot.
-
-    Raises RuntimeError if their sizes differ.
-    """
-    if isinstance(dims, int):
-        dims = (range(a.ndim - dims, a.ndim), range(dims))
-    inner = [axis_of(a, dim) for dim in dims[0]], [axis_of(b, dim) for dim in dims[1]]
-    free = [k for k in range(a.ndim) if k not in inner[0]], [k for k in range(b.ndim) if k not in inner[1]]
-    sizes = [a.shape[k] for k in inner[0]]
-    if sizes != [b.shape[k] for k in inner[1]]:
-        raise RuntimeError(
-            f"contracted dimensions need to match, but first has sizes {sizes} and second {[b.shape[k] for k in inner[1]]}"
-        )
-    count = int(np.prod(sizes, dtype=int))
-    rows = a.permute([*free[0], *inner[0]]).reshape(a.numel() // max(count, 1), count)
-    columns = b.permute([*inner[1], *free[1]]).reshape(count, b.numel() // max(count, 1))
-    return rows.matmul(columns).reshape([*(a.shape[k] for k in free[0]), *(b.shape[k] for k in free[1])])
 
 
 def _each(tensors: tuple[Operand, ...]) -> Sequence[Operand]:

@@ -35,8 +35,8 @@ def plain(part: Any) -> Any:
 def key_of(parts: Sequence[Any], shape: tuple[int, ...]) -> tuple[tuple[Entry, ...], list[Any]]:
     """The entries of the key of an index, and the arrays that they refer to.
 
-    Raises IndexError for too many indices, for a second ellipsis, for an array of floats, and for indices that are known and
-    out of range.
+    Raises IndexError for too many indices, for a second ellipsis, for an array of floats, and for indices that are known
+    and out of range.
     """
     entries: list[Entry] = []
     arrays: list[Any] = []

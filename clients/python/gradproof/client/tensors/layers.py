@@ -51,8 +51,8 @@ def pad(input: TensorT, pad: Sequence[int], mode: Mode = "constant", value: floa
     """The tensor with elements around it: ``pad`` has the numbers before and after the last axis, then those of the axis
     before it, and so on; a negative number cuts elements off.
 
-    The elements are ``value`` (0), or in the other modes the tensor's own, continued. Follows torch.nn.functional.pad. Raises
-    RuntimeError for an odd number of numbers or for too many, InvalidRequest if the tensor is too small.
+    The elements are ``value`` (0), or in the other modes the tensor's own, continued. Follows torch.nn.functional.pad.
+    Raises RuntimeError for an odd number of numbers or for too many, InvalidRequest if the tensor is too small.
     """
     sizes = integers("pad", pad)
     if len(sizes) % 2:
@@ -64,8 +64,7 @@ def pad(input: TensorT, pad: Sequence[int], mode: Mode = "constant", value: floa
     if mode not in MODES:
         raise RuntimeError(f"Unrecognised padding mode {mode}; modes are {', '.join(MODES)}")
     widths = [(0, 0)] * (input.ndim - len(sizes) // 2) + list(zip(sizes[::2], sizes[1::2], strict=True))[::-1]
-    if any(n < 0 for pair in widths for n in pair):
-        cuts = [slice(max(0, -a), size + min(0, b)) for (a, b), size in zip(widths, input.shape, strict=True)]
-        input = input[tuple(cuts)]
-    widths = [(max(0, a), max(0, b)) for a, b in widths]
-    return apply("pad", input, widths=widths, mode=MODES[mode], value=0 if value is None else value)
+    cuts = [slice(max(0, -a), size + min(0, b)) for (a, b), size in zip(widths, input.shape, strict=True)]
+    wide = [(max(0, a), max(0, b)) for a, b in widths]
+    kept = input if wide == widths else input[tuple(cuts)]
+    return apply("pad", kept, widths=wide, mode=MODES[mode], value=0 if value is None else value)

@@ -2,7 +2,7 @@
 
 Generated from ``client_names`` by ``make methods``; do not edit.
 """
-# ruff: noqa: A001, A002 - names of functions and arguments are those of PyTorch
+# ruff: noqa: A001, A002 - functions and their arguments are those of PyTorch
 
 from __future__ import annotations
 
@@ -18,27 +18,29 @@ from gradproof.client.tensors.functions import (
     atleast_3d,
     block_diag,
     broadcast_tensors,
-    bucketize,
     cartesian_prod,
     cat,
     column_stack,
     concat,
     concatenate,
-    cumulative_trapezoid,
     dstack,
     hstack,
     meshgrid,
     polygamma,
     row_stack,
-    searchsorted,
     stack,
+    vstack,
+    where,
+)
+from gradproof.client.tensors.linear_algebra import tensordot
+from gradproof.client.tensors.lines import (
+    bucketize,
+    cumulative_trapezoid,
+    searchsorted,
     std_mean,
-    tensordot,
     trapezoid,
     trapz,
     var_mean,
-    vstack,
-    where,
 )
 from gradproof.client.tensors.ordering import MinAndMax, ValuesAndIndices
 from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar
@@ -615,10 +617,7 @@ def diff(
 
 
 def dist(input: TensorT, other: Operand, p: float = 2) -> TensorT:
-    """The norm of order ``p`` of ``input - other``.
-
-    Shapes broadcast; RuntimeError if they do not. Follows torch.dist.
-    """
+    """The norm of order ``p`` of ``input - other``. Shapes broadcast. Follows torch.dist."""
     return first(input, "dist").dist(other, p)
 
 
@@ -1114,8 +1113,8 @@ def median(input: TensorT, dim: int, keepdim: bool = False) -> ValuesAndIndices[
 
 
 def median(input: TensorT, dim: int | None = None, keepdim: bool = False) -> TensorT | ValuesAndIndices[TensorT]:
-    """The median of all elements, or of each line along ``dim`` with its position: of two in the middle the smaller
-    one; nan if there is a nan.
+    """The median of all elements, or of each line along ``dim`` with its position: of two in the middle the smaller,
+    nan if there is a nan.
 
     Follows torch.median. Raises RuntimeError for no elements.
     """

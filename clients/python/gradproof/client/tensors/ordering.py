@@ -109,7 +109,7 @@ class Ordering(Selecting):
     @overload
     def median(self, dim: int, keepdim: bool = False) -> ValuesAndIndices[Self]: ...
     def median(self, dim: int | None = None, keepdim: bool = False) -> Self | ValuesAndIndices[Self]:
-        """The median of all elements, or of each line along ``dim`` with its position: of two in the middle the smaller one;
+        """The median of all elements, or of each line along ``dim`` with its position: of two in the middle the smaller,
         nan if there is a nan. Follows torch.median. Raises RuntimeError for no elements."""
         line = self.reshape(-1) if dim is None else self
         axis = axis_of(line, 0 if dim is None else dim)

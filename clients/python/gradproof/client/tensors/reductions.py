@@ -35,7 +35,7 @@ class Reductions(Elementwise):
         return apply("vector_norm", x, ord=order, axis=axes_of(self, dim), keepdims=keepdim)
 
     def dist(self, other: Operand, p: float = 2) -> Self:
-        """The norm of order ``p`` of ``self - other``. Shapes broadcast; RuntimeError if they do not. Follows torch.dist."""
+        """The norm of order ``p`` of ``self - other``. Shapes broadcast. Follows torch.dist."""
         return apply("vector_norm", apply("subtract", self, other), ord=p)
 
     def diff(self, n: int = 1, dim: int = -1, prepend: Recorded | None = None, append: Recorded | None = None) -> Self:
