@@ -56,7 +56,7 @@ lib.special.gammaincc(s.detach(), p); lib.polygamma(2, p); lib.special.polygamma
 lib.mvlgamma(3 + p, 2); lib.special.multigammaln(3 + p, 3); x.round(decimals=1); lib.logit(p, eps=0.3);
 lib.nan_to_num(n, nan=2.0); lib.complex(x, y); lib.polar(p, x); lib.angle(z); lib.real(z); z.conj(); lib.isreal(z);
 lib.clamp(x, min=0.1); lib.clip(x, y, p); x.true_divide(y); i & 1; i | 1; i ^ 3; ~i; i << 2; i >> 1; b & ~b;
-lib.bitwise_not(i); lib.where(b, x, 0.0); lib.allclose(x, x); lib.equal(x, y)
+lib.bitwise_not(i); lib.where(b, x, 0.0); lib.where(b); lib.allclose(x, x); lib.equal(x, y)
 """
 OVER_AXES = """
 x.sum((0, 1)); x.sum([]); x.sum(-1, keepdim=True); s.sum(0); s.mean(-1); s.softmax(0); s.cumsum(-1); s.amax(0);

@@ -241,7 +241,7 @@ def hinge_embedding_loss(input: TensorT, target: Operand, *, margin: float = 1.0
 
 
 def huber_loss(
-    input: TensorT, target: Operand, *, reduction: Reduction = "mean", delta: float = 1.0, weight: Operand | None = None
+    input: TensorT, target: Operand, reduction: Reduction = "mean", delta: float = 1.0, *, weight: Operand | None = None
 ) -> TensorT:
     """d² / 2 for the distance d while d < delta, delta (d - delta / 2) beyond, times ``weight``.
 

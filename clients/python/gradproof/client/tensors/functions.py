@@ -33,12 +33,21 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return apply_as(Tensor, "stack", *tensors, axis=dim)[0]
 
 
-def where(condition: Operand, input: Operand, other: Operand) -> Tensor:
-    """``input`` where ``condition`` is not 0, ``other`` elsewhere. Shapes broadcast.
+@overload
+def where(condition: Tensor) -> tuple[Tensor, ...]: ...
+@overload
+def where(condition: Operand, input: Operand, other: Operand) -> Tensor: ...
+def where(condition: Operand, input: Operand | None = None, other: Operand | None = None) -> Tensor | tuple[Tensor, ...]:
+    """``input`` where ``condition`` is not 0, ``other`` elsewhere. Shapes broadcast. Without both the indices, along each axis,
+    where ``condition`` is not 0.
 
     The gradient of the branch that is not taken is 0 times its derivative: nan where that is infinite, as in PyTorch.
-    Follows torch.where and Array API where. Raises RuntimeError if shapes do not broadcast.
+    Follows torch.where and Array API where. Raises RuntimeError if shapes do not broadcast, TypeError for one branch only.
     """
+    if input is None and other is None and isinstance(condition, Tensor):
+        return condition.nonzero(as_tuple=True)
+    if input is None or other is None:
+        raise TypeError("where() takes both branches, or neither beside a tensor")
     return apply_as(Tensor, "where", condition, input, other)[0]
 
 

@@ -56,10 +56,12 @@ __all__ = [
     "addmm",
     "addmv",
     "addr",
+    "all",
     "allclose",
     "amax",
     "amin",
     "aminmax",
+    "any",
     "arccos",
     "arccosh",
     "arcsin",
@@ -102,6 +104,7 @@ __all__ = [
     "conj",
     "cos",
     "cosh",
+    "count_nonzero",
     "cross",
     "cummax",
     "cummin",
@@ -155,6 +158,7 @@ __all__ = [
     "log10",
     "log_softmax",
     "logaddexp",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -171,6 +175,7 @@ __all__ = [
     "min",
     "minimum",
     "mm",
+    "msort",
     "mul",
     "multiply",
     "mv",
@@ -217,6 +222,7 @@ __all__ = [
     "square",
     "squeeze",
     "stack",
+    "std",
     "std_mean",
     "sub",
     "subtract",
@@ -305,6 +311,15 @@ def addr(input: TensorT, vec1: TensorT, vec2: TensorT, *, beta: Scalar = 1, alph
     return first(input, "addr").addr(vec1, vec2, beta=beta, alpha=alpha)
 
 
+def all(input: TensorT, dim: Axes = None, keepdim: bool = False) -> TensorT:
+    """True if all elements, over all axes or ``dim``, are not 0; bool.
+
+    The axes go, or stay with size 1 if ``keepdim``. Raises IndexError for an axis out of range. Follows torch.all and
+    Array API all.
+    """
+    return first(input, "all").all(dim, keepdim)
+
+
 def allclose(input: TensorT, other: Operand, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """True if all elements are close to those of ``other``, see `isclose`.
 
@@ -350,6 +365,15 @@ def amin(
 def aminmax(input: TensorT, *, dim: int | None = None, keepdim: bool = False) -> MinAndMax[TensorT]:
     """The smallest and the largest element over all axes, or along ``dim``. Follows torch.aminmax."""
     return first(input, "aminmax").aminmax(dim=dim, keepdim=keepdim)
+
+
+def any(input: TensorT, dim: Axes = None, keepdim: bool = False) -> TensorT:
+    """True if an element, over all axes or ``dim``, is not 0; bool.
+
+    The axes go, or stay with size 1 if ``keepdim``. Raises IndexError for an axis out of range. Follows torch.any and
+    Array API any.
+    """
+    return first(input, "any").any(dim, keepdim)
 
 
 def arccos(input: TensorT) -> TensorT:
@@ -560,6 +584,15 @@ def cos(input: TensorT) -> TensorT:
 def cosh(input: TensorT) -> TensorT:
     """The hyperbolic cosine of each element. The shape stays. Follows torch.cosh and Array API cosh."""
     return first(input, "cosh").cosh()
+
+
+def count_nonzero(input: TensorT, dim: Axes = None) -> TensorT:
+    """The number of elements over all axes, or over ``dim``, that are not 0.
+
+    The axes go, or stay with size 1 if ``keepdim``. Raises IndexError for an axis out of range. Follows
+    torch.count_nonzero and Array API count_nonzero.
+    """
+    return first(input, "count_nonzero").count_nonzero(dim)
 
 
 def cross(input: TensorT, other: Recorded, dim: int = -1) -> TensorT:
@@ -968,6 +1001,14 @@ def logaddexp(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "logaddexp", input, other)[0]
 
 
+def logcumsumexp(input: TensorT, dim: int) -> TensorT:
+    """Running ln Σ eˣ along ``dim``, without overflow in between; the shape stays.
+
+    Raises IndexError for an axis out of range. Follows torch.logcumsumexp.
+    """
+    return first(input, "logcumsumexp").logcumsumexp(dim)
+
+
 @overload
 def logical_and(input: TensorT, other: Operand) -> TensorT: ...
 @overload
@@ -1166,6 +1207,14 @@ def mm(input: TensorT, mat2: Operand) -> TensorT:
     return first(input, "mm").mm(mat2)
 
 
+def msort(input: TensorT) -> TensorT:
+    """The elements sorted along the first axis.
+
+    Raises IndexError for an axis out of range. Follows torch.msort. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "msort").msort()
+
+
 @overload
 def mul(input: TensorT, other: Operand) -> TensorT: ...
 @overload
@@ -1229,6 +1278,14 @@ def negative(input: TensorT) -> TensorT:
     The shape stays. Follows torch.negative and Array API negative. Raises InvalidRequest for bool elements.
     """
     return first(input, "negative").negative()
+
+
+@overload
+def nonzero(input: TensorT, *, as_tuple: Literal[False] = False) -> TensorT: ...
+
+
+@overload
+def nonzero(input: TensorT, *, as_tuple: Literal[True]) -> tuple[TensorT, ...]: ...
 
 
 def nonzero(input: TensorT, *, as_tuple: bool = False) -> TensorT | tuple[TensorT, ...]:
@@ -1511,6 +1568,24 @@ def squeeze(input: TensorT, dim: int | Sequence[int] | None = None) -> TensorT:
     Follows torch.squeeze and Array API squeeze. Raises IndexError for an axis out of range.
     """
     return first(input, "squeeze").squeeze(dim)
+
+
+def std(
+    input: TensorT,
+    dim: Axes = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+    axis: Axes = None,
+) -> TensorT:
+    """The standard deviation over all axes, or over ``dim``: the root of `var`.
+
+    ``correction`` is 1, or 0 where ``unbiased`` is False. The axes go, or stay with size 1 if ``keepdim``. Raises
+    IndexError for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest for complex
+    elements.
+    """
+    return first(input, "std").std(dim, unbiased, keepdim, correction=correction, axis=axis)
 
 
 def sub(input: TensorT, other: Operand, *, alpha: Scalar = 1) -> TensorT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast, overload
 
 import numpy as np
 
@@ -61,6 +61,10 @@ class Selecting(Products):
         shape = np.broadcast_shapes(self.shape, mask.shape)
         return apply("masked_select", self, mask, count=int(np.count_nonzero(np.broadcast_to(mask.value(), shape))))
 
+    @overload
+    def nonzero(self, *, as_tuple: Literal[False] = False) -> Self: ...
+    @overload
+    def nonzero(self, *, as_tuple: Literal[True]) -> tuple[Self, ...]: ...
     def nonzero(self, *, as_tuple: bool = False) -> Self | tuple[Self, ...]:
         """The indices of the elements that are not 0: a row (ndim,) of a matrix for each, or with ``as_tuple`` a vector for
         each axis; int64. Follows torch.nonzero and Array API nonzero.
@@ -76,7 +80,7 @@ class Selecting(Products):
 
     def argwhere(self) -> Self:
         """The indices of the elements that are not 0, a row (ndim,) for each; int64. Follows torch.argwhere."""
-        return cast("Self", self.nonzero())
+        return self.nonzero()
 
     def index_put(self, indices: Sequence[Places], values: Operand, accumulate: bool = False) -> Self:
         """The tensor with ``values`` in place of the elements at integer or boolean ``indices`` of its first axes, the last

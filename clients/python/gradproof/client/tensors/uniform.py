@@ -615,6 +615,30 @@ class Uniform(Conversions):
             keepdims=bool(keepdim or keepdims),
         )
 
+    def all(self, dim: Axes = None, keepdim: bool = False) -> Self:
+        """True if all elements, over all axes or ``dim``, are not 0; bool.
+
+        The axes go, or stay with size 1 if ``keepdim``. Raises IndexError for an axis out of range. Follows torch.all and
+        Array API all.
+        """
+        return apply("all", self, axis=axes_of(self, dim), keepdims=keepdim)
+
+    def any(self, dim: Axes = None, keepdim: bool = False) -> Self:
+        """True if an element, over all axes or ``dim``, is not 0; bool.
+
+        The axes go, or stay with size 1 if ``keepdim``. Raises IndexError for an axis out of range. Follows torch.any and
+        Array API any.
+        """
+        return apply("any", self, axis=axes_of(self, dim), keepdims=keepdim)
+
+    def count_nonzero(self, dim: Axes = None) -> Self:
+        """The number of elements over all axes, or over ``dim``, that are not 0.
+
+        The axes go, or stay with size 1 if ``keepdim``. Raises IndexError for an axis out of range. Follows
+        torch.count_nonzero and Array API count_nonzero.
+        """
+        return apply("count_nonzero", self, axis=axes_of(self, dim))
+
     def var(
         self,
         dim: Axes = None,
@@ -632,6 +656,29 @@ class Uniform(Conversions):
         """
         return apply(
             "var",
+            self,
+            axis=axes_of(self, axis if dim is None else dim),
+            correction=int(unbiased) if correction is None else correction,
+            keepdims=keepdim,
+        )
+
+    def std(
+        self,
+        dim: Axes = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
+        axis: Axes = None,
+    ) -> Self:
+        """The standard deviation over all axes, or over ``dim``: the root of `var`.
+
+        ``correction`` is 1, or 0 where ``unbiased`` is False. The axes go, or stay with size 1 if ``keepdim``. Raises
+        IndexError for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest for complex
+        elements.
+        """
+        return apply(
+            "std",
             self,
             axis=axes_of(self, axis if dim is None else dim),
             correction=int(unbiased) if correction is None else correction,
@@ -667,6 +714,20 @@ class Uniform(Conversions):
         Array API cumulative_prod.
         """
         return along("cumprod", self if dtype is None else self.to(dtype), dim)
+
+    def logcumsumexp(self, dim: int) -> Self:
+        """Running ln Σ eˣ along ``dim``, without overflow in between; the shape stays.
+
+        Raises IndexError for an axis out of range. Follows torch.logcumsumexp.
+        """
+        return apply("logcumsumexp", self, axis=axis_of(self, dim))
+
+    def msort(self) -> Self:
+        """The elements sorted along the first axis.
+
+        Raises IndexError for an axis out of range. Follows torch.msort. Raises InvalidRequest for complex elements.
+        """
+        return along("sort", self, 0)
 
     def scatter_add(self, dim: int, index: Places, src: Operand) -> Self:
         """The tensor with ``src`` added at ``index`` along an axis, on each line its own; elements that are named twice
