@@ -38,8 +38,8 @@ def where(condition: Tensor) -> tuple[Tensor, ...]: ...
 @overload
 def where(condition: Operand, input: Operand, other: Operand) -> Tensor: ...
 def where(condition: Operand, input: Operand | None = None, other: Operand | None = None) -> Tensor | tuple[Tensor, ...]:
-    """``input`` where ``condition`` is not 0, ``other`` elsewhere. Shapes broadcast. Without both the indices, along each axis,
-    where ``condition`` is not 0.
+    """``input`` where ``condition`` is not 0, ``other`` elsewhere. Shapes broadcast. Without both the indices, along each
+    axis, where ``condition`` is not 0.
 
     The gradient of the branch that is not taken is 0 times its derivative: nan where that is infinite, as in PyTorch.
     Follows torch.where and Array API where. Raises RuntimeError if shapes do not broadcast, TypeError for one branch only.

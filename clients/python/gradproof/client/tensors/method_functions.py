@@ -1288,6 +1288,10 @@ def nonzero(input: TensorT, *, as_tuple: Literal[False] = False) -> TensorT: ...
 def nonzero(input: TensorT, *, as_tuple: Literal[True]) -> tuple[TensorT, ...]: ...
 
 
+@overload
+def nonzero(input: TensorT, *, as_tuple: bool) -> TensorT | tuple[TensorT, ...]: ...
+
+
 def nonzero(input: TensorT, *, as_tuple: bool = False) -> TensorT | tuple[TensorT, ...]:
     """The indices of the elements that are not 0: a row (ndim,) of a matrix for each, or with ``as_tuple`` a vector
     for each axis; int64. Follows torch.nonzero and Array API nonzero.
