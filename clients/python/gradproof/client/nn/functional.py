@@ -301,7 +301,7 @@ def logsigmoid(input: TensorT) -> TensorT:
     """ln(1 / (1 + e⁻ˣ)) of each element.
 
     Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.logsigmoid. Raises InvalidRequest
-    for bool and complex elements.
+    for bool elements.
     """
     return apply("logsigmoid", first(input, "logsigmoid"))
 
@@ -538,8 +538,7 @@ def softmin(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) ->
 def softplus(input: TensorT, beta: float = 1.0, threshold: float = 20.0) -> TensorT:
     """ln(1 + e^(beta x)) / beta of each element, and the element itself where beta x > threshold.
 
-    Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.softplus. Raises InvalidRequest
-    for complex elements.
+    Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.softplus.
     """
     return apply("softplus", first(input, "softplus"), beta=beta, threshold=threshold)
 

@@ -1534,8 +1534,7 @@ def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) ->
 def softplus(input: TensorT, beta: float = 1.0, threshold: float = 20.0) -> TensorT:
     """ln(1 + e^(beta x)) / beta of each element, and the element itself where beta x > threshold.
 
-    Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.softplus. Raises InvalidRequest
-    for complex elements.
+    Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.softplus.
     """
     return first(input, "softplus").softplus(beta, threshold)
 

@@ -441,8 +441,7 @@ class Uniform(Conversions):
     def softplus(self, beta: float = 1.0, threshold: float = 20.0) -> Self:
         """ln(1 + e^(beta x)) / beta of each element, and the element itself where beta x > threshold.
 
-        Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.softplus. Raises InvalidRequest
-        for complex elements.
+        Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.softplus.
         """
         return apply("softplus", self, beta=beta, threshold=threshold)
 
