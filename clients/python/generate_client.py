@@ -12,7 +12,7 @@ from client_names.families import FAMILIES
 from client_names.modules import MODULES
 from client_source.functions import functions_text
 from client_source.methods import all_methods, methods_text
-from client_source.signatures import signatures
+from client_source.signatures import returns_several, signatures
 from client_source.text import CLIENT, docstring, generated_from, indented, listed, write
 from gradproof.engine.op import REQUIRED, Op
 from gradproof.engine.registry import Registry, build_registry
@@ -110,7 +110,7 @@ def op_text(op: Op) -> str:
         inputs.append("/")
     attributes = [attribute_text(op, name, default) for name, default in op.attributes.items()]
     star = ["*"] if attributes and not op.variadic else []
-    several = "sections" in op.attributes or op.outputs > 1 or returns_several(op)
+    several = returns_several(op)
     passed = [f"*{op.inputs[0]}"] if op.variadic else [*needed, *([f"*given({', '.join(optional)})"] if optional else [])]
     passed += [f"{name}={name}" for name in op.attributes]
     call = f"apply_as(Tensor, {op.name!r}, {', '.join(passed)})"
@@ -119,13 +119,6 @@ def op_text(op: Op) -> str:
     doc = indented(docstring(f"The op {op.name}: {op.doc}.", shown))
     kind = "tuple[Tensor, ...]" if several else "Tensor"
     return f"def {op.name}({', '.join([*inputs, *star, *attributes])}) -> {kind}:\n{doc}\n    return {result}"
-
-
-def returns_several(op: Op) -> bool:
-    """True for a composite of several outputs."""
-    first = op.declared_cases()[0] if op.composite else None
-    expansion = op.expand(first.specs(), first.attributes) if first else None
-    return expansion is not None and len(expansion.outputs) > 1
 
 
 def attribute_text(op: Op, name: str, default: object) -> str:

@@ -2,18 +2,47 @@
 
 Generated from ``client_names`` by ``make methods``; do not edit.
 """
-# ruff: noqa: A001, A002 - names of functions and arguments are those of PyTorch
+# ruff: noqa: A001, A002 - functions and their arguments are those of PyTorch
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar, overload
+from typing import Literal, TypeVar, overload
 
-from gradproof.client.recording.apply import apply_as
+from gradproof.client.recording.apply import apply, apply_as
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arguments import first
-from gradproof.client.tensors.functions import cat, stack, where
-from gradproof.client.tensors.ordering import ValuesAndIndices
+from gradproof.client.tensors.functions import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    block_diag,
+    broadcast_tensors,
+    cartesian_prod,
+    cat,
+    column_stack,
+    concat,
+    concatenate,
+    dstack,
+    hstack,
+    meshgrid,
+    polygamma,
+    row_stack,
+    stack,
+    vstack,
+    where,
+)
+from gradproof.client.tensors.linear_algebra import tensordot
+from gradproof.client.tensors.lines import (
+    bucketize,
+    cumulative_trapezoid,
+    searchsorted,
+    std_mean,
+    trapezoid,
+    trapz,
+    var_mean,
+)
+from gradproof.client.tensors.ordering import MinAndMax, ValuesAndIndices
 from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar
 from gradproof.client.tensors.tensor import Tensor
 
@@ -28,8 +57,10 @@ __all__ = [
     "addmv",
     "addr",
     "all",
+    "allclose",
     "amax",
     "amin",
+    "aminmax",
     "any",
     "arccos",
     "arccosh",
@@ -41,34 +72,54 @@ __all__ = [
     "argmax",
     "argmin",
     "argsort",
+    "argwhere",
     "asin",
     "asinh",
     "atan",
     "atan2",
     "atanh",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
     "baddbmm",
+    "block_diag",
     "bmm",
+    "broadcast_tensors",
     "broadcast_to",
+    "bucketize",
+    "cartesian_prod",
     "cat",
     "ceil",
+    "celu",
     "chunk",
     "clamp",
     "clamp_max",
     "clamp_min",
     "clip",
     "clone",
+    "column_stack",
+    "complex",
+    "concat",
+    "concatenate",
     "conj",
     "cos",
     "cosh",
+    "count_nonzero",
     "cross",
+    "cummax",
+    "cummin",
     "cumprod",
     "cumsum",
+    "cumulative_trapezoid",
     "det",
-    "diagonal",
+    "diff",
+    "dist",
     "div",
     "divide",
     "dot",
+    "dstack",
     "eq",
+    "equal",
     "erf",
     "erfc",
     "exp",
@@ -79,7 +130,6 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
-    "frac",
     "gather",
     "ge",
     "gelu",
@@ -87,17 +137,18 @@ __all__ = [
     "greater",
     "greater_equal",
     "gt",
+    "hardshrink",
+    "hstack",
     "hypot",
     "imag",
+    "index_put",
     "index_select",
     "inner",
     "inverse",
     "is_complex",
     "is_floating_point",
-    "isfinite",
-    "isinf",
-    "isnan",
     "kron",
+    "kthvalue",
     "le",
     "less",
     "less_equal",
@@ -107,22 +158,24 @@ __all__ = [
     "log10",
     "log_softmax",
     "logaddexp",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
-    "logical_xor",
     "logsumexp",
     "lt",
-    "masked_fill",
     "masked_select",
     "matmul",
     "matrix_power",
     "max",
     "maximum",
     "mean",
+    "median",
+    "meshgrid",
     "min",
     "minimum",
     "mm",
+    "msort",
     "mul",
     "multiply",
     "mv",
@@ -130,27 +183,37 @@ __all__ = [
     "ne",
     "neg",
     "negative",
+    "nonzero",
     "norm",
     "not_equal",
     "numel",
     "outer",
     "permute",
+    "polygamma",
     "pow",
+    "prelu",
     "prod",
     "real",
     "reciprocal",
     "relu",
     "remainder",
+    "repeat_interleave",
     "reshape",
     "round",
+    "row_stack",
+    "rrelu",
     "rsqrt",
+    "scatter_add",
+    "searchsorted",
     "select",
+    "selu",
     "sgn",
     "sigmoid",
     "sign",
     "silu",
     "sin",
     "sinh",
+    "slice_scatter",
     "softmax",
     "softplus",
     "sort",
@@ -160,23 +223,33 @@ __all__ = [
     "squeeze",
     "stack",
     "std",
+    "std_mean",
     "sub",
     "subtract",
     "sum",
     "t",
     "take",
+    "take_along_dim",
     "tan",
     "tanh",
+    "tensordot",
+    "threshold",
+    "tile",
     "topk",
     "trace",
     "transpose",
+    "trapezoid",
+    "trapz",
     "tril",
     "triu",
+    "true_divide",
     "trunc",
     "unbind",
     "unsqueeze",
     "var",
+    "var_mean",
     "vdot",
+    "vstack",
     "where",
 ]
 
@@ -239,8 +312,20 @@ def addr(input: TensorT, vec1: TensorT, vec2: TensorT, *, beta: Scalar = 1, alph
 
 
 def all(input: TensorT, dim: Axes = None, keepdim: bool = False) -> TensorT:
-    """True if all elements, over all axes or ``dim``, are not 0; bool. Follows torch.all and Array API all."""
+    """True if all elements, over all axes or ``dim``, are not 0; bool.
+
+    The axes go, or stay with size 1 if ``keepdim``. Raises IndexError for an axis out of range. Follows torch.all and
+    Array API all.
+    """
     return first(input, "all").all(dim, keepdim)
+
+
+def allclose(input: TensorT, other: Operand, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """True if all elements are close to those of ``other``, see `isclose`.
+
+    Shapes broadcast. Follows torch.allclose.
+    """
+    return first(input, "allclose").allclose(other, rtol, atol, equal_nan)
 
 
 def amax(
@@ -277,8 +362,17 @@ def amin(
     return first(input, "amin").amin(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
 
 
+def aminmax(input: TensorT, *, dim: int | None = None, keepdim: bool = False) -> MinAndMax[TensorT]:
+    """The smallest and the largest element over all axes, or along ``dim``. Follows torch.aminmax."""
+    return first(input, "aminmax").aminmax(dim=dim, keepdim=keepdim)
+
+
 def any(input: TensorT, dim: Axes = None, keepdim: bool = False) -> TensorT:
-    """True if an element, over all axes or ``dim``, is not 0; bool. Follows torch.any and Array API any."""
+    """True if an element, over all axes or ``dim``, is not 0; bool.
+
+    The axes go, or stay with size 1 if ``keepdim``. Raises IndexError for an axis out of range. Follows torch.any and
+    Array API any.
+    """
     return first(input, "any").any(dim, keepdim)
 
 
@@ -351,6 +445,11 @@ def argsort(input: TensorT, dim: int = -1, descending: bool = False, stable: boo
     return first(input, "argsort").argsort(dim, descending, stable)
 
 
+def argwhere(input: TensorT) -> TensorT:
+    """The indices of the elements that are not 0, a row (ndim,) for each; int64. Follows torch.argwhere."""
+    return first(input, "argwhere").argwhere()
+
+
 def asin(input: TensorT) -> TensorT:
     """The inverse sine of each element, in radians. The shape stays. Follows torch.asin and Array API asin."""
     return first(input, "asin").asin()
@@ -418,6 +517,15 @@ def ceil(input: TensorT) -> TensorT:
     return first(input, "ceil").ceil()
 
 
+def celu(input: TensorT, alpha: float = 1.0) -> TensorT:
+    """x where x > 0, elsewhere alpha (e^(x / alpha) - 1).
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.celu. Raises InvalidRequest for complex
+    elements.
+    """
+    return apply("celu", first(input, "celu"), alpha=alpha)
+
+
 def chunk(input: TensorT, chunks: int, dim: int = 0) -> tuple[TensorT, ...]:
     """At most ``chunks`` parts along an axis, of a common size (the last may be smaller). Follows torch.chunk."""
     return first(input, "chunk").chunk(chunks, dim)
@@ -454,6 +562,15 @@ def clone(input: TensorT) -> TensorT:
     return first(input, "clone").clone()
 
 
+def complex(real: TensorT, imag: Operand) -> TensorT:
+    """The complex numbers with these real and imaginary parts.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.complex. Raises InvalidRequest for bool and integer
+    and complex elements.
+    """
+    return apply("complex", first(real, "complex"), imag)
+
+
 def conj(input: TensorT) -> TensorT:
     """The complex conjugate; the tensor itself if it is not complex. Follows torch.conj and Array API conj."""
     return first(input, "conj").conj()
@@ -469,12 +586,31 @@ def cosh(input: TensorT) -> TensorT:
     return first(input, "cosh").cosh()
 
 
+def count_nonzero(input: TensorT, dim: Axes = None) -> TensorT:
+    """The number of elements over all axes, or over ``dim``, that are not 0.
+
+    The axes go, or stay with size 1 if ``keepdim``. Raises IndexError for an axis out of range. Follows
+    torch.count_nonzero and Array API count_nonzero.
+    """
+    return first(input, "count_nonzero").count_nonzero(dim)
+
+
 def cross(input: TensorT, other: Recorded, dim: int = -1) -> TensorT:
     """The cross products of vectors of size 3 along ``dim``. Shapes broadcast.
 
     Follows torch.linalg.cross and Array API linalg.cross. Raises RuntimeError if a size along ``dim`` is not 3.
     """
     return first(input, "cross").cross(other, dim)
+
+
+def cummax(input: TensorT, dim: int) -> ValuesAndIndices[TensorT]:
+    """The largest of all elements up to each along ``dim``: values and positions. Follows torch.cummax."""
+    return first(input, "cummax").cummax(dim)
+
+
+def cummin(input: TensorT, dim: int) -> ValuesAndIndices[TensorT]:
+    """The smallest of all elements up to each along ``dim``: values and positions. Follows torch.cummin."""
+    return first(input, "cummin").cummin(dim)
 
 
 def cumprod(input: TensorT, dim: int = 0, *, dtype: DTypeLike | None = None) -> TensorT:
@@ -503,12 +639,19 @@ def det(input: TensorT) -> TensorT:
     return first(input, "det").det()
 
 
-def diagonal(input: TensorT) -> TensorT:
-    """The diagonal of a matrix (n, m), of shape (min(n, m),). Follows torch.diagonal and Array API linalg.diagonal.
+def diff(
+    input: TensorT, n: int = 1, dim: int = -1, prepend: Recorded | None = None, append: Recorded | None = None
+) -> TensorT:
+    """Differences of neighbours along ``dim``, ``n`` times, of the tensor with others in front of it and behind it.
 
-    Raises RuntimeError if the tensor is no matrix.
+    Follows torch.diff and Array API diff. Raises RuntimeError for a 0-d tensor.
     """
-    return first(input, "diagonal").diagonal()
+    return first(input, "diff").diff(n, dim, prepend, append)
+
+
+def dist(input: TensorT, other: Operand, p: float = 2) -> TensorT:
+    """The norm of order ``p`` of ``input - other``. Shapes broadcast. Follows torch.dist."""
+    return first(input, "dist").dist(other, p)
 
 
 def div(input: TensorT, other: Operand, *, rounding_mode: str | None = None) -> TensorT:
@@ -545,6 +688,11 @@ def eq(input: Operand, other: Operand) -> Tensor:
     Shapes broadcast; RuntimeError if they do not. Follows torch.eq and Array API equal.
     """
     return apply_as(Tensor, "equal", input, other)[0]
+
+
+def equal(input: TensorT, other: Recorded) -> bool:
+    """True if shape and elements are those of ``other``; a nan is equal to nothing. Follows torch.equal."""
+    return first(input, "equal").equal(other)
 
 
 def erf(input: TensorT) -> TensorT:
@@ -617,11 +765,6 @@ def floor_divide(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "floor_divide", input, other)[0]
 
 
-def frac(input: TensorT) -> TensorT:
-    """The fractional part of each element, with its sign. Follows torch.frac. InvalidRequest for complex elements."""
-    return first(input, "frac").frac()
-
-
 def gather(input: TensorT, dim: int, index: Recorded) -> TensorT:
     """For each position of ``index`` the element there, but at ``index`` along ``dim``; of the shape of ``index``.
 
@@ -643,12 +786,12 @@ def ge(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "greater_equal", input, other)[0]
 
 
-def gelu(input: TensorT) -> TensorT:
-    """x Φ(x) of each element, Φ the normal distribution function (no tanh approximation).
+def gelu(input: TensorT, approximate: Literal["none", "tanh"] = "none") -> TensorT:
+    """x Φ(x) of each element, Φ the normal distribution function; ``approximate`` is "none" or "tanh".
 
-    The shape stays. Follows torch.nn.functional.gelu.
+    Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.gelu.
     """
-    return first(input, "gelu").gelu()
+    return first(input, "gelu").gelu(approximate)
 
 
 def ger(input: TensorT, vec2: Recorded) -> TensorT:
@@ -695,6 +838,15 @@ def gt(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "greater", input, other)[0]
 
 
+def hardshrink(input: TensorT, lambd: float = 0.5) -> TensorT:
+    """x where |x| > lambd, elsewhere 0.
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.hardshrink. Raises InvalidRequest for complex
+    elements.
+    """
+    return first(input, "hardshrink").hardshrink(lambd)
+
+
 @overload
 def hypot(input: TensorT, other: Operand) -> TensorT: ...
 @overload
@@ -711,6 +863,15 @@ def hypot(input: Operand, other: Operand) -> Tensor:
 def imag(input: TensorT) -> TensorT:
     """The imaginary part. Follows torch.imag and Array API imag. Raises RuntimeError if the tensor is not complex."""
     return first(input, "imag").imag
+
+
+def index_put(input: TensorT, indices: Sequence[Places], values: Operand, accumulate: bool = False) -> TensorT:
+    """The tensor with ``values`` in place of the elements at integer or boolean ``indices`` of its first axes, the
+    last of those that are named twice; or added to them. Follows torch.index_put.
+
+    Raises IndexError for too many indices, InvalidRequest if the shape of ``values`` does not fit.
+    """
+    return first(input, "index_put").index_put(indices, values, accumulate)
 
 
 def index_select(input: TensorT, dim: int, index: Places) -> TensorT:
@@ -747,24 +908,17 @@ def is_floating_point(input: TensorT) -> bool:
     return first(input, "is_floating_point").is_floating_point()
 
 
-def isfinite(input: TensorT) -> TensorT:
-    """True where an element is neither infinite nor nan; bool. Follows torch.isfinite and Array API isfinite."""
-    return first(input, "isfinite").isfinite()
-
-
-def isinf(input: TensorT) -> TensorT:
-    """True where an element is infinite; bool. Follows torch.isinf and Array API isinf."""
-    return first(input, "isinf").isinf()
-
-
-def isnan(input: TensorT) -> TensorT:
-    """True where an element is nan; bool. Follows torch.isnan and Array API isnan."""
-    return first(input, "isnan").isnan()
-
-
 def kron(input: TensorT, other: Recorded) -> TensorT:
     """The Kronecker product: each element of ``input`` times ``other``, as blocks. Follows torch.kron."""
     return first(input, "kron").kron(other)
+
+
+def kthvalue(input: TensorT, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices[TensorT]:
+    """The ``k``-th smallest element of each line along ``dim``, counted from 1: values and positions.
+
+    Follows torch.kthvalue. Raises RuntimeError if ``k`` is out of range.
+    """
+    return first(input, "kthvalue").kthvalue(k, dim, keepdim)
 
 
 @overload
@@ -829,8 +983,7 @@ def log2(input: TensorT) -> TensorT:
 def log_softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:
     """x - ln Σ eˣ along ``dim``; the shape stays.
 
-    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows
-    torch.nn.functional.log_softmax.
+    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows torch.log_softmax.
     """
     return first(input, "log_softmax").log_softmax(dim, dtype=dtype)
 
@@ -846,6 +999,14 @@ def logaddexp(input: Operand, other: Operand) -> Tensor:
     InvalidRequest for complex elements.
     """
     return apply_as(Tensor, "logaddexp", input, other)[0]
+
+
+def logcumsumexp(input: TensorT, dim: int) -> TensorT:
+    """Running ln Σ eˣ along ``dim``, without overflow in between; the shape stays.
+
+    Raises IndexError for an axis out of range. Follows torch.logcumsumexp.
+    """
+    return first(input, "logcumsumexp").logcumsumexp(dim)
 
 
 @overload
@@ -877,11 +1038,6 @@ def logical_or(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "logical_or", input, other)[0]
 
 
-def logical_xor(input: TensorT, other: Operand) -> TensorT:
-    """True where either, but not both, is not 0; bool. Shapes broadcast. Follows torch.logical_xor."""
-    return first(input, "logical_xor").logical_xor(other)
-
-
 def logsumexp(
     input: TensorT,
     dim: Axes = None,
@@ -911,13 +1067,11 @@ def lt(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "less", input, other)[0]
 
 
-def masked_fill(input: TensorT, mask: Operand, value: Operand) -> TensorT:
-    """``value`` where ``mask`` is not 0, the elements elsewhere. Shapes broadcast. Follows torch.masked_fill."""
-    return first(input, "masked_fill").masked_fill(mask, value)
-
-
 def masked_select(input: TensorT, mask: Recorded) -> TensorT:
-    """The elements where ``mask`` is true, as a vector. Shapes broadcast. Follows torch.masked_select."""
+    """The elements where ``mask`` is true, as a vector. Shapes broadcast. Follows torch.masked_select.
+
+    The mask is computed at once, since shapes depend on it.
+    """
     return first(input, "masked_select").masked_select(mask)
 
 
@@ -992,6 +1146,23 @@ def mean(
 
 
 @overload
+def median(input: TensorT, dim: None = None, keepdim: bool = False) -> TensorT: ...
+
+
+@overload
+def median(input: TensorT, dim: int, keepdim: bool = False) -> ValuesAndIndices[TensorT]: ...
+
+
+def median(input: TensorT, dim: int | None = None, keepdim: bool = False) -> TensorT | ValuesAndIndices[TensorT]:
+    """The median of all elements, or of each line along ``dim`` with its position: of two in the middle the smaller,
+    nan if there is a nan.
+
+    Follows torch.median. Raises RuntimeError for no elements.
+    """
+    return first(input, "median").median(dim, keepdim)
+
+
+@overload
 def min(input: TensorT, dim: None = None, keepdim: bool = False) -> TensorT: ...
 
 
@@ -1034,6 +1205,14 @@ def mm(input: TensorT, mat2: Operand) -> TensorT:
     Raises InvalidRequest if shapes do not fit. Follows torch.mm.
     """
     return first(input, "mm").mm(mat2)
+
+
+def msort(input: TensorT) -> TensorT:
+    """The elements sorted along the first axis.
+
+    Raises IndexError for an axis out of range. Follows torch.msort. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "msort").msort()
 
 
 @overload
@@ -1101,12 +1280,35 @@ def negative(input: TensorT) -> TensorT:
     return first(input, "negative").negative()
 
 
-def norm(input: TensorT, p: float | str = 2, dim: Axes = None, keepdim: bool = False) -> TensorT:
-    """The norm of order ``p`` (2 or "fro", 1, or infinity) of the elements over all axes, or over ``dim``.
+@overload
+def nonzero(input: TensorT, *, as_tuple: Literal[False] = False) -> TensorT: ...
 
-    Follows torch.norm and Array API linalg.vector_norm. Raises RuntimeError for another order.
+
+@overload
+def nonzero(input: TensorT, *, as_tuple: Literal[True]) -> tuple[TensorT, ...]: ...
+
+
+@overload
+def nonzero(input: TensorT, *, as_tuple: bool) -> TensorT | tuple[TensorT, ...]: ...
+
+
+def nonzero(input: TensorT, *, as_tuple: bool = False) -> TensorT | tuple[TensorT, ...]:
+    """The indices of the elements that are not 0: a row (ndim,) of a matrix for each, or with ``as_tuple`` a vector
+    for each axis; int64. Follows torch.nonzero and Array API nonzero.
+
+    The tensor is computed at once, since shapes depend on it.
     """
-    return first(input, "norm").norm(p, dim, keepdim)
+    return first(input, "nonzero").nonzero(as_tuple=as_tuple)
+
+
+def norm(
+    input: TensorT, p: float | str | None = "fro", dim: Axes = None, keepdim: bool = False, dtype: DTypeLike | None = None
+) -> TensorT:
+    """The norm of order ``p`` ("fro" is 2) of the elements over all axes, or over ``dim``.
+
+    Follows torch.norm and Array API linalg.vector_norm. Raises RuntimeError for the norm "nuc", which is not there.
+    """
+    return first(input, "norm").norm(p, dim, keepdim, dtype)
 
 
 @overload
@@ -1151,6 +1353,14 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
     return apply_as(Tensor, "pow", input, exponent)[0]
 
 
+def prelu(input: TensorT, weight: Operand) -> TensorT:
+    """Each element, times ``weight`` where it is negative; a single weight, or one for each channel (axis 1).
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.prelu.
+    """
+    return first(input, "prelu").prelu(weight)
+
+
 def prod(
     input: TensorT,
     dim: Axes = None,
@@ -1179,7 +1389,10 @@ def reciprocal(input: TensorT) -> TensorT:
 
 
 def relu(input: TensorT) -> TensorT:
-    """The larger of x and 0, element by element. The shape stays. Follows torch.relu."""
+    """The larger of x and 0, element by element.
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.relu.
+    """
     return first(input, "relu").relu()
 
 
@@ -1196,6 +1409,14 @@ def remainder(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "remainder", input, other)[0]
 
 
+def repeat_interleave(input: TensorT, repeats: int | Sequence[int] | Recorded, dim: int | None = None) -> TensorT:
+    """Each element along an axis, or of the flattened tensor, repeated, by a count for all or one for each.
+
+    Follows torch.repeat_interleave and Array API repeat. Raises InvalidRequest if the number of counts does not fit.
+    """
+    return first(input, "repeat_interleave").repeat_interleave(repeats, dim)
+
+
 def reshape(input: TensorT, shape: int | Sequence[int], *rest: int) -> TensorT:
     """The elements, in C order, in another shape, of which one size may be -1.
 
@@ -1205,11 +1426,20 @@ def reshape(input: TensorT, shape: int | Sequence[int], *rest: int) -> TensorT:
 
 
 def round(input: TensorT) -> TensorT:
-    """The nearest integer of each element; a half goes to the even one.
+    """The nearest multiple of 10 to the power -``decimals`` of each element; a half goes to the even one.
 
     The shape stays. Follows torch.round and Array API round.
     """
     return first(input, "round").round()
+
+
+def rrelu(input: TensorT, lower: float = 0.125, upper: float = 1 / 3) -> TensorT:
+    """`leaky_relu` with the mean of ``lower`` and ``upper``, as randomised ReLU is in evaluation.
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.rrelu. Raises InvalidRequest for complex
+    elements.
+    """
+    return apply("rrelu", first(input, "rrelu"), lower=lower, upper=upper)
 
 
 def rsqrt(input: TensorT) -> TensorT:
@@ -1217,9 +1447,27 @@ def rsqrt(input: TensorT) -> TensorT:
     return first(input, "rsqrt").rsqrt()
 
 
+def scatter_add(input: TensorT, dim: int, index: Places, src: Operand) -> TensorT:
+    """The tensor with ``src`` added at ``index`` along an axis, on each line its own; elements that are named twice
+    get both.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.scatter_add.
+    """
+    return first(input, "scatter_add").scatter_add(dim, index, src)
+
+
 def select(input: TensorT, dim: int, index: int) -> TensorT:
     """The part at ``index`` along an axis, without that axis. Follows torch.select. Raises IndexError out of range."""
     return first(input, "select").select(dim, index)
+
+
+def selu(input: TensorT) -> TensorT:
+    """1.0507 times `elu` with alpha 1.6733.
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.selu. Raises InvalidRequest for complex
+    elements.
+    """
+    return apply("selu", first(input, "selu"))
 
 
 def sgn(input: TensorT) -> TensorT:
@@ -1249,7 +1497,8 @@ def sign(input: TensorT) -> TensorT:
 def silu(input: TensorT) -> TensorT:
     """x · sigmoid(x) of each element.
 
-    The shape stays. Follows torch.nn.functional.silu. Raises InvalidRequest for complex elements.
+    Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.silu. Raises InvalidRequest for
+    complex elements.
     """
     return first(input, "silu").silu()
 
@@ -1264,6 +1513,16 @@ def sinh(input: TensorT) -> TensorT:
     return first(input, "sinh").sinh()
 
 
+def slice_scatter(
+    input: TensorT, src: Operand, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> TensorT:
+    """The tensor with ``src`` in place of a slice along an axis. Follows torch.slice_scatter.
+
+    Raises IndexError for an axis out of range, InvalidRequest if the shape of ``src`` does not fit.
+    """
+    return first(input, "slice_scatter").slice_scatter(src, dim, start, end, step)
+
+
 def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:
     """eˣ / Σ eˣ along ``dim``; the shape stays.
 
@@ -1272,9 +1531,12 @@ def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) ->
     return first(input, "softmax").softmax(dim, dtype=dtype)
 
 
-def softplus(input: TensorT) -> TensorT:
-    """ln(1 + eˣ) of each element. The shape stays. Follows torch.nn.functional.softplus."""
-    return first(input, "softplus").softplus()
+def softplus(input: TensorT, beta: float = 1.0, threshold: float = 20.0) -> TensorT:
+    """ln(1 + e^(beta x)) / beta of each element, and the element itself where beta x > threshold.
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.softplus.
+    """
+    return first(input, "softplus").softplus(beta, threshold)
 
 
 def sort(input: TensorT, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesAndIndices[TensorT]:
@@ -1374,6 +1636,15 @@ def take(input: TensorT, index: Places) -> TensorT:
     return first(input, "take").take(index)
 
 
+def take_along_dim(input: TensorT, indices: Recorded, dim: int | None = None) -> TensorT:
+    """The elements at ``indices`` along an axis, of each line its own; counted through the whole tensor without one.
+
+    The shapes broadcast along the other axes. Follows torch.take_along_dim and Array API take_along_axis. Raises
+    RuntimeError if ``indices`` has another number of axes.
+    """
+    return first(input, "take_along_dim").take_along_dim(indices, dim)
+
+
 def tan(input: TensorT) -> TensorT:
     """The tangent of each element, in radians. The shape stays. Follows torch.tan and Array API tan."""
     return first(input, "tan").tan()
@@ -1382,6 +1653,19 @@ def tan(input: TensorT) -> TensorT:
 def tanh(input: TensorT) -> TensorT:
     """The hyperbolic tangent of each element. The shape stays. Follows torch.tanh and Array API tanh."""
     return first(input, "tanh").tanh()
+
+
+def threshold(input: TensorT, threshold: float, value: float) -> TensorT:
+    """x where x > threshold, elsewhere ``value``.
+
+    Raises InvalidRequest if parameters are out of range. Follows torch.threshold.
+    """
+    return apply("threshold", first(input, "threshold"), threshold=threshold, value=value)
+
+
+def tile(input: TensorT, dims: int | Sequence[int], *rest: int) -> TensorT:
+    """The tensor repeated along its last axes, once along the others. Follows torch.tile and Array API tile."""
+    return first(input, "tile").tile(dims, *rest)
 
 
 def topk(input: TensorT, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesAndIndices[TensorT]:
@@ -1393,7 +1677,10 @@ def topk(input: TensorT, k: int, dim: int = -1, largest: bool = True, sorted: bo
 
 
 def trace(input: TensorT) -> TensorT:
-    """The sum of the diagonal of a matrix; a scalar. Follows torch.trace. Raises as `diagonal`."""
+    """The sum of the diagonal of a matrix; a scalar. Follows torch.trace and Array API linalg.trace.
+
+    Raises RuntimeError if the tensor is no matrix.
+    """
     return first(input, "trace").trace()
 
 
@@ -1416,6 +1703,14 @@ def triu(input: TensorT, diagonal: int = 0) -> TensorT:
     Raises InvalidRequest for fewer than two axes.
     """
     return first(input, "triu").triu(diagonal)
+
+
+def true_divide(input: TensorT, other: Operand, *, rounding_mode: str | None = None) -> TensorT:
+    """``input / other``; the quotient is rounded down or towards 0 if ``rounding_mode`` is "floor" or "trunc".
+
+    Follows torch.div and Array API divide. Raises RuntimeError for another mode, or if shapes do not broadcast.
+    """
+    return first(input, "true_divide").true_divide(other, rounding_mode=rounding_mode)
 
 
 def trunc(input: TensorT) -> TensorT:

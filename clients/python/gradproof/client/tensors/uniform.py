@@ -5,12 +5,12 @@ Generated from ``client_names`` by ``make methods``; do not edit.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from gradproof.client.recording.apply import apply
-from gradproof.client.tensors.arguments import along, axes_of
+from gradproof.client.tensors.arguments import along, axes_of, axis_of
 from gradproof.client.tensors.conversions import Conversions
-from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand
+from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places
 
 
 class Uniform(Conversions):
@@ -179,47 +179,6 @@ class Uniform(Conversions):
         """The inverse hyperbolic tangent of each element. The shape stays. Follows torch.arctanh and Array API atanh."""
         return apply("atanh", self)
 
-    def sigmoid(self) -> Self:
-        """The logistic function 1 / (1 + e⁻ˣ) of each element.
-
-        The shape stays. Follows torch.sigmoid. Raises InvalidRequest for complex elements.
-        """
-        return apply("sigmoid", self)
-
-    def softplus(self) -> Self:
-        """ln(1 + eˣ) of each element. The shape stays. Follows torch.nn.functional.softplus."""
-        return apply("softplus", self)
-
-    def silu(self) -> Self:
-        """x · sigmoid(x) of each element.
-
-        The shape stays. Follows torch.nn.functional.silu. Raises InvalidRequest for complex elements.
-        """
-        return apply("silu", self)
-
-    def relu(self) -> Self:
-        """The larger of x and 0, element by element. The shape stays. Follows torch.relu."""
-        return apply("relu", self)
-
-    def gelu(self) -> Self:
-        """x Φ(x) of each element, Φ the normal distribution function (no tanh approximation).
-
-        The shape stays. Follows torch.nn.functional.gelu.
-        """
-        return apply("gelu", self)
-
-    def erf(self) -> Self:
-        """The error function of each element. The shape stays. Follows torch.erf."""
-        return apply("erf", self)
-
-    def erfc(self) -> Self:
-        """1 - erf(x) of each element, accurate for large x. The shape stays. Follows torch.erfc."""
-        return apply("erfc", self)
-
-    def logical_not(self) -> Self:
-        """True where an element is 0; bool. The shape stays. Follows torch.logical_not and Array API logical_not."""
-        return apply("logical_not", self)
-
     def floor(self) -> Self:
         """The largest integer up to each element.
 
@@ -248,8 +207,12 @@ class Uniform(Conversions):
         """
         return apply("trunc", self)
 
+    def logical_not(self) -> Self:
+        """True where an element is 0; bool. The shape stays. Follows torch.logical_not and Array API logical_not."""
+        return apply("logical_not", self)
+
     def round(self) -> Self:
-        """The nearest integer of each element; a half goes to the even one.
+        """The nearest multiple of 10 to the power -``decimals`` of each element; a half goes to the even one.
 
         The shape stays. Follows torch.round and Array API round.
         """
@@ -431,6 +394,65 @@ class Uniform(Conversions):
         """
         return apply("remainder", self, other)
 
+    def sigmoid(self) -> Self:
+        """The logistic function 1 / (1 + e⁻ˣ) of each element.
+
+        The shape stays. Follows torch.sigmoid. Raises InvalidRequest for complex elements.
+        """
+        return apply("sigmoid", self)
+
+    def erf(self) -> Self:
+        """The error function of each element. The shape stays. Follows torch.erf."""
+        return apply("erf", self)
+
+    def erfc(self) -> Self:
+        """1 - erf(x) of each element, accurate for large x. The shape stays. Follows torch.erfc."""
+        return apply("erfc", self)
+
+    def relu(self) -> Self:
+        """The larger of x and 0, element by element.
+
+        Raises InvalidRequest if parameters are out of range. Follows torch.relu.
+        """
+        return apply("relu", self)
+
+    def prelu(self, weight: Operand) -> Self:
+        """Each element, times ``weight`` where it is negative; a single weight, or one for each channel (axis 1).
+
+        Raises InvalidRequest if parameters are out of range. Follows torch.prelu.
+        """
+        return apply("prelu", self, weight)
+
+    def gelu(self, approximate: Literal["none", "tanh"] = "none") -> Self:
+        """x Φ(x) of each element, Φ the normal distribution function; ``approximate`` is "none" or "tanh".
+
+        Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.gelu.
+        """
+        return apply("gelu", self, approximate=approximate)
+
+    def silu(self) -> Self:
+        """x · sigmoid(x) of each element.
+
+        Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.silu. Raises InvalidRequest for
+        complex elements.
+        """
+        return apply("silu", self)
+
+    def softplus(self, beta: float = 1.0, threshold: float = 20.0) -> Self:
+        """ln(1 + e^(beta x)) / beta of each element, and the element itself where beta x > threshold.
+
+        Raises InvalidRequest if parameters are out of range. Follows torch.nn.functional.softplus.
+        """
+        return apply("softplus", self, beta=beta, threshold=threshold)
+
+    def hardshrink(self, lambd: float = 0.5) -> Self:
+        """x where |x| > lambd, elsewhere 0.
+
+        Raises InvalidRequest if parameters are out of range. Follows torch.hardshrink. Raises InvalidRequest for complex
+        elements.
+        """
+        return apply("hardshrink", self, lambd=lambd)
+
     def matmul(self, other: Operand) -> Self:
         """The matrix product of (..., n, k) and (..., k, m), or of vectors (k,): (..., n, m).
 
@@ -592,6 +614,30 @@ class Uniform(Conversions):
             keepdims=bool(keepdim or keepdims),
         )
 
+    def all(self, dim: Axes = None, keepdim: bool = False) -> Self:
+        """True if all elements, over all axes or ``dim``, are not 0; bool.
+
+        The axes go, or stay with size 1 if ``keepdim``. Raises IndexError for an axis out of range. Follows torch.all and
+        Array API all.
+        """
+        return apply("all", self, axis=axes_of(self, dim), keepdims=keepdim)
+
+    def any(self, dim: Axes = None, keepdim: bool = False) -> Self:
+        """True if an element, over all axes or ``dim``, is not 0; bool.
+
+        The axes go, or stay with size 1 if ``keepdim``. Raises IndexError for an axis out of range. Follows torch.any and
+        Array API any.
+        """
+        return apply("any", self, axis=axes_of(self, dim), keepdims=keepdim)
+
+    def count_nonzero(self, dim: Axes = None) -> Self:
+        """The number of elements over all axes, or over ``dim``, that are not 0.
+
+        The axes go, or stay with size 1 if ``keepdim``. Raises IndexError for an axis out of range. Follows
+        torch.count_nonzero and Array API count_nonzero.
+        """
+        return apply("count_nonzero", self, axis=axes_of(self, dim))
+
     def var(
         self,
         dim: Axes = None,
@@ -631,14 +677,11 @@ class Uniform(Conversions):
         elements.
         """
         return apply(
-            "sqrt",
-            apply(
-                "var",
-                self,
-                axis=axes_of(self, axis if dim is None else dim),
-                correction=int(unbiased) if correction is None else correction,
-                keepdims=keepdim,
-            ),
+            "std",
+            self,
+            axis=axes_of(self, axis if dim is None else dim),
+            correction=int(unbiased) if correction is None else correction,
+            keepdims=keepdim,
         )
 
     def softmax(self, dim: int = -1, *, dtype: DTypeLike | None = None) -> Self:
@@ -651,8 +694,7 @@ class Uniform(Conversions):
     def log_softmax(self, dim: int = -1, *, dtype: DTypeLike | None = None) -> Self:
         """x - ln Σ eˣ along ``dim``; the shape stays.
 
-        Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows
-        torch.nn.functional.log_softmax.
+        Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows torch.log_softmax.
         """
         return along("log_softmax", self if dtype is None else self.to(dtype), dim)
 
@@ -671,3 +713,25 @@ class Uniform(Conversions):
         Array API cumulative_prod.
         """
         return along("cumprod", self if dtype is None else self.to(dtype), dim)
+
+    def logcumsumexp(self, dim: int) -> Self:
+        """Running ln Σ eˣ along ``dim``, without overflow in between; the shape stays.
+
+        Raises IndexError for an axis out of range. Follows torch.logcumsumexp.
+        """
+        return apply("logcumsumexp", self, axis=axis_of(self, dim))
+
+    def msort(self) -> Self:
+        """The elements sorted along the first axis.
+
+        Raises IndexError for an axis out of range. Follows torch.msort. Raises InvalidRequest for complex elements.
+        """
+        return along("sort", self, 0)
+
+    def scatter_add(self, dim: int, index: Places, src: Operand) -> Self:
+        """The tensor with ``src`` added at ``index`` along an axis, on each line its own; elements that are named twice
+        get both.
+
+        Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.scatter_add.
+        """
+        return apply("scatter_add", self, index, src, axis=axis_of(self, dim))
