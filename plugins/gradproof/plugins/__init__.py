@@ -31,6 +31,7 @@ from gradproof.plugins import (
     shapes,
     softmax,
     sorting,
+    statistics,
     trigonometry,
     variances,
 )
@@ -62,6 +63,7 @@ BUILTIN = (
     gathering,
     ordering,
     sorting,
+    statistics,
     complexes,
     creation,
     checks,
