@@ -35,6 +35,7 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "average",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "bitwise_and",
@@ -143,6 +144,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "min",
     "minimum",
     "mish",
@@ -152,6 +154,13 @@ __all__ = [
     "multilabel_soft_margin_loss",
     "multiply",
     "nan_to_num",
+    "nanmax",
+    "nanmean",
+    "nanmedian",
+    "nanmin",
+    "nanprod",
+    "nanquantile",
+    "nansum",
     "negative",
     "nextafter",
     "nll_loss",
@@ -166,6 +175,8 @@ __all__ = [
     "pow",
     "prelu",
     "prod",
+    "ptp",
+    "quantile",
     "rad2deg",
     "ratio",
     "real",
@@ -223,6 +234,7 @@ __all__ = [
     "unslice",
     "var",
     "vector_norm",
+    "weighted_logsumexp",
     "where",
     "zeros_like",
 ]
@@ -351,6 +363,13 @@ def atan2(a: Operand, b: Operand, /) -> Tensor:
 def atanh(x: Operand, /) -> Tensor:
     """The op atanh: artanh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "atanh", x)[0]
+
+
+def average(
+    x: Operand, weights: Operand | None = None, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op average: the mean over axes, with weights or without. Inputs: x, weights. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "average", x, *given(weights), axis=axis, keepdims=keepdims)[0]
 
 
 def binary_cross_entropy(
@@ -1019,6 +1038,11 @@ def mean(
     return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
+def median(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op median: the middle element over axes, or the mean of two. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "median", x, axis=axis, keepdims=keepdims)[0]
+
+
 def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op min: the smallest over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "min", x, axis=axis, keepdims=keepdims)[0]
@@ -1090,6 +1114,55 @@ def nan_to_num(x: Operand, /, *, nan: float = 0.0, posinf: float | None = None, 
     Inputs: x. Attributes: nan, posinf, neginf.
     """
     return apply_as(Tensor, "nan_to_num", x, nan=nan, posinf=posinf, neginf=neginf)[0]
+
+
+def nanmax(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmax: the largest over axes that is not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmax", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmean(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmean: the mean of the elements over axes that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmean", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmedian(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmedian: the median of the elements that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmedian", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmin(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmin: the smallest over axes that is not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmin", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanprod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanprod: the product of the elements over axes that are not nan.
+
+    Inputs: x. Attributes: axis, keepdims.
+    """
+    return apply_as(Tensor, "nanprod", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanquantile(
+    x: Operand,
+    /,
+    *,
+    q: float | Sequence[float],
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    method: str = "linear",
+) -> Tensor:
+    """The op nanquantile: the quantile of the elements that are not nan, for a share q, or for several.
+
+    Inputs: x. Attributes: q, axis, keepdims, method.
+    """
+    return apply_as(Tensor, "nanquantile", x, q=q, axis=axis, keepdims=keepdims, method=method)[0]
+
+
+def nansum(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nansum: the sum of the elements over axes that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nansum", x, axis=axis, keepdims=keepdims)[0]
 
 
 def negative(x: Operand, /) -> Tensor:
@@ -1191,6 +1264,27 @@ def prod(
 ) -> Tensor:
     """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
     return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
+
+
+def ptp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op ptp: the largest less the smallest over axes. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "ptp", x, axis=axis, keepdims=keepdims)[0]
+
+
+def quantile(
+    x: Operand,
+    /,
+    *,
+    q: float | Sequence[float],
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    method: str = "linear",
+) -> Tensor:
+    """The op quantile: the quantile for a share q, or for several.
+
+    Inputs: x. Attributes: q, axis, keepdims, method.
+    """
+    return apply_as(Tensor, "quantile", x, q=q, axis=axis, keepdims=keepdims, method=method)[0]
 
 
 def rad2deg(x: Operand, /) -> Tensor:
@@ -1551,6 +1645,13 @@ def vector_norm(
     Inputs: x. Attributes: ord, axis, keepdims, dtype.
     """
     return apply_as(Tensor, "vector_norm", x, ord=ord, axis=axis, keepdims=keepdims, dtype=dtype)[0]
+
+
+def weighted_logsumexp(
+    x: Operand, b: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op weighted_logsumexp: ln Σ b eˣ over axes. Inputs: x, b. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "weighted_logsumexp", x, b, axis=axis, keepdims=keepdims)[0]
 
 
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:

@@ -26,6 +26,7 @@ __all__ = [
     "logsumexp",
     "polygamma",
     "round",
+    "sinc",
     "softmax",
 ]
 
@@ -107,12 +108,17 @@ def logsumexp(
     )
 
 
-def round(input: TensorT) -> TensorT:
+def round(input: TensorT, *, decimals: int = 0) -> TensorT:
     """The nearest multiple of 10 to the power -``decimals`` of each element; a half goes to the even one.
 
     The shape stays. Follows torch.special.round.
     """
-    return apply("round", first(input, "round"))
+    return apply("round", first(input, "round"), decimals=decimals)
+
+
+def sinc(input: TensorT) -> TensorT:
+    """sin(πx) / (πx) of each element, 1 at 0. The shape stays. Follows torch.special.sinc."""
+    return apply("sinc", first(input, "sinc"))
 
 
 def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar, overload
 
 from gradproof.client.recording.apply import apply, apply_as
 from gradproof.client.recording.record import Recorded
-from gradproof.client.tensors.arguments import first
+from gradproof.client.tensors.arguments import axes_of, first
 from gradproof.client.tensors.functions import (
     atleast_1d,
     atleast_2d,
@@ -43,7 +43,7 @@ from gradproof.client.tensors.lines import (
     var_mean,
 )
 from gradproof.client.tensors.ordering import MinAndMax, ValuesAndIndices
-from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar
+from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar, given
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
@@ -53,6 +53,8 @@ __all__ = [
     "acosh",
     "add",
     "addbmm",
+    "addcdiv",
+    "addcmul",
     "addmm",
     "addmv",
     "addr",
@@ -61,6 +63,7 @@ __all__ = [
     "amax",
     "amin",
     "aminmax",
+    "angle",
     "any",
     "arccos",
     "arccosh",
@@ -81,7 +84,14 @@ __all__ = [
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
+    "average",
     "baddbmm",
+    "bitwise_and",
+    "bitwise_left_shift",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
     "block_diag",
     "bmm",
     "broadcast_tensors",
@@ -89,6 +99,7 @@ __all__ = [
     "bucketize",
     "cartesian_prod",
     "cat",
+    "cbrt",
     "ceil",
     "celu",
     "chunk",
@@ -102,6 +113,7 @@ __all__ = [
     "concat",
     "concatenate",
     "conj",
+    "copysign",
     "cos",
     "cosh",
     "count_nonzero",
@@ -111,6 +123,7 @@ __all__ = [
     "cumprod",
     "cumsum",
     "cumulative_trapezoid",
+    "deg2rad",
     "det",
     "diff",
     "dist",
@@ -128,8 +141,13 @@ __all__ = [
     "fix",
     "flatten",
     "flip",
+    "float_power",
     "floor",
     "floor_divide",
+    "fmax",
+    "fmin",
+    "fmod",
+    "frac",
     "gather",
     "ge",
     "gelu",
@@ -138,6 +156,7 @@ __all__ = [
     "greater_equal",
     "gt",
     "hardshrink",
+    "heaviside",
     "hstack",
     "hypot",
     "imag",
@@ -147,9 +166,18 @@ __all__ = [
     "inverse",
     "is_complex",
     "is_floating_point",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "isneginf",
+    "isposinf",
+    "isreal",
     "kron",
     "kthvalue",
+    "ldexp",
     "le",
+    "lerp",
     "less",
     "less_equal",
     "log",
@@ -158,10 +186,12 @@ __all__ = [
     "log10",
     "log_softmax",
     "logaddexp",
+    "logaddexp2",
     "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
+    "logical_xor",
     "logsumexp",
     "lt",
     "masked_select",
@@ -179,20 +209,33 @@ __all__ = [
     "mul",
     "multiply",
     "mv",
+    "nan_to_num",
+    "nanmax",
+    "nanmean",
+    "nanmin",
+    "nanprod",
+    "nanquantile",
+    "nansum",
     "narrow",
     "ne",
     "neg",
     "negative",
+    "nextafter",
     "nonzero",
     "norm",
     "not_equal",
     "numel",
     "outer",
     "permute",
+    "polar",
     "polygamma",
+    "positive",
     "pow",
     "prelu",
     "prod",
+    "ptp",
+    "quantile",
+    "rad2deg",
     "real",
     "reciprocal",
     "relu",
@@ -210,8 +253,10 @@ __all__ = [
     "sgn",
     "sigmoid",
     "sign",
+    "signbit",
     "silu",
     "sin",
+    "sinc",
     "sinh",
     "slice_scatter",
     "softmax",
@@ -296,6 +341,16 @@ def addbmm(input: TensorT, batch1: Operand, batch2: Operand, *, beta: Scalar = 1
     return first(input, "addbmm").addbmm(batch1, batch2, beta=beta, alpha=alpha)
 
 
+def addcdiv(input: TensorT, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> TensorT:
+    """``input + value * tensor1 / tensor2``. Shapes broadcast; RuntimeError if they do not. Follows torch.addcdiv."""
+    return first(input, "addcdiv").addcdiv(tensor1, tensor2, value=value)
+
+
+def addcmul(input: TensorT, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> TensorT:
+    """``input + value * tensor1 * tensor2``. Shapes broadcast; RuntimeError if they do not. Follows torch.addcmul."""
+    return first(input, "addcmul").addcmul(tensor1, tensor2, value=value)
+
+
 def addmm(input: TensorT, mat1: Operand, mat2: Operand, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
     """``beta * input + alpha * (mat1 @ mat2)``; ``input`` is left out if ``beta`` is 0. Follows torch.addmm."""
     return first(input, "addmm").addmm(mat1, mat2, beta=beta, alpha=alpha)
@@ -365,6 +420,14 @@ def amin(
 def aminmax(input: TensorT, *, dim: int | None = None, keepdim: bool = False) -> MinAndMax[TensorT]:
     """The smallest and the largest element over all axes, or along ``dim``. Follows torch.aminmax."""
     return first(input, "aminmax").aminmax(dim=dim, keepdim=keepdim)
+
+
+def angle(input: TensorT) -> TensorT:
+    """The argument of each complex element, in radians; 0 or π for a real one.
+
+    The shape stays. Follows torch.angle.
+    """
+    return first(input, "angle").angle()
 
 
 def any(input: TensorT, dim: Axes = None, keepdim: bool = False) -> TensorT:
@@ -483,6 +546,14 @@ def atanh(input: TensorT) -> TensorT:
     return first(input, "atanh").atanh()
 
 
+def average(input: TensorT, dim: Axes = None, *, weights: Operand | None = None, keepdim: bool = False) -> TensorT:
+    """The mean over all axes, or over ``dim``, with ``weights`` of their shape.
+
+    The axes go, or stay with size 1 if ``keepdim``. Raises IndexError for an axis out of range. Follows numpy.average.
+    """
+    return apply("average", first(input, "average"), *given(weights), axis=axes_of(input, dim), keepdims=keepdim)
+
+
 def baddbmm(input: TensorT, batch1: Operand, batch2: Operand, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
     """``beta * input + alpha * (batch1 @ batch2)`` of stacks (b, n, k) and (b, k, m); ``input`` is left out if
     ``beta`` is 0.
@@ -490,6 +561,74 @@ def baddbmm(input: TensorT, batch1: Operand, batch2: Operand, *, beta: Scalar = 
     Follows torch.baddbmm.
     """
     return first(input, "baddbmm").baddbmm(batch1, batch2, beta=beta, alpha=alpha)
+
+
+@overload
+def bitwise_and(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def bitwise_and(input: Operand, other: Operand) -> Tensor: ...
+def bitwise_and(input: Operand, other: Operand) -> Tensor:
+    """The bits that both have.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_and and Array API bitwise_and.
+    """
+    return apply_as(Tensor, "bitwise_and", input, other)[0]
+
+
+@overload
+def bitwise_left_shift(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def bitwise_left_shift(input: Operand, other: Operand) -> Tensor: ...
+def bitwise_left_shift(input: Operand, other: Operand) -> Tensor:
+    """``input * 2**other`` of integers, without the bits beyond those of the dtype.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_left_shift and Array API bitwise_left_shift.
+    """
+    return apply_as(Tensor, "bitwise_left_shift", input, other)[0]
+
+
+def bitwise_not(input: TensorT) -> TensorT:
+    """The complement of the bits of each integer; of a bool the other one.
+
+    The shape stays. Follows torch.bitwise_not and Array API bitwise_invert.
+    """
+    return first(input, "bitwise_not").bitwise_not()
+
+
+@overload
+def bitwise_or(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def bitwise_or(input: Operand, other: Operand) -> Tensor: ...
+def bitwise_or(input: Operand, other: Operand) -> Tensor:
+    """The bits that either has.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_or and Array API bitwise_or.
+    """
+    return apply_as(Tensor, "bitwise_or", input, other)[0]
+
+
+@overload
+def bitwise_right_shift(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def bitwise_right_shift(input: Operand, other: Operand) -> Tensor: ...
+def bitwise_right_shift(input: Operand, other: Operand) -> Tensor:
+    """``floor(input / 2**other)`` of integers.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_right_shift and Array API bitwise_right_shift.
+    """
+    return apply_as(Tensor, "bitwise_right_shift", input, other)[0]
+
+
+@overload
+def bitwise_xor(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def bitwise_xor(input: Operand, other: Operand) -> Tensor: ...
+def bitwise_xor(input: Operand, other: Operand) -> Tensor:
+    """The bits that either, but not both, has.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_xor and Array API bitwise_xor.
+    """
+    return apply_as(Tensor, "bitwise_xor", input, other)[0]
 
 
 def bmm(input: TensorT, mat2: Operand) -> TensorT:
@@ -507,6 +646,11 @@ def broadcast_to(input: TensorT, shape: int | Sequence[int], *rest: int) -> Tens
     they do not fit.
     """
     return first(input, "broadcast_to").broadcast_to(shape, *rest)
+
+
+def cbrt(input: TensorT) -> TensorT:
+    """∛x of each element. The shape stays. Follows numpy.cbrt. Raises InvalidRequest for complex elements."""
+    return first(input, "cbrt").cbrt()
 
 
 def ceil(input: TensorT) -> TensorT:
@@ -576,6 +720,19 @@ def conj(input: TensorT) -> TensorT:
     return first(input, "conj").conj()
 
 
+@overload
+def copysign(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def copysign(input: Operand, other: Operand) -> Tensor: ...
+def copysign(input: Operand, other: Operand) -> Tensor:
+    """The modulus of ``input`` with the sign of ``other``, which a 0 has too.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.copysign and Array API copysign. Raises InvalidRequest
+    for complex elements.
+    """
+    return apply_as(Tensor, "copysign", input, other)[0]
+
+
 def cos(input: TensorT) -> TensorT:
     """The cosine of each element, in radians. The shape stays. Follows torch.cos and Array API cos."""
     return first(input, "cos").cos()
@@ -629,6 +786,14 @@ def cumsum(input: TensorT, dim: int = 0, *, dtype: DTypeLike | None = None) -> T
     Array API cumulative_sum.
     """
     return first(input, "cumsum").cumsum(dim, dtype=dtype)
+
+
+def deg2rad(input: TensorT) -> TensorT:
+    """Each element from degrees to radians.
+
+    The shape stays. Follows torch.deg2rad. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "deg2rad").deg2rad()
 
 
 def det(input: TensorT) -> TensorT:
@@ -744,6 +909,18 @@ def flip(input: TensorT, dims: int | Sequence[int], *rest: int) -> TensorT:
     return first(input, "flip").flip(dims, *rest)
 
 
+@overload
+def float_power(input: TensorT, exponent: Operand) -> TensorT: ...
+@overload
+def float_power(input: Operand, exponent: Operand) -> Tensor: ...
+def float_power(input: Operand, exponent: Operand) -> Tensor:
+    """``input ** exponent`` in float64 or complex128.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.float_power.
+    """
+    return apply_as(Tensor, "float_power", input, exponent)[0]
+
+
 def floor(input: TensorT) -> TensorT:
     """The largest integer up to each element.
 
@@ -763,6 +940,50 @@ def floor_divide(input: Operand, other: Operand) -> Tensor:
     InvalidRequest for complex elements.
     """
     return apply_as(Tensor, "floor_divide", input, other)[0]
+
+
+@overload
+def fmax(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def fmax(input: Operand, other: Operand) -> Tensor: ...
+def fmax(input: Operand, other: Operand) -> Tensor:
+    """The larger element, or the number beside a nan.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.fmax.
+    """
+    return apply_as(Tensor, "fmax", input, other)[0]
+
+
+@overload
+def fmin(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def fmin(input: Operand, other: Operand) -> Tensor: ...
+def fmin(input: Operand, other: Operand) -> Tensor:
+    """The smaller element, or the number beside a nan.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.fmin.
+    """
+    return apply_as(Tensor, "fmin", input, other)[0]
+
+
+@overload
+def fmod(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def fmod(input: Operand, other: Operand) -> Tensor: ...
+def fmod(input: Operand, other: Operand) -> Tensor:
+    """``input - other * trunc(input / other)``, which has the sign of ``input``.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.fmod. Raises InvalidRequest for complex elements.
+    """
+    return apply_as(Tensor, "fmod", input, other)[0]
+
+
+def frac(input: TensorT) -> TensorT:
+    """The fractional part of each element, with its sign.
+
+    The shape stays. Follows torch.frac. Raises InvalidRequest for bool and complex elements.
+    """
+    return first(input, "frac").frac()
 
 
 def gather(input: TensorT, dim: int, index: Recorded) -> TensorT:
@@ -848,6 +1069,18 @@ def hardshrink(input: TensorT, lambd: float = 0.5) -> TensorT:
 
 
 @overload
+def heaviside(input: TensorT, values: Operand) -> TensorT: ...
+@overload
+def heaviside(input: Operand, values: Operand) -> Tensor: ...
+def heaviside(input: Operand, values: Operand) -> Tensor:
+    """0 where ``input`` is negative, ``values`` where it is 0, 1 where it is positive.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.heaviside. Raises InvalidRequest for complex elements.
+    """
+    return apply_as(Tensor, "heaviside", input, values)[0]
+
+
+@overload
 def hypot(input: TensorT, other: Operand) -> TensorT: ...
 @overload
 def hypot(input: Operand, other: Operand) -> Tensor: ...
@@ -908,6 +1141,53 @@ def is_floating_point(input: TensorT) -> bool:
     return first(input, "is_floating_point").is_floating_point()
 
 
+def isclose(input: TensorT, other: Operand, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> TensorT:
+    """True where ``|input - other| <= atol + rtol * |other|``, and for two nans if ``equal_nan``; bool.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.isclose.
+    """
+    return first(input, "isclose").isclose(other, rtol, atol, equal_nan)
+
+
+def isfinite(input: TensorT) -> TensorT:
+    """True where an element is neither infinite nor nan; bool.
+
+    The shape stays. Follows torch.isfinite and Array API isfinite.
+    """
+    return first(input, "isfinite").isfinite()
+
+
+def isinf(input: TensorT) -> TensorT:
+    """True where an element is infinite; bool. The shape stays. Follows torch.isinf and Array API isinf."""
+    return first(input, "isinf").isinf()
+
+
+def isnan(input: TensorT) -> TensorT:
+    """True where an element is nan; bool. The shape stays. Follows torch.isnan and Array API isnan."""
+    return first(input, "isnan").isnan()
+
+
+def isneginf(input: TensorT) -> TensorT:
+    """True where an element is -∞; bool.
+
+    The shape stays. Follows torch.isneginf. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "isneginf").isneginf()
+
+
+def isposinf(input: TensorT) -> TensorT:
+    """True where an element is ∞; bool.
+
+    The shape stays. Follows torch.isposinf. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "isposinf").isposinf()
+
+
+def isreal(input: TensorT) -> TensorT:
+    """True where the imaginary part of an element is 0; bool. The shape stays. Follows torch.isreal."""
+    return first(input, "isreal").isreal()
+
+
 def kron(input: TensorT, other: Recorded) -> TensorT:
     """The Kronecker product: each element of ``input`` times ``other``, as blocks. Follows torch.kron."""
     return first(input, "kron").kron(other)
@@ -922,6 +1202,18 @@ def kthvalue(input: TensorT, k: int, dim: int = -1, keepdim: bool = False) -> Va
 
 
 @overload
+def ldexp(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def ldexp(input: Operand, other: Operand) -> Tensor: ...
+def ldexp(input: Operand, other: Operand) -> Tensor:
+    """``input * 2**other``.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.ldexp. Raises InvalidRequest for complex elements.
+    """
+    return apply_as(Tensor, "ldexp", input, other)[0]
+
+
+@overload
 def le(input: TensorT, other: Operand) -> TensorT: ...
 @overload
 def le(input: Operand, other: Operand) -> Tensor: ...
@@ -931,6 +1223,14 @@ def le(input: Operand, other: Operand) -> Tensor:
     Shapes broadcast; RuntimeError if they do not. Follows torch.le and Array API less_equal.
     """
     return apply_as(Tensor, "less_equal", input, other)[0]
+
+
+def lerp(input: TensorT, end: Operand, weight: Operand) -> TensorT:
+    """``input + weight * (end - input)``.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.lerp. Raises InvalidRequest for bool elements.
+    """
+    return first(input, "lerp").lerp(end, weight)
 
 
 @overload
@@ -1001,6 +1301,19 @@ def logaddexp(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "logaddexp", input, other)[0]
 
 
+@overload
+def logaddexp2(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def logaddexp2(input: Operand, other: Operand) -> Tensor: ...
+def logaddexp2(input: Operand, other: Operand) -> Tensor:
+    """``log2(2**input + 2**other)``, without overflow in between.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.logaddexp2. Raises InvalidRequest for complex
+    elements.
+    """
+    return apply_as(Tensor, "logaddexp2", input, other)[0]
+
+
 def logcumsumexp(input: TensorT, dim: int) -> TensorT:
     """Running ln Σ eˣ along ``dim``, without overflow in between; the shape stays.
 
@@ -1036,6 +1349,18 @@ def logical_or(input: Operand, other: Operand) -> Tensor:
     Shapes broadcast; RuntimeError if they do not. Follows torch.logical_or and Array API logical_or.
     """
     return apply_as(Tensor, "logical_or", input, other)[0]
+
+
+@overload
+def logical_xor(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def logical_xor(input: Operand, other: Operand) -> Tensor: ...
+def logical_xor(input: Operand, other: Operand) -> Tensor:
+    """True where either, but not both, is not 0; bool.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.logical_xor and Array API logical_xor.
+    """
+    return apply_as(Tensor, "logical_xor", input, other)[0]
 
 
 def logsumexp(
@@ -1244,6 +1569,130 @@ def mv(input: TensorT, vec: Operand) -> TensorT:
     return first(input, "mv").mv(vec)
 
 
+def nan_to_num(input: TensorT, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> TensorT:
+    """``nan`` where an element is nan, ``posinf`` and ``neginf`` (or the largest and the smallest float) where it is
+    infinite.
+
+    The shape stays. Follows torch.nan_to_num.
+    """
+    return first(input, "nan_to_num").nan_to_num(nan, posinf, neginf)
+
+
+def nanmax(
+    input: TensorT,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> TensorT:
+    """The largest element over all axes, or over ``dim``, that is not nan.
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows numpy.nanmax.
+    """
+    return apply(
+        "nanmax",
+        first(input, "nanmax") if dtype is None else input.to(dtype),
+        axis=axes_of(input, axis if dim is None else dim),
+        keepdims=bool(keepdim or keepdims),
+    )
+
+
+def nanmean(
+    input: TensorT,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> TensorT:
+    """The mean of the elements over all axes, or over ``dim``, that are not nan.
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows torch.nanmean.
+    """
+    return first(input, "nanmean").nanmean(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+def nanmin(
+    input: TensorT,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> TensorT:
+    """The smallest element over all axes, or over ``dim``, that is not nan.
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows numpy.nanmin.
+    """
+    return apply(
+        "nanmin",
+        first(input, "nanmin") if dtype is None else input.to(dtype),
+        axis=axes_of(input, axis if dim is None else dim),
+        keepdims=bool(keepdim or keepdims),
+    )
+
+
+def nanprod(
+    input: TensorT,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> TensorT:
+    """The product of the elements over all axes, or over ``dim``, that are not nan.
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows numpy.nanprod.
+    """
+    return apply(
+        "nanprod",
+        first(input, "nanprod") if dtype is None else input.to(dtype),
+        axis=axes_of(input, axis if dim is None else dim),
+        keepdims=bool(keepdim or keepdims),
+    )
+
+
+def nanquantile(
+    input: TensorT,
+    q: float | Sequence[float],
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> TensorT:
+    """The quantile of the elements that are not nan.
+
+    Raises IndexError for an axis out of range. Follows torch.nanquantile.
+    """
+    return first(input, "nanquantile").nanquantile(q, dim, keepdim, interpolation=interpolation)
+
+
+def nansum(
+    input: TensorT,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> TensorT:
+    """The sum of the elements over all axes, or over ``dim``, that are not nan.
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows torch.nansum.
+    """
+    return first(input, "nansum").nansum(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
+
+
 def narrow(input: TensorT, dim: int, start: int, length: int) -> TensorT:
     """The ``length`` parts along an axis from ``start`` on. Follows torch.narrow.
 
@@ -1278,6 +1727,19 @@ def negative(input: TensorT) -> TensorT:
     The shape stays. Follows torch.negative and Array API negative. Raises InvalidRequest for bool elements.
     """
     return first(input, "negative").negative()
+
+
+@overload
+def nextafter(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def nextafter(input: Operand, other: Operand) -> Tensor: ...
+def nextafter(input: Operand, other: Operand) -> Tensor:
+    """The next float after ``input`` towards ``other``.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.nextafter and Array API nextafter. Raises
+    InvalidRequest for complex elements.
+    """
+    return apply_as(Tensor, "nextafter", input, other)[0]
 
 
 @overload
@@ -1344,6 +1806,23 @@ def permute(input: TensorT, dims: int | Sequence[int], *rest: int) -> TensorT:
     return first(input, "permute").permute(dims, *rest)
 
 
+def polar(abs: TensorT, angle: Operand) -> TensorT:
+    """The complex numbers with these moduli and arguments.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.polar. Raises InvalidRequest for bool and complex
+    elements.
+    """
+    return apply("polar", first(abs, "polar"), angle)
+
+
+def positive(input: TensorT) -> TensorT:
+    """Each element as it is.
+
+    The shape stays. Follows torch.positive and Array API positive. Raises InvalidRequest for bool elements.
+    """
+    return first(input, "positive").positive()
+
+
 @overload
 def pow(input: TensorT, exponent: Operand) -> TensorT: ...
 @overload
@@ -1376,6 +1855,51 @@ def prod(
     an axis out of range. Follows torch.prod and Array API prod.
     """
     return first(input, "prod").prod(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+def ptp(
+    input: TensorT,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> TensorT:
+    """The largest less the smallest element over all axes, or over ``dim``.
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows numpy.ptp. Raises InvalidRequest for bool elements.
+    """
+    return apply(
+        "ptp",
+        first(input, "ptp") if dtype is None else input.to(dtype),
+        axis=axes_of(input, axis if dim is None else dim),
+        keepdims=bool(keepdim or keepdims),
+    )
+
+
+def quantile(
+    input: TensorT,
+    q: float | Sequence[float],
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> TensorT:
+    """The quantile of a share ``q``, or of several, over all axes, or over ``dim``.
+
+    Raises IndexError for an axis out of range. Follows torch.quantile.
+    """
+    return first(input, "quantile").quantile(q, dim, keepdim, interpolation=interpolation)
+
+
+def rad2deg(input: TensorT) -> TensorT:
+    """Each element from radians to degrees.
+
+    The shape stays. Follows torch.rad2deg. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "rad2deg").rad2deg()
 
 
 def real(input: TensorT) -> TensorT:
@@ -1425,12 +1949,12 @@ def reshape(input: TensorT, shape: int | Sequence[int], *rest: int) -> TensorT:
     return first(input, "reshape").reshape(shape, *rest)
 
 
-def round(input: TensorT) -> TensorT:
+def round(input: TensorT, *, decimals: int = 0) -> TensorT:
     """The nearest multiple of 10 to the power -``decimals`` of each element; a half goes to the even one.
 
     The shape stays. Follows torch.round and Array API round.
     """
-    return first(input, "round").round()
+    return first(input, "round").round(decimals=decimals)
 
 
 def rrelu(input: TensorT, lower: float = 0.125, upper: float = 1 / 3) -> TensorT:
@@ -1494,6 +2018,14 @@ def sign(input: TensorT) -> TensorT:
     return first(input, "sign").sign()
 
 
+def signbit(input: TensorT) -> TensorT:
+    """True where an element is negative, -0 included; bool.
+
+    The shape stays. Follows torch.signbit and Array API signbit. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "signbit").signbit()
+
+
 def silu(input: TensorT) -> TensorT:
     """x · sigmoid(x) of each element.
 
@@ -1506,6 +2038,11 @@ def silu(input: TensorT) -> TensorT:
 def sin(input: TensorT) -> TensorT:
     """The sine of each element, in radians. The shape stays. Follows torch.sin and Array API sin."""
     return first(input, "sin").sin()
+
+
+def sinc(input: TensorT) -> TensorT:
+    """sin(πx) / (πx) of each element, 1 at 0. The shape stays. Follows torch.sinc."""
+    return first(input, "sinc").sinc()
 
 
 def sinh(input: TensorT) -> TensorT:
