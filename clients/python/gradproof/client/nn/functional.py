@@ -18,6 +18,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "channel_shuffle",
     "cosine_embedding_loss",
     "cross_entropy",
     "elu",
@@ -46,6 +47,8 @@ __all__ = [
     "nll_loss",
     "one_hot",
     "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",
@@ -113,6 +116,14 @@ def celu(input: TensorT, alpha: float = 1.0) -> TensorT:
     complex elements.
     """
     return apply("celu", first(input, "celu"), alpha=alpha)
+
+
+def channel_shuffle(input: TensorT, groups: int) -> TensorT:
+    """The channels of (n, groups · c, ...) with the groups interleaved.
+
+    Raises IndexError for an axis out of range. Follows torch.nn.functional.channel_shuffle.
+    """
+    return apply("channel_shuffle", first(input, "channel_shuffle"), groups=groups)
 
 
 def cosine_embedding_loss(
@@ -408,6 +419,22 @@ def nll_loss(
     return apply(
         "nll_loss", first(input, "nll_loss"), target, *given(weight), ignore_index=ignore_index, reduction=reduction
     )
+
+
+def pixel_shuffle(input: TensorT, upscale_factor: int) -> TensorT:
+    """The channels of (..., c r², h, w) as pixels (..., c, h r, w r), for r the ``upscale_factor``.
+
+    Raises IndexError for an axis out of range. Follows torch.nn.functional.pixel_shuffle.
+    """
+    return apply("pixel_shuffle", first(input, "pixel_shuffle"), upscale_factor=upscale_factor)
+
+
+def pixel_unshuffle(input: TensorT, downscale_factor: int) -> TensorT:
+    """The pixels of (..., c, h r, w r) as channels (..., c r², h, w), for r the ``downscale_factor``.
+
+    Raises IndexError for an axis out of range. Follows torch.nn.functional.pixel_unshuffle.
+    """
+    return apply("pixel_unshuffle", first(input, "pixel_unshuffle"), downscale_factor=downscale_factor)
 
 
 def poisson_nll_loss(

@@ -58,6 +58,7 @@ __all__ = [
     "addmm",
     "addmv",
     "addr",
+    "adjoint",
     "all",
     "allclose",
     "amax",
@@ -102,6 +103,7 @@ __all__ = [
     "cbrt",
     "ceil",
     "celu",
+    "channel_shuffle",
     "chunk",
     "clamp",
     "clamp_max",
@@ -125,11 +127,17 @@ __all__ = [
     "cumulative_trapezoid",
     "deg2rad",
     "det",
+    "diag",
+    "diag_embed",
+    "diagflat",
+    "diagonal",
+    "diagonal_scatter",
     "diff",
     "dist",
     "div",
     "divide",
     "dot",
+    "dsplit",
     "dstack",
     "eq",
     "equal",
@@ -141,6 +149,8 @@ __all__ = [
     "fix",
     "flatten",
     "flip",
+    "fliplr",
+    "flipud",
     "float_power",
     "floor",
     "floor_divide",
@@ -157,9 +167,13 @@ __all__ = [
     "gt",
     "hardshrink",
     "heaviside",
+    "hsplit",
     "hstack",
     "hypot",
     "imag",
+    "index_add",
+    "index_copy",
+    "index_fill",
     "index_put",
     "index_select",
     "inner",
@@ -194,6 +208,8 @@ __all__ = [
     "logical_xor",
     "logsumexp",
     "lt",
+    "masked_fill",
+    "masked_scatter",
     "masked_select",
     "matmul",
     "matrix_power",
@@ -205,6 +221,8 @@ __all__ = [
     "min",
     "minimum",
     "mm",
+    "moveaxis",
+    "movedim",
     "msort",
     "mul",
     "multiply",
@@ -227,6 +245,8 @@ __all__ = [
     "numel",
     "outer",
     "permute",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "polar",
     "polygamma",
     "positive",
@@ -234,21 +254,27 @@ __all__ = [
     "prelu",
     "prod",
     "ptp",
+    "put",
     "quantile",
     "rad2deg",
+    "ravel",
     "real",
     "reciprocal",
     "relu",
     "remainder",
     "repeat_interleave",
     "reshape",
+    "roll",
+    "rot90",
     "round",
     "row_stack",
     "rrelu",
     "rsqrt",
+    "scatter",
     "scatter_add",
     "searchsorted",
     "select",
+    "select_scatter",
     "selu",
     "sgn",
     "sigmoid",
@@ -272,11 +298,14 @@ __all__ = [
     "sub",
     "subtract",
     "sum",
+    "swapaxes",
+    "swapdims",
     "t",
     "take",
     "take_along_dim",
     "tan",
     "tanh",
+    "tensor_split",
     "tensordot",
     "threshold",
     "tile",
@@ -290,10 +319,12 @@ __all__ = [
     "true_divide",
     "trunc",
     "unbind",
+    "unflatten",
     "unsqueeze",
     "var",
     "var_mean",
     "vdot",
+    "vsplit",
     "vstack",
     "where",
 ]
@@ -364,6 +395,14 @@ def addmv(input: TensorT, mat: Operand, vec: Operand, *, beta: Scalar = 1, alpha
 def addr(input: TensorT, vec1: TensorT, vec2: TensorT, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
     """``beta * input + alpha * outer(vec1, vec2)``; ``input`` is left out if ``beta`` is 0. Follows torch.addr."""
     return first(input, "addr").addr(vec1, vec2, beta=beta, alpha=alpha)
+
+
+def adjoint(input: TensorT) -> TensorT:
+    """The last two axes exchanged, and the elements conjugated.
+
+    Raises IndexError for an axis out of range. Follows torch.adjoint.
+    """
+    return first(input, "adjoint").adjoint()
 
 
 def all(input: TensorT, dim: Axes = None, keepdim: bool = False) -> TensorT:
@@ -670,6 +709,14 @@ def celu(input: TensorT, alpha: float = 1.0) -> TensorT:
     return apply("celu", first(input, "celu"), alpha=alpha)
 
 
+def channel_shuffle(input: TensorT, groups: int) -> TensorT:
+    """The channels of (n, groups · c, ...) with the groups interleaved.
+
+    Raises IndexError for an axis out of range. Follows torch.channel_shuffle.
+    """
+    return apply("channel_shuffle", first(input, "channel_shuffle"), groups=groups)
+
+
 def chunk(input: TensorT, chunks: int, dim: int = 0) -> tuple[TensorT, ...]:
     """At most ``chunks`` parts along an axis, of a common size (the last may be smaller). Follows torch.chunk."""
     return first(input, "chunk").chunk(chunks, dim)
@@ -804,6 +851,47 @@ def det(input: TensorT) -> TensorT:
     return first(input, "det").det()
 
 
+def diag(input: TensorT, diagonal: int = 0) -> TensorT:
+    """The matrix with a vector on its diagonal, or that diagonal of a matrix.
+
+    Raises IndexError for an axis out of range. Follows torch.diag.
+    """
+    return first(input, "diag").diag(diagonal)
+
+
+def diag_embed(input: TensorT, offset: int = 0, dim1: int = -2, dim2: int = -1) -> TensorT:
+    """Zeros, with the last axis on a diagonal of two new axes.
+
+    Raises IndexError for an axis out of range. Follows torch.diag_embed.
+    """
+    return first(input, "diag_embed").diag_embed(offset, dim1, dim2)
+
+
+def diagflat(input: TensorT, offset: int = 0) -> TensorT:
+    """The matrix with all elements on a diagonal.
+
+    Raises IndexError for an axis out of range. Follows torch.diagflat.
+    """
+    return first(input, "diagflat").diagflat(offset)
+
+
+def diagonal(input: TensorT, offset: int = 0, dim1: int = 0, dim2: int = 1) -> TensorT:
+    """A diagonal of the planes of two axes, as the last axis.
+
+    Raises IndexError for an axis out of range. Follows torch.diagonal and Array API linalg.diagonal.
+    """
+    return first(input, "diagonal").diagonal(offset, dim1, dim2)
+
+
+def diagonal_scatter(input: TensorT, src: Operand, offset: int = 0, dim1: int = 0, dim2: int = 1) -> TensorT:
+    """The tensor with ``src`` on a diagonal of the planes of two axes.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows
+    torch.diagonal_scatter.
+    """
+    return first(input, "diagonal_scatter").diagonal_scatter(src, offset, dim1, dim2)
+
+
 def diff(
     input: TensorT, n: int = 1, dim: int = -1, prepend: Recorded | None = None, append: Recorded | None = None
 ) -> TensorT:
@@ -841,6 +929,14 @@ def dot(input: TensorT, tensor: Operand) -> TensorT:
     Raises InvalidRequest if shapes do not fit. Follows torch.dot.
     """
     return first(input, "dot").dot(tensor)
+
+
+def dsplit(input: TensorT, indices_or_sections: int | Sequence[int]) -> tuple[TensorT, ...]:
+    """Sections along the third axis, of a common size or between indices.
+
+    Raises IndexError for an axis out of range. Follows torch.dsplit.
+    """
+    return first(input, "dsplit").dsplit(indices_or_sections)
 
 
 @overload
@@ -907,6 +1003,16 @@ def flip(input: TensorT, dims: int | Sequence[int], *rest: int) -> TensorT:
     Raises IndexError for an axis out of range, RuntimeError for one that is named twice.
     """
     return first(input, "flip").flip(dims, *rest)
+
+
+def fliplr(input: TensorT) -> TensorT:
+    """The order of the second axis reversed. Raises IndexError for an axis out of range. Follows torch.fliplr."""
+    return first(input, "fliplr").fliplr()
+
+
+def flipud(input: TensorT) -> TensorT:
+    """The order of the first axis reversed. Raises IndexError for an axis out of range. Follows torch.flipud."""
+    return first(input, "flipud").flipud()
 
 
 @overload
@@ -1080,6 +1186,14 @@ def heaviside(input: Operand, values: Operand) -> Tensor:
     return apply_as(Tensor, "heaviside", input, values)[0]
 
 
+def hsplit(input: TensorT, indices_or_sections: int | Sequence[int]) -> tuple[TensorT, ...]:
+    """Sections along the second axis, that of a vector along its only one, of a common size or between indices.
+
+    Raises IndexError for an axis out of range. Follows torch.hsplit.
+    """
+    return first(input, "hsplit").hsplit(indices_or_sections)
+
+
 @overload
 def hypot(input: TensorT, other: Operand) -> TensorT: ...
 @overload
@@ -1096,6 +1210,32 @@ def hypot(input: Operand, other: Operand) -> Tensor:
 def imag(input: TensorT) -> TensorT:
     """The imaginary part. Follows torch.imag and Array API imag. Raises RuntimeError if the tensor is not complex."""
     return first(input, "imag").imag
+
+
+def index_add(input: TensorT, dim: int, index: Places, source: Operand, *, alpha: Scalar = 1) -> TensorT:
+    """The tensor with ``alpha * source`` added to its parts at ``index`` along an axis; parts that are named twice get
+    both.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.index_add.
+    """
+    return first(input, "index_add").index_add(dim, index, source, alpha=alpha)
+
+
+def index_copy(input: TensorT, dim: int, index: Places, source: Operand) -> TensorT:
+    """The tensor with ``source`` in place of its parts at ``index`` along an axis, the last of those that are named
+    twice.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.index_copy.
+    """
+    return first(input, "index_copy").index_copy(dim, index, source)
+
+
+def index_fill(input: TensorT, dim: int, index: Places, value: Operand) -> TensorT:
+    """The tensor with ``value`` in place of its parts at ``index`` along an axis.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.index_fill.
+    """
+    return first(input, "index_fill").index_fill(dim, index, value)
 
 
 def index_put(input: TensorT, indices: Sequence[Places], values: Operand, accumulate: bool = False) -> TensorT:
@@ -1392,6 +1532,23 @@ def lt(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "less", input, other)[0]
 
 
+def masked_fill(input: TensorT, mask: Operand, value: Operand) -> TensorT:
+    """``value`` where ``mask`` is true, the elements elsewhere.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.masked_fill.
+    """
+    return first(input, "masked_fill").masked_fill(mask, value)
+
+
+def masked_scatter(input: TensorT, mask: Operand, source: Operand) -> TensorT:
+    """The elements of ``source``, in their order, where ``mask`` is true, those of the tensor elsewhere.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows
+    torch.masked_scatter.
+    """
+    return first(input, "masked_scatter").masked_scatter(mask, source)
+
+
 def masked_select(input: TensorT, mask: Recorded) -> TensorT:
     """The elements where ``mask`` is true, as a vector. Shapes broadcast. Follows torch.masked_select.
 
@@ -1530,6 +1687,22 @@ def mm(input: TensorT, mat2: Operand) -> TensorT:
     Raises InvalidRequest if shapes do not fit. Follows torch.mm.
     """
     return first(input, "mm").mm(mat2)
+
+
+def moveaxis(input: TensorT, source: int | Sequence[int], destination: int | Sequence[int]) -> TensorT:
+    """The axes ``source`` moved to the positions ``destination``; the others keep their order.
+
+    Raises IndexError for an axis out of range. Follows torch.moveaxis and Array API moveaxis.
+    """
+    return first(input, "moveaxis").moveaxis(source, destination)
+
+
+def movedim(input: TensorT, source: int | Sequence[int], destination: int | Sequence[int]) -> TensorT:
+    """The axes ``source`` moved to the positions ``destination``; the others keep their order.
+
+    Raises IndexError for an axis out of range. Follows torch.movedim and Array API moveaxis.
+    """
+    return first(input, "movedim").movedim(source, destination)
 
 
 def msort(input: TensorT) -> TensorT:
@@ -1806,6 +1979,22 @@ def permute(input: TensorT, dims: int | Sequence[int], *rest: int) -> TensorT:
     return first(input, "permute").permute(dims, *rest)
 
 
+def pixel_shuffle(input: TensorT, upscale_factor: int) -> TensorT:
+    """The channels of (..., c r², h, w) as pixels (..., c, h r, w r), for r the ``upscale_factor``.
+
+    Raises IndexError for an axis out of range. Follows torch.pixel_shuffle.
+    """
+    return apply("pixel_shuffle", first(input, "pixel_shuffle"), upscale_factor=upscale_factor)
+
+
+def pixel_unshuffle(input: TensorT, downscale_factor: int) -> TensorT:
+    """The pixels of (..., c, h r, w r) as channels (..., c r², h, w), for r the ``downscale_factor``.
+
+    Raises IndexError for an axis out of range. Follows torch.pixel_unshuffle.
+    """
+    return apply("pixel_unshuffle", first(input, "pixel_unshuffle"), downscale_factor=downscale_factor)
+
+
 def polar(abs: TensorT, angle: Operand) -> TensorT:
     """The complex numbers with these moduli and arguments.
 
@@ -1879,6 +2068,15 @@ def ptp(
     )
 
 
+def put(input: TensorT, index: Places, source: Operand, accumulate: bool = False) -> TensorT:
+    """The tensor with ``source`` in place of elements, or added to them, at ``index``, counted through the whole
+    tensor.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.Tensor.put.
+    """
+    return first(input, "put").put(index, source, accumulate)
+
+
 def quantile(
     input: TensorT,
     q: float | Sequence[float],
@@ -1900,6 +2098,11 @@ def rad2deg(input: TensorT) -> TensorT:
     The shape stays. Follows torch.rad2deg. Raises InvalidRequest for complex elements.
     """
     return first(input, "rad2deg").rad2deg()
+
+
+def ravel(input: TensorT) -> TensorT:
+    """The elements in C order, as a vector. Raises IndexError for an axis out of range. Follows torch.ravel."""
+    return first(input, "ravel").ravel()
 
 
 def real(input: TensorT) -> TensorT:
@@ -1949,6 +2152,22 @@ def reshape(input: TensorT, shape: int | Sequence[int], *rest: int) -> TensorT:
     return first(input, "reshape").reshape(shape, *rest)
 
 
+def roll(input: TensorT, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> TensorT:
+    """Elements moved along axes (through the whole tensor without ``dims``), those beyond the end to the front.
+
+    Raises IndexError for an axis out of range. Follows torch.roll and Array API roll.
+    """
+    return first(input, "roll").roll(shifts, dims)
+
+
+def rot90(input: TensorT, k: int = 1, dims: Sequence[int] = (0, 1)) -> TensorT:
+    """The plane of two axes turned by ``k`` right angles, from the first to the second.
+
+    Raises IndexError for an axis out of range. Follows torch.rot90.
+    """
+    return first(input, "rot90").rot90(k, dims)
+
+
 def round(input: TensorT, *, decimals: int = 0) -> TensorT:
     """The nearest multiple of 10 to the power -``decimals`` of each element; a half goes to the even one.
 
@@ -1971,6 +2190,15 @@ def rsqrt(input: TensorT) -> TensorT:
     return first(input, "rsqrt").rsqrt()
 
 
+def scatter(input: TensorT, dim: int, index: Places, src: Operand) -> TensorT:
+    """The tensor with ``src`` at ``index`` along an axis, on each line its own, the last for elements that are named
+    twice.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.scatter.
+    """
+    return first(input, "scatter").scatter(dim, index, src)
+
+
 def scatter_add(input: TensorT, dim: int, index: Places, src: Operand) -> TensorT:
     """The tensor with ``src`` added at ``index`` along an axis, on each line its own; elements that are named twice
     get both.
@@ -1983,6 +2211,15 @@ def scatter_add(input: TensorT, dim: int, index: Places, src: Operand) -> Tensor
 def select(input: TensorT, dim: int, index: int) -> TensorT:
     """The part at ``index`` along an axis, without that axis. Follows torch.select. Raises IndexError out of range."""
     return first(input, "select").select(dim, index)
+
+
+def select_scatter(input: TensorT, src: Operand, dim: int, index: int) -> TensorT:
+    """The tensor with ``src`` in place of its part at ``index`` along an axis.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows
+    torch.select_scatter.
+    """
+    return first(input, "select_scatter").select_scatter(src, dim, index)
 
 
 def selu(input: TensorT) -> TensorT:
@@ -2163,6 +2400,16 @@ def sum(
     return first(input, "sum").sum(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
 
 
+def swapaxes(input: TensorT, axis0: int, axis1: int) -> TensorT:
+    """Two axes exchanged. Raises IndexError for an axis out of range. Follows torch.swapaxes."""
+    return first(input, "swapaxes").swapaxes(axis0, axis1)
+
+
+def swapdims(input: TensorT, axis0: int, axis1: int) -> TensorT:
+    """Two axes exchanged. Raises IndexError for an axis out of range. Follows torch.swapdims."""
+    return first(input, "swapdims").swapdims(axis0, axis1)
+
+
 def t(input: TensorT) -> TensorT:
     """The transpose of a matrix; a vector stays. Follows torch.t. Raises RuntimeError for more than two axes."""
     return first(input, "t").t()
@@ -2190,6 +2437,14 @@ def tan(input: TensorT) -> TensorT:
 def tanh(input: TensorT) -> TensorT:
     """The hyperbolic tangent of each element. The shape stays. Follows torch.tanh and Array API tanh."""
     return first(input, "tanh").tanh()
+
+
+def tensor_split(input: TensorT, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple[TensorT, ...]:
+    """Sections along an axis whose sizes differ by 1 at most, or those between indices.
+
+    Raises IndexError for an axis out of range. Follows torch.tensor_split.
+    """
+    return first(input, "tensor_split").tensor_split(indices_or_sections, dim)
 
 
 def threshold(input: TensorT, threshold: float, value: float) -> TensorT:
@@ -2263,6 +2518,14 @@ def unbind(input: TensorT, dim: int = 0) -> tuple[TensorT, ...]:
     return first(input, "unbind").unbind(dim)
 
 
+def unflatten(input: TensorT, dim: int, sizes: Sequence[int]) -> TensorT:
+    """An axis taken apart into axes of the ``sizes``, of which one may be -1.
+
+    Raises IndexError for an axis out of range. Follows torch.unflatten.
+    """
+    return first(input, "unflatten").unflatten(dim, sizes)
+
+
 def unsqueeze(input: TensorT, dim: int) -> TensorT:
     """An axis of size 1 put in at ``dim``. Follows torch.unsqueeze and Array API expand_dims.
 
@@ -2292,3 +2555,11 @@ def var(
 def vdot(input: TensorT, other: Operand) -> TensorT:
     """The inner product of two vectors (k,), of which the first is conjugated: a scalar. Follows torch.vdot."""
     return first(input, "vdot").vdot(other)
+
+
+def vsplit(input: TensorT, indices_or_sections: int | Sequence[int]) -> tuple[TensorT, ...]:
+    """Sections along the first axis, of a common size or between indices.
+
+    Raises IndexError for an axis out of range. Follows torch.vsplit.
+    """
+    return first(input, "vsplit").vsplit(indices_or_sections)
