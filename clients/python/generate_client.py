@@ -21,9 +21,11 @@ from gradproof.plugins import BUILTIN
 ATTRIBUTES = {
     "axis": "int", "keepdims": "bool", "dtype": "DTypeLike", "shape": "Sequence[int]", "axes": "Sequence[int] | None",
     "start": "Sequence[int]", "stop": "Sequence[int | None]", "step": "Sequence[int] | None", "k": "int",
-    "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "int",
+    "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "float",
     "order": "int", "alpha": "float", "approximate": "str", "beta": "float", "lambd": "float", "lower": "float",
     "max": "float", "min": "float", "negative_slope": "float", "threshold": "float", "upper": "float", "value": "float",
+    "ord": "float", "n": "int", "q": "float | Sequence[float]", "method": "str", "right": "bool",
+    "largest": "bool", "dx": "float", "initial": "float | None", "include_initial": "bool",
     "low": "float | None", "high": "float | None", "reduction": "str", "margin": "float", "eps": "float", "p": "float",
     "delta": "float", "full": "bool", "swap": "bool", "log_input": "bool", "log_target": "bool", "ignore_index": "int",
     "label_smoothing": "float",
@@ -38,6 +40,14 @@ OP_ATTRIBUTES = {
     "softplus.threshold": "float | None",
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",
+    "matrix_norm.ord": "float | str",
+    "norm.ord": "float | str | None",
+    "matrix_norm.axis": "Sequence[int]",
+    **{f"{op}.axis": "int | None" for op in ("cumulative_sum", "cumulative_prod")},
+    **{
+        f"{op}.dtype": "DTypeLike | None"
+        for op in ("sum", "mean", "prod", "cumsum", "cumprod", "cumulative_sum", "cumulative_prod", "vector_norm")
+    },
 }
 """Types of attributes that differ from `ATTRIBUTES` and `SEVERAL_AXES`, by op and name."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,11 @@ def each(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *arrays, **_: np.frompyfunc(function, len(arrays), 1)(*arrays)
 
 
+def in_steps(a: Array, x: Array) -> list[Array]:
+    """The recurrence along the first axis."""
+    return list(accumulate(range(1, len(x)), lambda y, k: a[k] * y + x[k], initial=x[0]))
+
+
 ORACLES: dict[str, Callable[..., Any]] = {
     **{name: each(getattr(mp, name)) for name in ("exp", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh")},
     **{name: each(getattr(mp, name)) for name in ("tanh", "asinh", "acosh", "atanh", "log", "sqrt", "conj", "sign")},
@@ -76,6 +82,10 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "complex": each(mp.mpc),
     "astype": each(mp.re),
     "matmul": lambda a, b: np.asarray(a @ b),
+    "euclidean_norm": lambda x, axis, keepdims: each(mp.sqrt)(
+        np.sum(each(lambda z: mp.re(z) ** 2 + mp.im(z) ** 2)(x), axis=axis, keepdims=keepdims)
+    ),
+    "recurrence": lambda a, x, axis: np.stack(in_steps(np.moveaxis(a, axis, 0), np.moveaxis(x, axis, 0)), axis),
 }
 
 

@@ -185,3 +185,27 @@ def test_a_forward_does_not_write_to_its_inputs(registry: Registry) -> None:
             op.forward(*arrays, **inference.attributes)
             for x, y in zip(arrays, before, strict=True):
                 np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.complex64, np.int64, np.bool_])
+@pytest.mark.parametrize("rows", [0, 3, 900])
+def test_where_writes_the_bits_that_it_chooses(rows: int, dtype: Any) -> None:
+    """Whatever the memory of its inputs: a number for all, reversed rows, conditions that are integers; nan and -0 too."""
+    into = REGISTRY.op("where").into
+    assert into is not None
+    random = np.random.default_rng(rows)
+    numbers = [0, 1, 7] if np.dtype(dtype).kind in "ib" else [np.nan, -0.0, np.inf, 0.0, 1.5]
+    a, b = (random.choice(numbers, (rows, 2)).astype(dtype) for _ in range(2))
+    condition = random.random((rows, 2)) < 0.5
+    number = np.broadcast_to(np.array(3, dtype), a.shape)
+    for inputs in (
+        (condition, a, b),
+        (condition, number, b),
+        (condition, a, number),
+        (condition[::-1], a[::-1], b[:, ::-1]),
+        (condition.astype(np.int64) * 2, a, b),
+        (np.broadcast_to(np.array(True), a.shape), a, b),
+    ):
+        out = np.empty_like(a)
+        into(out, *inputs)
+        assert out.tobytes() == np.where(*inputs).tobytes()

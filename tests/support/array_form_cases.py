@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gradproof.engine.cases import Case
-from gradproof.engine.extend import Inferred, Op, case
+from gradproof.engine.extend import POSITIVE, Inferred, Op, case
 from gradproof.engine.registry import build_registry
 from gradproof.engine.spec import Array
 from gradproof.plugins import BUILTIN
@@ -26,11 +26,19 @@ LARGER: dict[str, tuple[Case, ...]] = {
     "max": (case((40,)), case((6, 7), axis=0), case((3, 4, 5), axis=(0, 2), keepdims=True)),
     "min": (case((40,)), case((6, 7), axis=1), case((3, 4, 5), axis=(0, 1))),
     "var": (case((9, 7)), case((5, 8), axis=1, correction=1), case((4, 3, 5), axis=(0, 2), keepdims=True)),
+    "std": (case((9, 7)), case((5, 8), axis=1, correction=0.5), case((4, 3, 5), axis=(0, 2), keepdims=True)),
+    **dict.fromkeys(
+        ("any", "all", "count_nonzero"), (case((9, 7)), case((4, 5, 6), axis=(0, 2)), case((3, 40), axis=1, keepdims=True))
+    ),
+    "euclidean_norm": (case((9, 7)), case((4, 5, 6), axis=(0, 2)), case((3, 40), axis=1, keepdims=True)),
+    "p_norm": (case((9, 7), p=3), case((4, 5, 6), axis=(0, 2), p=0.5), case((3, 40), axis=1, keepdims=True, p=-2.5)),
     "logsumexp": (case((9, 7)), case((5, 8), axis=0), case((4, 3, 5), axis=(0, 2), keepdims=True)),
     "softmax": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "log_softmax": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "cumsum": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "cumprod": (case((9,)), case((5, 6), axis=0), case((3, 4, 5), axis=1)),
+    "logcumsumexp": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
+    "recurrence": (case((30,), (30,)), case((6, 9), (6, 1)), case((3, 4, 7), (4, 7), axis=1)),
     "matmul": (
         case((6, 7), (7, 5)), case((9,), (9,)), case((4, 9), (9,)), case((9,), (9, 4)), case((2, 1, 3, 5), (4, 5, 2)),
         case((2, 3, 4), (4,)), case((5,), (3, 5, 2)),
@@ -58,6 +66,8 @@ LARGER: dict[str, tuple[Case, ...]] = {
     "add_along_axis": (case((5, 7), LINES, (5, 9)), case((6, 4), INDICES, (3, 4), axis=0)),
     "argmax": (case((40,)), case((6, 7), axis=0), case((3, 4, 5), axis=2, keepdims=True)),
     "argmin": (case((40,)), case((6, 7), axis=1), case((3, 4, 5))),
+    **dict.fromkeys(("argcummax", "argcummin"), (case((40,), axis=0), case((6, 7), axis=0), case((3, 4, 5), axis=1))),
+    "searchsorted": (case(np.arange(-20, 20), (5, 6)), case(np.sort(LINES.reshape(3, 15)), (3, 6), right=True)),
     "argsort": (case((40,)), case((6, 7), axis=0, descending=True), case((3, 4, 5), axis=1)),
 }  # fmt: skip
 
@@ -75,10 +85,16 @@ def applications(name: str) -> Iterator[tuple[Case, Inferred, list[Array]]]:
             [
                 np.broadcast_to(x, spec.shape).astype(spec.dtype)
                 if isinstance(x, np.ndarray)
-                else rng.standard_normal(spec.shape)
-                for x, spec in zip(declared.inputs, specs, strict=True)
+                else drawn(rng, spec.shape, positive=op.domain(k) is POSITIVE)
+                for k, (x, spec) in enumerate(zip(declared.inputs, specs, strict=True))
             ],
         )
+
+
+def drawn(rng: np.random.Generator, shape: tuple[int, ...], *, positive: bool) -> Array:
+    """Random numbers of any sign, or not below 1/8."""
+    numbers = rng.standard_normal(shape)
+    return np.maximum(np.abs(numbers), 0.125) if positive else numbers
 
 
 def results_of(op: Op, inputs: Sequence[Array], inference: Inferred) -> list[Array]:

@@ -56,9 +56,8 @@ def softplus(x, *, beta, threshold):
     """ln(1 + e^(βx)) / β, and x where βx is above the threshold. Raises InferenceError for β = 0."""
     if beta == 0:
         raise InferenceError("beta is 0; 1 / beta has no value")
-    scaled = x if beta == 1 else x * beta
-    smooth = np.logaddexp(scaled, 0)
-    smooth = smooth if beta == 1 else smooth / beta
+    scaled = x * beta
+    smooth = (np.maximum(scaled, 0) + np.log1p(np.exp(-np.abs(scaled)))) / beta
     return smooth if threshold is None else np.where(scaled > threshold, x, smooth)
 
 

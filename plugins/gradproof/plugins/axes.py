@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator, Sequence
+from fractions import Fraction
 from operator import index
 from typing import Any, SupportsIndex, TypeAlias
 
@@ -21,6 +22,13 @@ def integer(name: str, value: object) -> int:
     except TypeError:  # an array of several elements
         pass
     raise InferenceError(f"{name} is {value!r}; it must be an integer")
+
+
+def real(name: str, value: object) -> int | float:
+    """``value`` as a finite number, a whole one as an integer. Raises InferenceError for booleans and what is no number."""
+    if isinstance(value, (int, float, Fraction)) and not isinstance(value, bool) and math.isfinite(value):
+        return int(value) if value == int(value) else float(value)
+    raise InferenceError(f"{name} is {value!r}; it must be a finite number")
 
 
 def integers(name: str, values: object) -> tuple[int, ...]:
@@ -63,6 +71,16 @@ def axes_of(axis: object, ndim: int) -> tuple[int, ...]:
 def at(index: Sequence[Any], axis: int, k: Any) -> tuple[Any, ...]:
     """``index`` (or a shape) with position ``axis`` replaced by ``k``."""
     return (*index[:axis], k, *index[axis + 1 :])
+
+
+def whole(index: Any) -> int:
+    """An index in a definition as an integer: a Python number, or a ball that is an integer exactly. Raises
+    NotImplementedError for any other ball."""
+    ball = getattr(index, "ball", index)
+    exact = ball.unique_fmpz() if hasattr(ball, "unique_fmpz") else ball
+    if exact is None:
+        raise NotImplementedError("a place that is not known as an integer has no element")
+    return int(exact)
 
 
 def line(i: Sequence[int], x: Array, axis: int) -> list[Any]:

@@ -21,7 +21,7 @@ from gradproof.engine.extend import (
     registering,
     zeros_like,
 )
-from gradproof.plugins.axes import at, axis_of, first_true, smaller
+from gradproof.plugins.axes import at, axis_of, first_true, smaller, whole
 from gradproof.plugins.families import H
 from gradproof.plugins.names import named
 
@@ -105,7 +105,7 @@ def take_rule(g, y, x, indices, *, axis):
 
 def take_define(f, i, x, indices, *, axis):
     middle = i[axis : axis + indices.ndim]
-    return x[(*i[:axis], int(indices[middle]), *i[axis + indices.ndim :])]
+    return x[(*i[:axis], whole(indices[middle]), *i[axis + indices.ndim :])]
 
 
 def take_arrays(f, x, indices, *, axis):
@@ -143,7 +143,7 @@ def scatter_rule(g, y, x, indices, updates, *, axis):
 
 def scatter_define(f, i, x, indices, updates, *, axis):
     size = x.shape[axis]
-    hits = [j for j in np.ndindex(indices.shape) if int(indices[j]) % size == i[axis]]
+    hits = [j for j in np.ndindex(indices.shape) if whole(indices[j]) % size == i[axis]]
     return f.total([x[i], *(updates[(*i[:axis], *j, *i[axis + 1 :])] for j in hits)])
 
 
@@ -175,7 +175,7 @@ def along_rule(g, y, x, indices, *, axis):
 
 
 def along_define(f, i, x, indices, *, axis):
-    return x[at(i, axis, int(indices[i]))]
+    return x[at(i, axis, whole(indices[i]))]
 
 
 def along_arrays(f, x, indices, *, axis):
@@ -211,7 +211,7 @@ def add_along_rule(g, y, x, indices, updates, *, axis):
 def add_along_define(f, i, x, indices, updates, *, axis):
     size = x.shape[axis]
     line = [at(i, axis, k) for k in range(updates.shape[axis])]
-    return f.total([x[i], *(updates[j] for j in line if int(indices[j]) % size == i[axis])])
+    return f.total([x[i], *(updates[j] for j in line if whole(indices[j]) % size == i[axis])])
 
 
 def add_along_arrays(f, x, indices, updates, *, axis):

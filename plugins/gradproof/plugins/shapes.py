@@ -18,6 +18,7 @@ from gradproof.engine.extend import (
     registering,
 )
 from gradproof.plugins.axes import axes_of, axis_of, integers, listed, smaller
+from gradproof.plugins.dtypes import number_dtype
 from gradproof.plugins.families import D, H
 from gradproof.plugins.names import named
 
@@ -254,14 +255,7 @@ def flip_arrays(f, x, *, axis):
 
 
 def astype_infer(x: Spec, *, dtype: object) -> Inferred:
-    try:
-        target = np.dtype(dtype) if isinstance(dtype, str) else None
-    except TypeError:
-        target = None
-    if target is None:
-        raise InferenceError(f"there is no dtype {dtype!r}")
-    if target.kind not in "biufcV" or (target.kind == "V" and target.name != "bfloat16"):
-        raise InferenceError(f"dtype {dtype!r} is not a number")
+    target = number_dtype(dtype)
     return Inferred((Spec(x.shape, target),), {"dtype": target.name})
 
 

@@ -126,8 +126,12 @@ SITUATIONS: Mapping[str, Any] = {
     **dict.fromkeys(("sum", "mean", "prod", "var", "logsumexp"), reductions),
     "min": extremes,
     "max": lambda: [x for x in extremes() if x[0] != "equal"],  # its mirror image takes several axes at once
-    **dict.fromkeys(("log_softmax", "cumsum", "cumprod"), along),
+    **dict.fromkeys(("log_softmax", "cumsum", "cumprod", "logcumsumexp"), along),
     "softmax": lambda: [x for x in along() if x[0] in ("different", "equal", "size 1", "batched, first axis")],
+    "std": lambda: [("different", [(4, 6)], {"axis": 0, "correction": 0.5}), ("0-d", [()], {})],
+    "euclidean_norm": extremes,
+    "p_norm": lambda: [("different", [(4, 6)], {"axis": 1, "p": 2.5}), ("batched", [(3, 8, 4)], {"axis": 1, "p": -3})],
+    "recurrence": lambda: [(kind, [shape, shape], attributes) for kind, [shape], attributes in along()],
     "matmul": products,
     **dict.fromkeys(("tril", "triu"), lambda: [*matrices(), *matrices(k=-1), *matrices(k=3)]),
     **dict.fromkeys(("inv", "det", "cofactors", "cholesky"), squares),

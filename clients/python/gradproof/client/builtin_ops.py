@@ -18,6 +18,10 @@ __all__ = [
     "acosh",
     "add",
     "add_along_axis",
+    "all",
+    "any",
+    "argcummax",
+    "argcummin",
     "argmax",
     "argmin",
     "argsort",
@@ -42,16 +46,24 @@ __all__ = [
     "cos",
     "cosh",
     "cosine_embedding_loss",
+    "count_nonzero",
     "cross_entropy",
+    "cummax",
+    "cummin",
     "cumprod",
     "cumsum",
+    "cumulative_prod",
+    "cumulative_sum",
+    "cumulative_trapezoid",
     "det",
+    "diff",
     "divide",
     "elu",
     "equal",
     "erf",
     "erfc",
     "erfcx",
+    "euclidean_norm",
     "exp",
     "exp2",
     "expand_dims",
@@ -74,6 +86,7 @@ __all__ = [
     "imag",
     "inv",
     "kl_div",
+    "kthvalue",
     "l1_loss",
     "leaky_relu",
     "less",
@@ -84,6 +97,7 @@ __all__ = [
     "log10",
     "log_softmax",
     "logaddexp",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -91,6 +105,7 @@ __all__ = [
     "logsumexp",
     "margin_ranking_loss",
     "matmul",
+    "matrix_norm",
     "matrix_transpose",
     "max",
     "maximum",
@@ -105,7 +120,9 @@ __all__ = [
     "multiply",
     "negative",
     "nll_loss",
+    "norm",
     "not_equal",
+    "p_norm",
     "pad",
     "poisson_nll_loss",
     "pow",
@@ -114,6 +131,7 @@ __all__ = [
     "ratio",
     "real",
     "reciprocal",
+    "recurrence",
     "relu",
     "relu6",
     "remainder",
@@ -122,6 +140,7 @@ __all__ = [
     "rrelu",
     "rsqrt",
     "scatter_add",
+    "searchsorted",
     "selu",
     "sigmoid",
     "sign",
@@ -137,11 +156,13 @@ __all__ = [
     "softshrink",
     "softsign",
     "solve",
+    "sort",
     "split",
     "sqrt",
     "square",
     "squeeze",
     "stack",
+    "std",
     "subtract",
     "sum",
     "take",
@@ -150,13 +171,16 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "threshold",
+    "topk",
     "transpose",
+    "trapezoid",
     "tril",
     "triplet_margin_loss",
     "triu",
     "trunc",
     "unslice",
     "var",
+    "vector_norm",
     "where",
 ]
 
@@ -187,6 +211,32 @@ def add_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: i
     Inputs: x, indices, updates. Attributes: axis.
     """
     return apply_as(Tensor, "add_along_axis", x, indices, updates, axis=axis)[0]
+
+
+def all(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op all: whether all elements over axes are not zero. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "all", x, axis=axis, keepdims=keepdims)[0]
+
+
+def any(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op any: whether any element over axes is not zero. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "any", x, axis=axis, keepdims=keepdims)[0]
+
+
+def argcummax(x: Operand, /, *, axis: int) -> Tensor:
+    """The op argcummax: the place of the largest of all elements up to each, of several the last.
+
+    Inputs: x. Attributes: axis.
+    """
+    return apply_as(Tensor, "argcummax", x, axis=axis)[0]
+
+
+def argcummin(x: Operand, /, *, axis: int) -> Tensor:
+    """The op argcummin: the place of the smallest of all elements up to each, of several the last.
+
+    Inputs: x. Attributes: axis.
+    """
+    return apply_as(Tensor, "argcummin", x, axis=axis)[0]
 
 
 def argmax(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
@@ -341,6 +391,14 @@ def cosine_embedding_loss(
     return apply_as(Tensor, "cosine_embedding_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
 
 
+def count_nonzero(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op count_nonzero: the number of elements over axes that are not zero.
+
+    Inputs: x. Attributes: axis, keepdims.
+    """
+    return apply_as(Tensor, "count_nonzero", x, axis=axis, keepdims=keepdims)[0]
+
+
 def cross_entropy(
     x: Operand,
     target: Operand,
@@ -367,19 +425,72 @@ def cross_entropy(
     )[0]
 
 
-def cumprod(x: Operand, /, *, axis: int = 0) -> Tensor:
-    """The op cumprod: running products along an axis. Inputs: x. Attributes: axis."""
-    return apply_as(Tensor, "cumprod", x, axis=axis)[0]
+def cummax(x: Operand, /, *, axis: int) -> tuple[Tensor, ...]:
+    """The op cummax: the largest of all elements up to each along an axis, and their places.
+
+    Inputs: x. Attributes: axis.
+    """
+    return tuple(apply_as(Tensor, "cummax", x, axis=axis))
 
 
-def cumsum(x: Operand, /, *, axis: int = 0) -> Tensor:
-    """The op cumsum: running sums along an axis. Inputs: x. Attributes: axis."""
-    return apply_as(Tensor, "cumsum", x, axis=axis)[0]
+def cummin(x: Operand, /, *, axis: int) -> tuple[Tensor, ...]:
+    """The op cummin: the smallest of all elements up to each along an axis, and their places.
+
+    Inputs: x. Attributes: axis.
+    """
+    return tuple(apply_as(Tensor, "cummin", x, axis=axis))
+
+
+def cumprod(x: Operand, /, *, axis: int = 0, dtype: DTypeLike | None = None) -> Tensor:
+    """The op cumprod: running products along an axis. Inputs: x. Attributes: axis, dtype."""
+    return apply_as(Tensor, "cumprod", x, axis=axis, dtype=dtype)[0]
+
+
+def cumsum(x: Operand, /, *, axis: int = 0, dtype: DTypeLike | None = None) -> Tensor:
+    """The op cumsum: running sums along an axis. Inputs: x. Attributes: axis, dtype."""
+    return apply_as(Tensor, "cumsum", x, axis=axis, dtype=dtype)[0]
+
+
+def cumulative_prod(
+    x: Operand, /, *, axis: int | None = None, dtype: DTypeLike | None = None, include_initial: bool = False
+) -> Tensor:
+    """The op cumulative_prod: running products along an axis, behind 1 with include_initial.
+
+    Inputs: x. Attributes: axis, dtype, include_initial.
+    """
+    return apply_as(Tensor, "cumulative_prod", x, axis=axis, dtype=dtype, include_initial=include_initial)[0]
+
+
+def cumulative_sum(
+    x: Operand, /, *, axis: int | None = None, dtype: DTypeLike | None = None, include_initial: bool = False
+) -> Tensor:
+    """The op cumulative_sum: running sums along an axis, behind 0 with include_initial.
+
+    Inputs: x. Attributes: axis, dtype, include_initial.
+    """
+    return apply_as(Tensor, "cumulative_sum", x, axis=axis, dtype=dtype, include_initial=include_initial)[0]
+
+
+def cumulative_trapezoid(
+    y: Operand, x: Operand | None = None, /, *, dx: float = 1.0, axis: int = -1, initial: float | None = None
+) -> Tensor:
+    """The op cumulative_trapezoid: the integrals of y up to each element by the trapezoidal rule.
+
+    Inputs: y, x. Attributes: dx, axis, initial.
+    """
+    return apply_as(Tensor, "cumulative_trapezoid", y, *given(x), dx=dx, axis=axis, initial=initial)[0]
 
 
 def det(a: Operand, /) -> Tensor:
     """The op det: the determinant. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "det", a)[0]
+
+
+def diff(
+    x: Operand, prepend: Operand | None = None, append: Operand | None = None, /, *, n: int = 1, axis: int = -1
+) -> Tensor:
+    """The op diff: differences of neighbours, n times. Inputs: x, prepend, append. Attributes: n, axis."""
+    return apply_as(Tensor, "diff", x, *given(prepend, append), n=n, axis=axis)[0]
 
 
 def divide(a: Operand, b: Operand, /) -> Tensor:
@@ -414,6 +525,11 @@ def erfcx(x: Operand, /, *, order: int = 0) -> Tensor:
     Inputs: x. Attributes: order.
     """
     return apply_as(Tensor, "erfcx", x, order=order)[0]
+
+
+def euclidean_norm(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op euclidean_norm: √Σ |x|² over axes. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "euclidean_norm", x, axis=axis, keepdims=keepdims)[0]
 
 
 def exp(x: Operand, /) -> Tensor:
@@ -547,6 +663,14 @@ def kl_div(x: Operand, target: Operand, /, *, log_target: bool = False, reductio
     return apply_as(Tensor, "kl_div", x, target, log_target=log_target, reduction=reduction)[0]
 
 
+def kthvalue(x: Operand, /, *, k: int, axis: int = -1, keepdims: bool = False) -> tuple[Tensor, ...]:
+    """The op kthvalue: the k-th smallest element of each line, counted from 1, and its place.
+
+    Inputs: x. Attributes: k, axis, keepdims.
+    """
+    return tuple(apply_as(Tensor, "kthvalue", x, k=k, axis=axis, keepdims=keepdims))
+
+
 def l1_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
     """The op l1_loss: |x - target|, weighted; the mean is over the sum of the weights.
 
@@ -600,6 +724,11 @@ def logaddexp(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "logaddexp", a, b)[0]
 
 
+def logcumsumexp(x: Operand, /, *, axis: int = 0) -> Tensor:
+    """The op logcumsumexp: running ln Σ eˣ along an axis. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "logcumsumexp", x, axis=axis)[0]
+
+
 def logical_and(a: Operand, b: Operand, /) -> Tensor:
     """The op logical_and: a and b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logical_and", a, b)[0]
@@ -640,6 +769,17 @@ def matmul(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "matmul", a, b)[0]
 
 
+def matrix_norm(
+    x: Operand, /, *, ord: float | str = "fro", axis: Sequence[int] = (-2, -1), keepdims: bool = False
+) -> Tensor:
+    """The op matrix_norm: the norm of matrices: Frobenius, the largest or smallest sum of a column (1, -1), of a row
+    (inf, -inf).
+
+    Inputs: x. Attributes: ord, axis, keepdims.
+    """
+    return apply_as(Tensor, "matrix_norm", x, ord=ord, axis=axis, keepdims=keepdims)[0]
+
+
 def matrix_transpose(x: Operand, /) -> Tensor:
     """The op matrix_transpose: the last two axes swapped. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "matrix_transpose", x)[0]
@@ -655,9 +795,11 @@ def maximum(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "maximum", a, b)[0]
 
 
-def mean(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The op mean: the mean over axes. Inputs: x. Attributes: axis, keepdims."""
-    return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims)[0]
+def mean(
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The op mean: the mean over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
+    return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
 def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
@@ -740,9 +882,27 @@ def nll_loss(
     return apply_as(Tensor, "nll_loss", x, target, *given(weight), ignore_index=ignore_index, reduction=reduction)[0]
 
 
+def norm(
+    x: Operand, /, *, ord: float | str | None = None, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op norm: a norm of vectors over an axis, or of matrices over two.
+
+    Inputs: x. Attributes: ord, axis, keepdims.
+    """
+    return apply_as(Tensor, "norm", x, ord=ord, axis=axis, keepdims=keepdims)[0]
+
+
 def not_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op not_equal: a ≠ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "not_equal", a, b)[0]
+
+
+def p_norm(x: Operand, /, *, p: float, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op p_norm: (Σ xᵖ)^(1/p) over axes, for numbers that are not negative.
+
+    Inputs: x. Attributes: p, axis, keepdims.
+    """
+    return apply_as(Tensor, "p_norm", x, p=p, axis=axis, keepdims=keepdims)[0]
 
 
 def pad(x: Operand, /, *, widths: Sequence[Sequence[int]]) -> Tensor:
@@ -781,9 +941,11 @@ def prelu(x: Operand, weight: Operand, /) -> Tensor:
     return apply_as(Tensor, "prelu", x, weight)[0]
 
 
-def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims."""
-    return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims)[0]
+def prod(
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
+    return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
 def ratio(a: Operand, b: Operand, c: Operand, d: Operand, /) -> Tensor:
@@ -799,6 +961,11 @@ def real(x: Operand, /) -> Tensor:
 def reciprocal(x: Operand, /) -> Tensor:
     """The op reciprocal: 1 / x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "reciprocal", x)[0]
+
+
+def recurrence(a: Operand, x: Operand, /, *, axis: int = 0) -> Tensor:
+    """The op recurrence: yₖ = aₖ yₖ₋₁ + xₖ along an axis, with y₀ = x₀. Inputs: a, x. Attributes: axis."""
+    return apply_as(Tensor, "recurrence", a, x, axis=axis)[0]
 
 
 def relu(x: Operand, /) -> Tensor:
@@ -845,6 +1012,14 @@ def scatter_add(x: Operand, indices: Operand, updates: Operand, /, *, axis: int 
     Inputs: x, indices, updates. Attributes: axis.
     """
     return apply_as(Tensor, "scatter_add", x, indices, updates, axis=axis)[0]
+
+
+def searchsorted(line: Operand, values: Operand, /, *, right: bool = False) -> Tensor:
+    """The op searchsorted: the places among sorted elements where values keep the order, left or right of the same.
+
+    Inputs: line, values. Attributes: right.
+    """
+    return apply_as(Tensor, "searchsorted", line, values, right=right)[0]
 
 
 def selu(x: Operand, /) -> Tensor:
@@ -931,6 +1106,11 @@ def solve(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "solve", a, b)[0]
 
 
+def sort(x: Operand, /, *, axis: int = -1, descending: bool = False) -> Tensor:
+    """The op sort: the elements of each line in order. Inputs: x. Attributes: axis, descending."""
+    return apply_as(Tensor, "sort", x, axis=axis, descending=descending)[0]
+
+
 def split(x: Operand, /, *, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
     """The op split: cut into sections along an axis (at most 16). Inputs: x. Attributes: sections, axis."""
     return tuple(apply_as(Tensor, "split", x, sections=sections, axis=axis))
@@ -956,14 +1136,24 @@ def stack(*arrays: Operand, axis: int = 0) -> Tensor:
     return apply_as(Tensor, "stack", *arrays, axis=axis)[0]
 
 
+def std(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: float = 0, keepdims: bool = False) -> Tensor:
+    """The op std: the standard deviation over axes, the root of the variance.
+
+    Inputs: x. Attributes: axis, correction, keepdims.
+    """
+    return apply_as(Tensor, "std", x, axis=axis, correction=correction, keepdims=keepdims)[0]
+
+
 def subtract(a: Operand, b: Operand, /) -> Tensor:
     """The op subtract: a - b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "subtract", a, b)[0]
 
 
-def sum(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The op sum: the sum over axes. Inputs: x. Attributes: axis, keepdims."""
-    return apply_as(Tensor, "sum", x, axis=axis, keepdims=keepdims)[0]
+def sum(
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The op sum: the sum over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
+    return apply_as(Tensor, "sum", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
 def take(x: Operand, indices: Operand, /, *, axis: int = 0) -> Tensor:
@@ -999,9 +1189,25 @@ def threshold(x: Operand, /, *, threshold: float, value: float) -> Tensor:
     return apply_as(Tensor, "threshold", x, threshold=threshold, value=value)[0]
 
 
+def topk(x: Operand, /, *, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, ...]:
+    """The op topk: the k largest or smallest elements of each line in order, and their places.
+
+    Inputs: x. Attributes: k, axis, largest.
+    """
+    return tuple(apply_as(Tensor, "topk", x, k=k, axis=axis, largest=largest))
+
+
 def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:
     """The op transpose: axes permuted. Inputs: x. Attributes: axes."""
     return apply_as(Tensor, "transpose", x, axes=axes)[0]
+
+
+def trapezoid(y: Operand, x: Operand | None = None, /, *, dx: float = 1.0, axis: int = -1) -> Tensor:
+    """The op trapezoid: the integral of y along an axis by the trapezoidal rule, at places x or at a distance dx.
+
+    Inputs: y, x. Attributes: dx, axis.
+    """
+    return apply_as(Tensor, "trapezoid", y, *given(x), dx=dx, axis=axis)[0]
 
 
 def tril(x: Operand, /, *, k: int = 0) -> Tensor:
@@ -1055,12 +1261,28 @@ def unslice(x: Operand, /, *, shape: Sequence[int], start: Sequence[int], step: 
     return apply_as(Tensor, "unslice", x, shape=shape, start=start, step=step)[0]
 
 
-def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: int = 0, keepdims: bool = False) -> Tensor:
+def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: float = 0, keepdims: bool = False) -> Tensor:
     """The op var: the variance over axes, divided by n - correction.
 
     Inputs: x. Attributes: axis, correction, keepdims.
     """
     return apply_as(Tensor, "var", x, axis=axis, correction=correction, keepdims=keepdims)[0]
+
+
+def vector_norm(
+    x: Operand,
+    /,
+    *,
+    ord: float = 2,
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> Tensor:
+    """The op vector_norm: the norm of vectors over axes, of any order.
+
+    Inputs: x. Attributes: ord, axis, keepdims, dtype.
+    """
+    return apply_as(Tensor, "vector_norm", x, ord=ord, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:

@@ -1273,10 +1273,7 @@ def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) ->
 
 
 def softplus(input: TensorT) -> TensorT:
-    """ln(1 + eˣ) of each element.
-
-    The shape stays. Follows torch.nn.functional.softplus. Raises InvalidRequest for complex elements.
-    """
+    """ln(1 + eˣ) of each element. The shape stays. Follows torch.nn.functional.softplus."""
     return first(input, "softplus").softplus()
 
 

@@ -187,10 +187,7 @@ class Uniform(Conversions):
         return apply("sigmoid", self)
 
     def softplus(self) -> Self:
-        """ln(1 + eˣ) of each element.
-
-        The shape stays. Follows torch.nn.functional.softplus. Raises InvalidRequest for complex elements.
-        """
+        """ln(1 + eˣ) of each element. The shape stays. Follows torch.nn.functional.softplus."""
         return apply("softplus", self)
 
     def silu(self) -> Self:
