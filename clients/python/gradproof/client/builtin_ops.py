@@ -55,6 +55,7 @@ __all__ = [
     "broadcast_to",
     "cartesian_prod",
     "cbrt",
+    "cdist",
     "ceil",
     "celu",
     "channel_shuffle",
@@ -71,6 +72,7 @@ __all__ = [
     "cos",
     "cosh",
     "cosine_embedding_loss",
+    "cosine_similarity",
     "count_nonzero",
     "cross_entropy",
     "cummax",
@@ -204,6 +206,7 @@ __all__ = [
     "nll_loss",
     "nonzero",
     "norm",
+    "normalize",
     "not_equal",
     "number_true",
     "one_hot",
@@ -211,6 +214,7 @@ __all__ = [
     "overlap_add",
     "p_norm",
     "pad",
+    "pairwise_distance",
     "permute_dims",
     "pixel_shuffle",
     "pixel_unshuffle",
@@ -549,6 +553,14 @@ def cbrt(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "cbrt", x)[0]
 
 
+def cdist(x1: Operand, x2: Operand, /, *, p: float = 2.0) -> Tensor:
+    """The op cdist: the p-norms of the differences of each row of x1 and each row of x2.
+
+    Inputs: x1, x2. Attributes: p.
+    """
+    return apply_as(Tensor, "cdist", x1, x2, p=p)[0]
+
+
 def ceil(x: Operand, /) -> Tensor:
     """The op ceil: -⌊-x⌋. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "ceil", x)[0]
@@ -645,6 +657,15 @@ def cosine_embedding_loss(
     Inputs: x1, x2, target. Attributes: margin, reduction.
     """
     return apply_as(Tensor, "cosine_embedding_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
+
+
+def cosine_similarity(x1: Operand, x2: Operand, /, *, axis: int = 1, eps: float = 1e-08) -> Tensor:
+    """The op cosine_similarity: the cosine of the angle between vectors along an axis, whose norms count as eps where
+    they are smaller.
+
+    Inputs: x1, x2. Attributes: axis, eps.
+    """
+    return apply_as(Tensor, "cosine_similarity", x1, x2, axis=axis, eps=eps)[0]
 
 
 def count_nonzero(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
@@ -1514,6 +1535,14 @@ def norm(
     return apply_as(Tensor, "norm", x, ord=ord, axis=axis, keepdims=keepdims)[0]
 
 
+def normalize(x: Operand, /, *, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> Tensor:
+    """The op normalize: x divided by its p-norm along an axis, or by eps where that is larger.
+
+    Inputs: x. Attributes: p, axis, eps.
+    """
+    return apply_as(Tensor, "normalize", x, p=p, axis=axis, eps=eps)[0]
+
+
 def not_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op not_equal: a ≠ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "not_equal", a, b)[0]
@@ -1562,6 +1591,14 @@ def pad(x: Operand, /, *, widths: Sequence[Sequence[int]], mode: str = "constant
     Inputs: x. Attributes: widths, mode, value.
     """
     return apply_as(Tensor, "pad", x, widths=widths, mode=mode, value=value)[0]
+
+
+def pairwise_distance(x1: Operand, x2: Operand, /, *, p: float = 2.0, eps: float = 1e-06, keepdims: bool = False) -> Tensor:
+    """The op pairwise_distance: the p-norm of x1 - x2 + eps along the last axis.
+
+    Inputs: x1, x2. Attributes: p, eps, keepdims.
+    """
+    return apply_as(Tensor, "pairwise_distance", x1, x2, p=p, eps=eps, keepdims=keepdims)[0]
 
 
 def permute_dims(x: Operand, /, *, axes: Sequence[int] | None) -> Tensor:

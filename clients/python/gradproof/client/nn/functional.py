@@ -20,6 +20,7 @@ __all__ = [
     "celu",
     "channel_shuffle",
     "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
     "elu",
     "embedding",
@@ -45,8 +46,10 @@ __all__ = [
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
+    "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",
@@ -137,6 +140,15 @@ def cosine_embedding_loss(
     return apply(
         "cosine_embedding_loss", first(input1, "cosine_embedding_loss"), input2, target, margin=margin, reduction=reduction
     )
+
+
+def cosine_similarity(x1: TensorT, x2: Operand, dim: int = 1, eps: float = 1e-08) -> TensorT:
+    """The cosines of the angles between vectors along ``dim``; norms count as at least ``eps``.
+
+    Raises InvalidRequest if shapes do not fit. Follows torch.nn.functional.cosine_similarity. Raises InvalidRequest
+    for complex elements.
+    """
+    return apply("cosine_similarity", first(x1, "cosine_similarity"), x2, axis=axis_of(x1, dim), eps=eps)
 
 
 def cross_entropy(
@@ -419,6 +431,24 @@ def nll_loss(
     return apply(
         "nll_loss", first(input, "nll_loss"), target, *given(weight), ignore_index=ignore_index, reduction=reduction
     )
+
+
+def normalize(input: TensorT, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> TensorT:
+    """Vectors along ``dim`` over their ``p``-norm, which counts as at least ``eps``.
+
+    Raises InvalidRequest if shapes do not fit. Follows torch.nn.functional.normalize. Raises InvalidRequest for
+    complex elements.
+    """
+    return apply("normalize", first(input, "normalize"), p=p, axis=axis_of(input, dim), eps=eps)
+
+
+def pairwise_distance(x1: TensorT, x2: Operand, p: float = 2.0, eps: float = 1e-06, keepdim: bool = False) -> TensorT:
+    """The ``p``-norms along the last axis of x1 - x2 + eps.
+
+    Raises InvalidRequest if shapes do not fit. Follows torch.nn.functional.pairwise_distance. Raises InvalidRequest
+    for complex elements.
+    """
+    return apply("pairwise_distance", first(x1, "pairwise_distance"), x2, p=p, eps=eps, keepdims=keepdim)
 
 
 def pixel_shuffle(input: TensorT, upscale_factor: int) -> TensorT:

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar, overload
 
 from gradproof.client.recording.apply import apply, apply_as
 from gradproof.client.recording.record import Recorded
-from gradproof.client.tensors.arguments import axes_of, first
+from gradproof.client.tensors.arguments import axes_of, axis_of, first
 from gradproof.client.tensors.functions import (
     atleast_1d,
     atleast_2d,
@@ -101,6 +101,7 @@ __all__ = [
     "cartesian_prod",
     "cat",
     "cbrt",
+    "cdist",
     "ceil",
     "celu",
     "channel_shuffle",
@@ -118,6 +119,7 @@ __all__ = [
     "copysign",
     "cos",
     "cosh",
+    "cosine_similarity",
     "count_nonzero",
     "cross",
     "cummax",
@@ -244,6 +246,7 @@ __all__ = [
     "not_equal",
     "numel",
     "outer",
+    "pairwise_distance",
     "permute",
     "pixel_shuffle",
     "pixel_unshuffle",
@@ -692,6 +695,14 @@ def cbrt(input: TensorT) -> TensorT:
     return first(input, "cbrt").cbrt()
 
 
+def cdist(x1: TensorT, x2: Operand, p: float = 2.0) -> TensorT:
+    """The ``p``-norms of the differences of all rows of (..., n, k) and (..., m, k); (..., n, m).
+
+    Raises InvalidRequest if shapes do not fit. Follows torch.cdist. Raises InvalidRequest for complex elements.
+    """
+    return apply("cdist", first(x1, "cdist"), x2, p=p)
+
+
 def ceil(input: TensorT) -> TensorT:
     """The smallest integer from each element on.
 
@@ -788,6 +799,15 @@ def cos(input: TensorT) -> TensorT:
 def cosh(input: TensorT) -> TensorT:
     """The hyperbolic cosine of each element. The shape stays. Follows torch.cosh and Array API cosh."""
     return first(input, "cosh").cosh()
+
+
+def cosine_similarity(x1: TensorT, x2: Operand, dim: int = 1, eps: float = 1e-08) -> TensorT:
+    """The cosines of the angles between vectors along ``dim``; norms count as at least ``eps``.
+
+    Raises InvalidRequest if shapes do not fit. Follows torch.cosine_similarity. Raises InvalidRequest for complex
+    elements.
+    """
+    return apply("cosine_similarity", first(x1, "cosine_similarity"), x2, axis=axis_of(x1, dim), eps=eps)
 
 
 def count_nonzero(input: TensorT, dim: Axes = None) -> TensorT:
@@ -1969,6 +1989,15 @@ def outer(input: TensorT, vec2: Recorded) -> TensorT:
     Follows torch.outer and Array API linalg.outer.
     """
     return first(input, "outer").outer(vec2)
+
+
+def pairwise_distance(x1: TensorT, x2: Operand, p: float = 2.0, eps: float = 1e-06, keepdim: bool = False) -> TensorT:
+    """The ``p``-norms along the last axis of x1 - x2 + eps.
+
+    Raises InvalidRequest if shapes do not fit. Follows torch.pairwise_distance. Raises InvalidRequest for complex
+    elements.
+    """
+    return apply("pairwise_distance", first(x1, "pairwise_distance"), x2, p=p, eps=eps, keepdims=keepdim)
 
 
 def permute(input: TensorT, dims: int | Sequence[int], *rest: int) -> TensorT:
