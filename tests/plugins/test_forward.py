@@ -15,6 +15,7 @@ from tests.support.expansions import read_whole
 
 from gradproof.engine.cases import Case
 from gradproof.engine.domains import INTEGER
+from gradproof.engine.inference import InferenceError
 from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
@@ -212,3 +213,23 @@ def test_where_writes_the_bits_that_it_chooses(rows: int, dtype: Any) -> None:
         out = np.empty_like(a)
         into(out, *inputs)
         assert out.tobytes() == np.where(*inputs).tobytes()
+
+
+REAL_OF_COMPLEX = {
+    "abs", "euclidean_norm", "real", "imag", "astype", "angle", "count_nonzero", "number_true", "flatnonzero", "one_hot", "arange",
+    "linspace", "eye",
+}  # fmt: skip
+"""Primitives with a real result for complex inputs, and those that have no input of floats."""
+
+
+def test_no_op_drops_imaginary_parts(registry: Registry) -> None:
+    """A forward that converts its input to real numbers would warn, and take the real part."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for op in registry.ops.values():
+            for case in () if op.composite or op.name in REAL_OF_COMPLEX else op.declared_cases():
+                try:
+                    outputs = op.inference(case.over(np.complex128).specs(), case.attributes).outputs
+                except InferenceError:
+                    continue
+                assert all(out.dtype.kind in "cbiu" for out in outputs), op.name
