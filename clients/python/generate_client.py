@@ -25,7 +25,7 @@ ATTRIBUTES = {
     "order": "int", "alpha": "float", "approximate": "str", "beta": "float", "lambd": "float", "lower": "float",
     "max": "float", "min": "float", "negative_slope": "float", "threshold": "float", "upper": "float", "value": "float",
     "ord": "float", "n": "int", "q": "float | Sequence[float]", "method": "str", "right": "bool",
-    "largest": "bool", "dx": "float", "initial": "float | None", "include_initial": "bool",
+    "largest": "bool", "rank": "int", "dx": "float", "initial": "float | None", "include_initial": "bool",
     "low": "float | None", "high": "float | None", "reduction": "str", "margin": "float", "eps": "float", "p": "float",
     "delta": "float", "full": "bool", "swap": "bool", "log_input": "bool", "log_target": "bool", "ignore_index": "int",
     "label_smoothing": "float",
