@@ -88,7 +88,7 @@ def _transpose(node: Application) -> str:
     return "TBackward0" if rank <= 2 and node.attributes.get("axes") is None else "PermuteBackward0"
 
 
-_NO_EDGES = {"where": (0,), "take": (1,), "scatter_add": (1,)}
+_NO_EDGES = {"where": (0,), "take": (1,), "index_add": (1,)}
 _PARAMETERS = frozenset({"pow", "clip"})
 
 _SPECIAL: dict[str, Callable[[Application], str]] = {
