@@ -54,7 +54,7 @@ OP_ATTRIBUTES = {
     **{f"{op}.axis": "int | None" for op in ("cumulative_sum", "cumulative_prod")},
     **{
         f"{op}.dtype": "DTypeLike | None"
-        for op in ("sum", "mean", "prod", "cumsum", "cumprod", "cumulative_sum", "cumulative_prod", "vector_norm")
+        for op in ("sum", "mean", "prod", "cumsum", "cumprod", "cumulative_sum", "cumulative_prod", "vector_norm", "trace")
     },
 }
 """Types of attributes that differ from `ATTRIBUTES` and `SEVERAL_AXES`, by op and name."""

@@ -168,7 +168,7 @@ def test_gradients_go_to_the_chosen_of_equal_elements(bench: Bench) -> None:
 def test_places_among_sorted_elements(bench: Bench, x: Any, data: st.DataObject, right: bool) -> None:
     lines = np.sort(x, axis=1)
     values = data.draw(hnp.arrays(np.float64, (len(x), 3), elements=FLOATS))
-    below = (lambda a, b: a <= b) if right else (lambda a, b: a < b)
+    below = float.__le__ if right else float.__lt__
     counts = [
         [sum(below(a, v) for a in line) for v in row] for line, row in zip(lines.tolist(), values.tolist(), strict=True)
     ]
