@@ -12,7 +12,7 @@ from client_names.families import FAMILIES
 from client_names.modules import MODULES
 from client_source.functions import functions_text
 from client_source.methods import all_methods, methods_text
-from client_source.signatures import signatures
+from client_source.signatures import returns_several, signatures
 from client_source.text import CLIENT, docstring, generated_from, indented, listed, write
 from gradproof.engine.op import REQUIRED, Op
 from gradproof.engine.registry import Registry, build_registry
@@ -31,6 +31,8 @@ ATTRIBUTES = {
     "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "float",
     "order": "int", "alpha": "float", "approximate": "str", "beta": "float", "lambd": "float", "lower": "float",
     "max": "float", "min": "float", "negative_slope": "float", "threshold": "float", "upper": "float", "value": "float",
+    "decimals": "int", "nan": "float", "posinf": "float | None", "neginf": "float | None", "rtol": "float", "atol": "float",
+    "equal_nan": "bool", "num": "int", "endpoint": "bool", "n_rows": "int", "n_cols": "int | None",
     "ord": "float", "n": "int", "q": "float | Sequence[float]", "method": "str", "right": "bool",
     "largest": "bool", "rank": "int", "dx": "float", "initial": "float | None", "include_initial": "bool",
     "low": "float | None", "high": "float | None", "reduction": "str", "margin": "float", "eps": "float", "p": "float",
@@ -48,6 +50,10 @@ OP_ATTRIBUTES = {
     "softplus.threshold": "float | None",
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",
+    **{f"arange.{name}": "float" for name in ("start", "step")},
+    "arange.stop": "float | None",
+    **{f"linspace.{name}": "float" for name in ("start", "stop")},
+    **{f"{op}.dtype": "DTypeLike | None" for op in ("arange", "linspace", "eye", "zeros_like", "ones_like", "full_like")},
     "matrix_norm.ord": "float | str",
     "norm.ord": "float | str | None",
     "matrix_norm.axis": "Sequence[int]",
@@ -113,21 +119,15 @@ def op_text(op: Op) -> str:
     inputs += [*["/"] * bool(inputs), *(f"*{name}: Operand" for name in repeated)]
     attributes = [attribute_text(op, name, default) for name, default in op.attributes.items()]
     star = ["*"] if attributes and not op.variadic else []
-    several = op.outputs > 1 or returns_several(op)
+    several = returns_several(op)
     passed = [*single, *([f"*given({', '.join(optional)})"] if optional else []), *(f"*{name}" for name in repeated)]
     passed += [f"{name}={name}" for name in op.attributes]
     call = f"apply_as(Tensor, {op.name!r}, {', '.join(passed)})"
     result = f"tuple({call})" if several else f"{call}[0]"
-    shown = f"Inputs: {', '.join(op.inputs)}. Attributes: {', '.join(op.attributes) or 'none'}."
+    shown = f"Inputs: {', '.join(op.inputs) or 'none'}. Attributes: {', '.join(op.attributes) or 'none'}."
     doc = indented(docstring(f"The op {op.name}: {op.doc}.", shown))
     kind = "tuple[Tensor, ...]" if several else "Tensor"
     return f"def {op.name}({', '.join([*inputs, *star, *attributes])}) -> {kind}:\n{doc}\n    return {result}"
-
-
-def returns_several(op: Op) -> bool:
-    """True for a composite of several outputs."""
-    cases = op.declared_cases() if op.composite else ()
-    return any(len(op.inference(case.specs(), case.attributes).outputs) > 1 for case in cases)
 
 
 def attribute_text(op: Op, name: str, default: object) -> str:
