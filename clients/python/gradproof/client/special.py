@@ -2,27 +2,31 @@
 
 Generated from ``client_names`` by ``make methods``; do not edit.
 """
-# ruff: noqa: A001, A002 - names of functions and arguments are those of PyTorch
+# ruff: noqa: A001, A002 - functions and their arguments are those of PyTorch
 
 from __future__ import annotations
 
 from typing import TypeVar
 
 from gradproof.client.recording.apply import apply
-from gradproof.client.tensors.arguments import axes_of, first
+from gradproof.client.tensors.arguments import along, axes_of, first
+from gradproof.client.tensors.functions import polygamma
 from gradproof.client.tensors.signatures import Axes, DTypeLike
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
     "erf",
     "erfc",
+    "erfcx",
     "exp2",
     "expit",
     "expm1",
     "log1p",
     "log_softmax",
     "logsumexp",
+    "polygamma",
     "round",
+    "sinc",
     "softmax",
 ]
 
@@ -37,6 +41,14 @@ def erf(input: TensorT) -> TensorT:
 def erfc(input: TensorT) -> TensorT:
     """1 - erf(x) of each element, accurate for large x. The shape stays. Follows torch.special.erfc."""
     return apply("erfc", first(input, "erfc"))
+
+
+def erfcx(input: TensorT) -> TensorT:
+    """e^(x²) erfc(x) of each element, the scaled complementary error function.
+
+    The shape stays. Follows torch.special.erfcx.
+    """
+    return apply("erfcx", first(input, "erfcx"))
 
 
 def exp2(input: TensorT) -> TensorT:
@@ -71,7 +83,7 @@ def log_softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None
     Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows
     torch.special.log_softmax.
     """
-    return first(input, "log_softmax").log_softmax(dim, dtype=dtype)
+    return along("log_softmax", first(input, "log_softmax") if dtype is None else input.to(dtype), dim)
 
 
 def logsumexp(
@@ -96,12 +108,17 @@ def logsumexp(
     )
 
 
-def round(input: TensorT) -> TensorT:
-    """The nearest integer of each element; a half goes to the even one.
+def round(input: TensorT, *, decimals: int = 0) -> TensorT:
+    """The nearest multiple of 10 to the power -``decimals`` of each element; a half goes to the even one.
 
     The shape stays. Follows torch.special.round.
     """
-    return apply("round", first(input, "round"))
+    return apply("round", first(input, "round"), decimals=decimals)
+
+
+def sinc(input: TensorT) -> TensorT:
+    """sin(πx) / (πx) of each element, 1 at 0. The shape stays. Follows torch.special.sinc."""
+    return apply("sinc", first(input, "sinc"))
 
 
 def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:
@@ -110,4 +127,4 @@ def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) ->
     Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows
     torch.special.softmax.
     """
-    return first(input, "softmax").softmax(dim, dtype=dtype)
+    return along("softmax", first(input, "softmax") if dtype is None else input.to(dtype), dim)
