@@ -46,7 +46,7 @@ def erfc(input: TensorT) -> TensorT:
 def erfcx(input: TensorT) -> TensorT:
     """e^(x²) erfc(x) of each element, the scaled complementary error function.
 
-    The shape stays. Follows torch.special.erfcx.
+    The shape stays. Follows torch.special.erfcx. Raises InvalidRequest for complex elements.
     """
     return apply("erfcx", first(input, "erfcx"))
 
