@@ -32,7 +32,22 @@ class Decimal(Plainly, OnReals):
 
     def __getattr__(self, name: str) -> Any:
         """pi, and every function whose name is mpmath's."""
-        return getattr(mp, {"lgamma": "loggamma"}.get(name, name))
+        return getattr(mp, name)
+
+    def lgamma(self, x: Any) -> Any:
+        return mp.log(abs(mp.gamma(x)))
+
+    def polygamma(self, n: Any, x: Any) -> Any:
+        return mp.polygamma(int(n), x)
+
+    def gammainc(self, a: Any, x: Any) -> Any:
+        return mp.gammainc(a, 0, x, regularized=True)
+
+    def gammaincc(self, a: Any, x: Any) -> Any:
+        return mp.gammainc(a, x, regularized=True)
+
+    def erfcinv(self, x: Any) -> Any:
+        return mp.erfinv(1 - x)
 
     def log1p(self, x: Any) -> Any:
         return mp.log(1 + x)
