@@ -6,6 +6,7 @@ import numpy as np
 
 import gradproof.client as gp
 from gradproof.client import Tensor
+from gradproof.client.nn import functional as F
 
 
 class Measured(gp.Tensor):
@@ -28,6 +29,14 @@ assert_type(x.mean(axis=-1, keepdims=True), Tensor)
 assert_type(x.std(0, unbiased=False), Tensor)
 assert_type(gp.var(x, correction=0), Tensor)
 assert_type(x.softmax(dim=1), Tensor)
+
+# namespaces
+assert_type(gp.nn.functional.relu(x), Tensor)
+assert_type(F.softmax(m, dim=0), Measured)
+assert_type(gp.special.expit(m), Measured)
+assert_type(gp.linalg.det(x), Tensor)
+assert_type(gp.pow(2.0, x), Tensor)
+assert_type(gp.maximum(m, 1.0), Measured)
 
 # operators
 assert_type(x + 1, Tensor)

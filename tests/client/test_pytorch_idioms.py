@@ -51,8 +51,8 @@ class TestFunctions:
         assert "The variance" in (gp.var.__doc__ or "")
 
     def test_what_is_none(self) -> None:
-        with pytest.raises(AttributeError, match=r"module 'gradproof\.client' has no attribute 'nn'"):
-            _ = gp.nn  # type: ignore[attr-defined]
+        with pytest.raises(AttributeError, match=r"module 'gradproof\.client' has no attribute 'cuda'"):
+            _ = gp.cuda  # type: ignore[attr-defined]
         with pytest.raises(TypeError, match=r"exp\(\): the first argument must be a Tensor, not float"):
             gp.exp(1.0)  # type: ignore[type-var]
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import typing
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ from gradproof.client.tensors import functions, method_functions
 
 ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "clients" / "python" / "gradproof" / "client"
-GENERATED = ("tensors/uniform.py", "tensors/method_functions.py", "builtin_ops.py")
+GENERATED = (
+    "tensors/uniform.py", "tensors/method_functions.py", "nn/functional.py", "special.py", "linalg.py", "builtin_ops.py",
+)  # fmt: skip
 METHODS: dict[str, typing.Any] = {
     name: member.fget if isinstance(member, property) else member
     for cls in gp.Tensor.__mro__
@@ -28,10 +31,12 @@ METHODS: dict[str, typing.Any] = {
     for name, member in vars(cls).items()
     if not name.startswith("_") and (callable(member) or isinstance(member, property))
 }
+NAMESPACES = (gp.nn.functional, gp.special, gp.linalg)
 FUNCTIONS = {
     **{name: getattr(method_functions, name) for name in method_functions.__all__},
-    **{name: getattr(functions, name) for name in ("cat", "stack", "where", "maximum", "minimum")},
+    **{name: getattr(functions, name) for name in ("cat", "stack", "where")},
     **{f"ops.{name}": getattr(builtin_ops, name) for name in builtin_ops.__all__},
+    **{f"{module.__name__}.{name}": getattr(module, name) for module in NAMESPACES for name in module.__all__},
 }
 
 
@@ -71,7 +76,7 @@ def test_the_committed_source_is_what_the_generator_writes(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_have_signatures_and_docstrings(name: str) -> None:
     assert name in dir(gp.Tensor)
-    assert "Follows torch." in METHODS[name].__doc__
+    assert re.search(r"Follows\s+torch\.", METHODS[name].__doc__)
     hold(METHODS[name])
 
 
@@ -80,15 +85,16 @@ def test_methods_that_follow_a_function_of_pytorch_are_functions(name: str) -> N
     member = inspect.getattr_static(gp.Tensor, name)
     method = member.fget if isinstance(member, property) else member
     if re.search(r"Follows\s+torch\.\w+(?!\w|\.\w)", method.__doc__ or ""):  # but torch.Tensor.x and torch.nn.x
-        assert getattr(method, "__name__", name) in dir(gp), "add the name to FUNCTIONS in method_table.py"
+        assert getattr(method, "__name__", name) in dir(gp), "add the name to METHODS in client_names"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_have_signatures_and_docstrings(name: str) -> None:
-    module = gp.ops if name.startswith("ops.") else gp
-    assert getattr(module, name.removeprefix("ops.")) is FUNCTIONS[name]
-    assert name.removeprefix("ops.") in dir(module)
+    place, _, own = name.removeprefix("gradproof.client.").rpartition(".")
+    module = attrgetter(place)(gp) if place else gp
+    assert getattr(module, own) is FUNCTIONS[name]
+    assert own in dir(module)
     hold(FUNCTIONS[name])
 
 

@@ -54,3 +54,10 @@ gp.autograd.grad(x, x)[0].sinn()  # type: ignore[attr-defined]  # pyright: ignor
 x.register_hook(lambda gradient: gradient.sinn())  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 x.grad.sum()  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
 x.backward(1.0)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+# namespaces
+gp.nn.functional.rellu(x)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+gp.special.erff(x)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+gp.linalg.det(x, 1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+gp.special.expit(1.0)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+gp.nn.functional.softmax(x, axis=0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

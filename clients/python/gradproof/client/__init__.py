@@ -8,7 +8,7 @@
 (tensor(6.), 'verified')
 """
 
-from gradproof.client import autograd, func, ops
+from gradproof.client import autograd, func, linalg, nn, ops, special
 from gradproof.client.aio import AsyncClient, connect_async
 from gradproof.client.aio_session import AsyncSession
 from gradproof.client.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -103,7 +103,7 @@ from gradproof.client.tensors.constructors import (
     zeros,
     zeros_like,
 )
-from gradproof.client.tensors.functions import cat, maximum, minimum, stack, where
+from gradproof.client.tensors.functions import cat, stack, where
 from gradproof.client.tensors.method_functions import *  # noqa: F403
 from gradproof.client.tensors.tensor import Tensor
 
@@ -187,11 +187,11 @@ __all__ = [
     "int32",
     "int64",
     "is_grad_enabled",
+    "linalg",
     "linspace",
     "long",
     "manual_seed",
-    "maximum",
-    "minimum",
+    "nn",
     "no_grad",
     "ones",
     "ones_like",
@@ -204,6 +204,7 @@ __all__ = [
     "randperm",
     "set_default_dtype",
     "set_grad_enabled",
+    "special",
     "stack",
     "tensor",
     "uint8",

@@ -1,4 +1,5 @@
 """Functions of several tensors."""
+# ruff: noqa: A002 - arguments have the names of PyTorch
 
 from __future__ import annotations
 
@@ -25,26 +26,10 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return apply_as(Tensor, "stack", *tensors, axis=dim)[0]
 
 
-def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
-    """``a`` where ``condition`` is not 0, ``b`` elsewhere. Shapes broadcast.
+def where(condition: Operand, input: Operand, other: Operand) -> Tensor:
+    """``input`` where ``condition`` is not 0, ``other`` elsewhere. Shapes broadcast.
 
     The gradient of the branch that is not taken is 0 times its derivative: nan where that is infinite, as in PyTorch.
     Follows torch.where and Array API where. Raises RuntimeError if shapes do not broadcast.
     """
-    return apply_as(Tensor, "where", condition, a, b)[0]
-
-
-def maximum(a: Operand, b: Operand) -> Tensor:
-    """The larger of both, element by element; a tie shares the gradient evenly. Shapes broadcast.
-
-    Follows torch.maximum and Array API maximum. Raises RuntimeError if shapes do not broadcast.
-    """
-    return apply_as(Tensor, "maximum", a, b)[0]
-
-
-def minimum(a: Operand, b: Operand) -> Tensor:
-    """The smaller of both, element by element; a tie shares the gradient evenly. Shapes broadcast.
-
-    Follows torch.minimum and Array API minimum. Raises RuntimeError if shapes do not broadcast.
-    """
-    return apply_as(Tensor, "minimum", a, b)[0]
+    return apply_as(Tensor, "where", condition, input, other)[0]

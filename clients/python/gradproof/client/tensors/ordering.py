@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple, Self, TypeVar, overload
 
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.record import Recorded
+from gradproof.client.tensors.arguments import axis_of
 from gradproof.client.tensors.selecting import Selecting
 
 TensorT = TypeVar("TensorT", bound=Recorded)
@@ -67,7 +68,7 @@ class Ordering(Selecting):
         """
         if not self.ndim:
             return apply("argmax", self)
-        return apply("argsort", self, axis=self._axis(dim), descending=descending)
+        return apply("argsort", self, axis=axis_of(self, dim), descending=descending)
 
     def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesAndIndices[Self]:
         """Each line along ``dim`` sorted: values and positions. The sort is stable even if ``stable`` is False.
@@ -81,7 +82,7 @@ class Ordering(Selecting):
 
         Follows torch.topk. Raises RuntimeError if ``k`` is out of range.
         """
-        size = self.shape[self._axis(dim)] if self.ndim else 1
+        size = self.shape[axis_of(self, dim)] if self.ndim else 1
         if not 0 <= k <= size:
             raise RuntimeError("selected index k out of range")
         return self._elements(self.argsort(dim, largest).narrow(dim, 0, k) if self.ndim else self.argsort(), dim)
@@ -97,10 +98,10 @@ class Ordering(Selecting):
         return ValuesAndIndices(extrema.values.squeeze(dim), extrema.indices.squeeze(dim))
 
     def _position(self, op: str, dim: int | None, keepdim: bool) -> Self:
-        axis = None if dim is None else self._axis(dim)
+        axis = None if dim is None else axis_of(self, dim)
         return apply(op, self, axis=axis if self.ndim else None, keepdims=keepdim)
 
     def _elements(self, indices: Self, dim: int) -> ValuesAndIndices[Self]:
         """The elements at positions along an axis, and the positions."""
-        axis = self._axis(dim)
+        axis = axis_of(self, dim)
         return ValuesAndIndices(apply("take_along_axis", self, indices, axis=axis) if self.ndim else self.clone(), indices)

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 
 from gradproof.client.recording.apply import apply
+from gradproof.client.tensors.arguments import axes_of
 from gradproof.client.tensors.elementwise import Elementwise
 from gradproof.client.tensors.signatures import Axes
 
@@ -14,7 +15,7 @@ from gradproof.client.tensors.signatures import Axes
 class Reductions(Elementwise):
     """Reductions over all axes, or over ``dim``: these axes go, or stay with size 1 if ``keepdim``.
 
-    InvalidRequest is raised for an axis out of range.
+    IndexError is raised for an axis out of range.
     """
 
     __slots__ = ()
@@ -33,8 +34,8 @@ class Reductions(Elementwise):
         Follows torch.norm and Array API linalg.vector_norm. Raises RuntimeError for another order.
         """
         if p in (1, np.inf):
-            return apply("sum" if p == 1 else "max", self.abs(), axis=dim, keepdims=keepdim)
+            return apply("sum" if p == 1 else "max", self.abs(), axis=axes_of(self, dim), keepdims=keepdim)
         if p not in (2, "fro"):
             raise RuntimeError(f"norm() of order {p} is not there; 1, 2 and inf are")
         squares = apply("square", self.abs() if self.is_complex() else self)
-        return apply("sqrt", apply("sum", squares, axis=dim, keepdims=keepdim))
+        return apply("sqrt", apply("sum", squares, axis=axes_of(self, dim), keepdims=keepdim))

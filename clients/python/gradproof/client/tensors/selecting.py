@@ -9,8 +9,9 @@ import numpy as np
 
 from gradproof.client.recording.apply import apply, apply_multiple
 from gradproof.client.recording.record import Recorded
+from gradproof.client.tensors.arguments import axis_of, integers
 from gradproof.client.tensors.arithmetic import in_place_refused
-from gradproof.client.tensors.shapes import Shapes, integers
+from gradproof.client.tensors.shapes import Shapes
 from gradproof.client.tensors.signatures import Key, Operand, Places
 
 
@@ -66,7 +67,8 @@ class Selecting(Shapes):
 
         Raises IndexError for an axis out of range.
         """
-        return apply("take", self, index, axis=self._axis(dim))
+        axis = axis_of(self, dim)
+        return apply("take", self, index, axis=axis) if self.ndim else self.reshape(1).index_select(0, index).reshape(())
 
     def gather(self, dim: int, index: Recorded) -> Self:
         """For each position of ``index`` the element there, but at ``index`` along ``dim``; of the shape of ``index``.
@@ -74,7 +76,7 @@ class Selecting(Shapes):
         Follows torch.gather and Array API take_along_axis. Raises RuntimeError if ``index`` has another number of axes, or
         is larger along another axis than ``dim``.
         """
-        axis = self._axis(dim)
+        axis = axis_of(self, dim)
         if index.ndim != self.ndim:
             raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
         if not self.ndim:
@@ -92,21 +94,21 @@ class Selecting(Shapes):
 
         Raises IndexError for an axis, RuntimeError for a part out of range.
         """
-        axis = self._axis(dim)
+        axis = axis_of(self, dim)
         if start < 0 or start + length > self.shape[axis]:
             raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({self.shape[axis]}).")
         return self[(slice(None),) * axis + (slice(start, start + length),)]
 
     def select(self, dim: int, index: int) -> Self:
         """The part at ``index`` along an axis, without that axis. Follows torch.select. Raises IndexError out of range."""
-        return self[(slice(None),) * self._axis(dim) + (index,)]
+        return self[(slice(None),) * axis_of(self, dim) + (index,)]
 
     def split(self, sizes: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
         """Parts along an axis: all of a size (the last may be smaller), or of ``sizes``. Follows torch.split.
 
         Raises IndexError for an axis out of range, RuntimeError for a size below 1, InvalidRequest for a wrong sum.
         """
-        whole = self.shape[self._axis(dim)]
+        whole = self.shape[axis_of(self, dim)]
         if not isinstance(sizes, int):
             return tuple(apply_multiple("split", self, sections=tuple(sizes), axis=dim))
         if sizes < 1:
@@ -116,19 +118,19 @@ class Selecting(Shapes):
 
     def unbind(self, dim: int = 0) -> tuple[Self, ...]:
         """The parts along an axis, without that axis. Follows torch.unbind and Array API unstack."""
-        size = self.shape[dim]
-        return tuple(part.squeeze(dim) for part in self.split((1,) * size, dim))
+        axis = axis_of(self, dim)
+        return tuple(part.squeeze(axis) for part in self.split((1,) * self.shape[axis], axis))
 
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Self, ...]:
         """At most ``chunks`` parts along an axis, of a common size (the last may be smaller). Follows torch.chunk."""
-        return self.split(max(1, -(-self.shape[dim] // chunks)), dim)
+        return self.split(max(1, -(-self.shape[axis_of(self, dim)] // chunks)), dim)
 
     def repeat(self, times: int | Sequence[int], *rest: int) -> Self:
         """The tensor repeated along each axis; more numbers than axes put new axes in front.
 
         Follows torch.Tensor.repeat and Array API tile. Raises RuntimeError for fewer numbers than axes.
         """
-        counts = integers(times, rest)
+        counts = integers("times", times, rest)
         if len(counts) < self.ndim:
             raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
         aligned = (1,) * (len(counts) - self.ndim) + self.shape

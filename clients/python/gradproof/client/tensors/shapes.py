@@ -9,6 +9,7 @@ import numpy as np
 
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.record import Recorded
+from gradproof.client.tensors.arguments import axes_of, axis_of, integers
 from gradproof.client.tensors.arithmetic import Arithmetic
 
 
@@ -22,7 +23,7 @@ class Shapes(Arithmetic):
 
         Follows torch.reshape and Array API reshape. Raises RuntimeError if the number of elements differs.
         """
-        sizes = target = integers(shape, rest)
+        sizes = target = integers("shape", shape, rest)
         if target.count(-1) > 1:
             raise RuntimeError("only one dimension can be inferred")
         if -1 in target:
@@ -40,7 +41,7 @@ class Shapes(Arithmetic):
 
         Follows torch.flatten. Raises IndexError for an axis out of range, RuntimeError if the axes are in reverse.
         """
-        first, last = self._axis(start_dim), self._axis(end_dim)
+        first, last = axis_of(self, start_dim), axis_of(self, end_dim)
         if first > last:
             raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
         size = int(np.prod(self.shape[first : last + 1], dtype=int))
@@ -56,7 +57,7 @@ class Shapes(Arithmetic):
         Follows torch.Tensor.expand and Array API broadcast_to. Raises RuntimeError for too few sizes, InvalidRequest
         if they do not fit.
         """
-        target = integers(shape, rest)
+        target = integers("shape", shape, rest)
         if len(target) < self.ndim:
             raise RuntimeError(
                 f"the number of sizes provided ({len(target)}) must be greater or equal to the number of dimensions in the "
@@ -77,7 +78,7 @@ class Shapes(Arithmetic):
 
         Follows torch.Tensor.sum_to_size. Raises RuntimeError if ``shape`` does not broadcast to the shape of the tensor.
         """
-        target = integers(shape, rest)
+        target = integers("shape", shape, rest)
         extra = self.ndim - len(target)
         aligned = self.shape[extra:] if extra >= 0 else ()
         if extra < 0 or any(n not in (1, size) for n, size in zip(target, aligned, strict=True)):
@@ -89,31 +90,31 @@ class Shapes(Arithmetic):
     def unsqueeze(self, dim: int) -> Self:
         """An axis of size 1 put in at ``dim``. Follows torch.unsqueeze and Array API expand_dims.
 
-        Raises InvalidRequest for an axis out of range.
+        Raises IndexError for an axis out of range.
         """
-        return apply("expand_dims", self, axis=dim)
+        return apply("expand_dims", self, axis=axis_of(self, dim, 1))
 
     def squeeze(self, dim: int | Sequence[int] | None = None) -> Self:
         """The tensor without its axes of size 1, or without those of ``dim`` that have size 1.
 
         Follows torch.squeeze and Array API squeeze. Raises IndexError for an axis out of range.
         """
-        if dim is None or not self.shape:
+        if dim is None:
             return apply("squeeze", self, axis=None)
-        axes = {self._axis(axis) for axis in (dim if isinstance(dim, (tuple, list)) else (dim,))}
-        return apply("squeeze", self, axis=tuple(sorted(axis for axis in axes if self.shape[axis] == 1)))
+        axes = {axis_of(self, axis) for axis in (dim if isinstance(dim, (tuple, list)) else (dim,))}
+        return apply("squeeze", self, axis=tuple(sorted(axis for axis in axes if self.shape[axis : axis + 1] == (1,))))
 
     def permute(self, dims: int | Sequence[int], *rest: int) -> Self:
         """The axes in another order. Follows torch.permute and Array API permute_dims.
 
         Raises InvalidRequest if ``dims`` is not an order of all axes.
         """
-        return apply("transpose", self, axes=integers(dims, rest))
+        return apply("transpose", self, axes=integers("dims", dims, rest))
 
     def transpose(self, dim0: int, dim1: int) -> Self:
         """The tensor with two axes exchanged. Follows torch.transpose. Raises IndexError for an axis out of range."""
         axes = list(range(self.ndim))
-        first, second = self._axis(dim0), self._axis(dim1)
+        first, second = axis_of(self, dim0), axis_of(self, dim1)
         if axes:
             axes[first], axes[second] = second, first
         return apply("transpose", self, axes=tuple(axes))
@@ -140,9 +141,9 @@ class Shapes(Arithmetic):
     def flip(self, dims: int | Sequence[int], *rest: int) -> Self:
         """The order of elements reversed along axes. Follows torch.flip and Array API flip.
 
-        Raises InvalidRequest for an axis out of range.
+        Raises IndexError for an axis out of range, RuntimeError for one that is named twice.
         """
-        return apply("flip", self, axis=integers(dims, rest))
+        return apply("flip", self, axis=axes_of(self, integers("dims", dims, rest)) or ())
 
     def clone(self) -> Self:
         """A copy through which gradients flow. Follows torch.clone."""
@@ -177,16 +178,3 @@ class Shapes(Arithmetic):
         Raises InvalidRequest for fewer than two axes.
         """
         return apply("triu", self, k=diagonal)
-
-    def _axis(self, dim: int) -> int:
-        """An axis, counted from the front. A 0-d tensor is taken to have an axis. Raises IndexError if it is out of
-        range."""
-        rank = max(1, self.ndim)
-        if not -rank <= dim < rank:
-            raise IndexError(f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})")
-        return dim + rank if dim < 0 else dim
-
-
-def integers(first: int | Sequence[int], rest: Sequence[int]) -> tuple[int, ...]:
-    """The integers of ``f(2, 3)`` or of ``f((2, 3))``."""
-    return (first, *rest) if isinstance(first, (int, np.integer)) else tuple(first)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import EllipsisType
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,9 @@ DTypeLike: TypeAlias = np.dtype[Any] | type[np.generic] | type[bool] | type[int]
 Part: TypeAlias = int | slice | EllipsisType | np.integer[Any] | Recorded | np.ndarray[Any, Any] | Sequence[int] | None
 Key: TypeAlias = Part | tuple[Part, ...]
 """An index of a tensor: integers, slices, ``...``, None, and integer or boolean arrays, lists and tensors."""
+
+Reduction: TypeAlias = Literal["none", "mean", "sum"]
+"""The reduction of the losses of single elements to the result."""
 
 Places: TypeAlias = Recorded | np.ndarray[Any, Any] | Sequence[int]
 """Integer indices."""

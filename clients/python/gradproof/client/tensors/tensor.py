@@ -22,6 +22,7 @@ from gradproof.client.recording.evaluation import evaluate, graph_of
 from gradproof.client.recording.record import ONLY_LEAVES_DETACH
 from gradproof.client.recording.runtime import current
 from gradproof.client.recording.spec import Spec
+from gradproof.client.tensors.arguments import axis_of
 from gradproof.client.tensors.ordering import Ordering
 from gradproof.client.text import show
 
@@ -64,7 +65,7 @@ class Tensor(Ordering):
     def size(self, dim: int) -> int: ...
     def size(self, dim: int | None = None) -> tuple[int, ...] | int:
         """The shape, or the size of an axis. Follows torch.Tensor.size."""
-        return self.shape if dim is None else self.shape[self._axis(dim)]
+        return self.shape if dim is None else self.shape[axis_of(self, dim)]
 
     def is_floating_point(self) -> bool:
         """True if its numbers are real and floating point. Follows torch.is_floating_point."""

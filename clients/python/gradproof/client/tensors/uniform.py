@@ -1,6 +1,6 @@
-"""Tensor methods that share signatures: elementwise ops, products and reductions.
+"""Tensor methods that follow from a row of a table: elementwise ops, products, reductions and others.
 
-Generated from ``method_table.py`` by ``make methods``; do not edit.
+Generated from ``client_names`` by ``make methods``; do not edit.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Self
 
 from gradproof.client.recording.apply import apply
+from gradproof.client.tensors.arguments import along, axes_of
 from gradproof.client.tensors.conversions import Conversions
 from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand
 
@@ -24,10 +25,24 @@ class Uniform(Conversions):
         """
         return apply("abs", self)
 
+    def absolute(self) -> Self:
+        """The absolute value |x| of each element; of complex elements the modulus, of real dtype.
+
+        The shape stays. Follows torch.absolute and Array API abs.
+        """
+        return apply("abs", self)
+
     def neg(self) -> Self:
         """-x of each element.
 
         The shape stays. Follows torch.neg and Array API negative. Raises InvalidRequest for bool elements.
+        """
+        return apply("negative", self)
+
+    def negative(self) -> Self:
+        """-x of each element.
+
+        The shape stays. Follows torch.negative and Array API negative. Raises InvalidRequest for bool elements.
         """
         return apply("negative", self)
 
@@ -48,6 +63,13 @@ class Uniform(Conversions):
         return apply("rsqrt", self)
 
     def sign(self) -> Self:
+        """The sign -1, 0 or 1 of each element; x / |x| of complex elements.
+
+        The shape stays. Follows torch.sign and Array API sign. Raises InvalidRequest for bool elements.
+        """
+        return apply("sign", self)
+
+    def sgn(self) -> Self:
         """The sign -1, 0 or 1 of each element; x / |x| of complex elements.
 
         The shape stays. Follows torch.sgn and Array API sign. Raises InvalidRequest for bool elements.
@@ -101,12 +123,24 @@ class Uniform(Conversions):
         """The inverse sine of each element, in radians. The shape stays. Follows torch.asin and Array API asin."""
         return apply("asin", self)
 
+    def arcsin(self) -> Self:
+        """The inverse sine of each element, in radians. The shape stays. Follows torch.arcsin and Array API asin."""
+        return apply("asin", self)
+
     def acos(self) -> Self:
         """The inverse cosine of each element, in radians. The shape stays. Follows torch.acos and Array API acos."""
         return apply("acos", self)
 
+    def arccos(self) -> Self:
+        """The inverse cosine of each element, in radians. The shape stays. Follows torch.arccos and Array API acos."""
+        return apply("acos", self)
+
     def atan(self) -> Self:
         """The inverse tangent of each element, in radians. The shape stays. Follows torch.atan and Array API atan."""
+        return apply("atan", self)
+
+    def arctan(self) -> Self:
+        """The inverse tangent of each element, in radians. The shape stays. Follows torch.arctan and Array API atan."""
         return apply("atan", self)
 
     def sinh(self) -> Self:
@@ -125,12 +159,24 @@ class Uniform(Conversions):
         """The inverse hyperbolic sine of each element. The shape stays. Follows torch.asinh and Array API asinh."""
         return apply("asinh", self)
 
+    def arcsinh(self) -> Self:
+        """The inverse hyperbolic sine of each element. The shape stays. Follows torch.arcsinh and Array API asinh."""
+        return apply("asinh", self)
+
     def acosh(self) -> Self:
         """The inverse hyperbolic cosine of each element. The shape stays. Follows torch.acosh and Array API acosh."""
         return apply("acosh", self)
 
+    def arccosh(self) -> Self:
+        """The inverse hyperbolic cosine of each element. The shape stays. Follows torch.arccosh and Array API acosh."""
+        return apply("acosh", self)
+
     def atanh(self) -> Self:
         """The inverse hyperbolic tangent of each element. The shape stays. Follows torch.atanh and Array API atanh."""
+        return apply("atanh", self)
+
+    def arctanh(self) -> Self:
+        """The inverse hyperbolic tangent of each element. The shape stays. Follows torch.arctanh and Array API atanh."""
         return apply("atanh", self)
 
     def sigmoid(self) -> Self:
@@ -198,6 +244,13 @@ class Uniform(Conversions):
         """
         return apply("trunc", self)
 
+    def fix(self) -> Self:
+        """Each element without its fractional part.
+
+        The shape stays. Follows torch.fix and Array API trunc. Raises InvalidRequest for complex elements.
+        """
+        return apply("trunc", self)
+
     def round(self) -> Self:
         """The nearest integer of each element; a half goes to the even one.
 
@@ -224,9 +277,9 @@ class Uniform(Conversions):
         """
         return apply("multiply", self, other)
 
-    def pow(self, other: Operand) -> Self:
-        """``self ** other``. Shapes broadcast; RuntimeError if they do not. Follows torch.pow and Array API pow."""
-        return apply("pow", self, other)
+    def pow(self, exponent: Operand) -> Self:
+        """``self ** exponent``. Shapes broadcast; RuntimeError if they do not. Follows torch.pow and Array API pow."""
+        return apply("pow", self, exponent)
 
     def maximum(self, other: Operand) -> Self:
         """The larger element; a tie shares the gradient evenly.
@@ -258,6 +311,14 @@ class Uniform(Conversions):
         """
         return apply("atan2", self, other)
 
+    def arctan2(self, other: Operand) -> Self:
+        """The angle of the point (other, self), in radians.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.arctan2 and Array API atan2. Raises InvalidRequest for
+        complex elements.
+        """
+        return apply("atan2", self, other)
+
     def logaddexp(self, other: Operand) -> Self:
         """``log(exp(self) + exp(other))``, without overflow in between.
 
@@ -280,10 +341,24 @@ class Uniform(Conversions):
         """
         return apply("not_equal", self, other)
 
+    def not_equal(self, other: Operand) -> Self:
+        """True where ``self != other``; bool.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.not_equal and Array API not_equal.
+        """
+        return apply("not_equal", self, other)
+
     def lt(self, other: Operand) -> Self:
         """True where ``self < other``; bool.
 
         Shapes broadcast; RuntimeError if they do not. Follows torch.lt and Array API less.
+        """
+        return apply("less", self, other)
+
+    def less(self, other: Operand) -> Self:
+        """True where ``self < other``; bool.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.less and Array API less.
         """
         return apply("less", self, other)
 
@@ -294,6 +369,13 @@ class Uniform(Conversions):
         """
         return apply("less_equal", self, other)
 
+    def less_equal(self, other: Operand) -> Self:
+        """True where ``self <= other``; bool.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.less_equal and Array API less_equal.
+        """
+        return apply("less_equal", self, other)
+
     def gt(self, other: Operand) -> Self:
         """True where ``self > other``; bool.
 
@@ -301,10 +383,24 @@ class Uniform(Conversions):
         """
         return apply("greater", self, other)
 
+    def greater(self, other: Operand) -> Self:
+        """True where ``self > other``; bool.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.greater and Array API greater.
+        """
+        return apply("greater", self, other)
+
     def ge(self, other: Operand) -> Self:
         """True where ``self >= other``; bool.
 
         Shapes broadcast; RuntimeError if they do not. Follows torch.ge and Array API greater_equal.
+        """
+        return apply("greater_equal", self, other)
+
+    def greater_equal(self, other: Operand) -> Self:
+        """True where ``self >= other``; bool.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.greater_equal and Array API greater_equal.
         """
         return apply("greater_equal", self, other)
 
@@ -345,33 +441,33 @@ class Uniform(Conversions):
         """
         return apply("matmul", self, other)
 
-    def mm(self, other: Operand) -> Self:
+    def mm(self, mat2: Operand) -> Self:
         """The matrix product of (n, k) and (k, m): (n, m).
 
         Raises InvalidRequest if shapes do not fit. Follows torch.mm.
         """
-        return apply("matmul", self, other)
+        return apply("matmul", self, mat2)
 
-    def mv(self, other: Operand) -> Self:
+    def mv(self, vec: Operand) -> Self:
         """The product of a matrix (n, k) and a vector (k,): (n,).
 
         Raises InvalidRequest if shapes do not fit. Follows torch.mv.
         """
-        return apply("matmul", self, other)
+        return apply("matmul", self, vec)
 
-    def dot(self, other: Operand) -> Self:
+    def dot(self, tensor: Operand) -> Self:
         """The inner product of two vectors (k,): a scalar.
 
         Raises InvalidRequest if shapes do not fit. Follows torch.dot.
         """
-        return apply("matmul", self, other)
+        return apply("matmul", self, tensor)
 
-    def bmm(self, other: Operand) -> Self:
+    def bmm(self, mat2: Operand) -> Self:
         """The matrix products of two stacks, (b, n, k) and (b, k, m): (b, n, m).
 
         Raises InvalidRequest if shapes do not fit. Follows torch.bmm.
         """
-        return apply("matmul", self, other)
+        return apply("matmul", self, mat2)
 
     def sum(
         self,
@@ -384,13 +480,13 @@ class Uniform(Conversions):
     ) -> Self:
         """The sum over all axes, or over ``dim``.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
-        for an axis out of range. Follows torch.sum and Array API sum.
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+        an axis out of range. Follows torch.sum and Array API sum.
         """
         return apply(
             "sum",
             self if dtype is None else self.to(dtype),
-            axis=axis if dim is None else dim,
+            axis=axes_of(self, axis if dim is None else dim),
             keepdims=bool(keepdim or keepdims),
         )
 
@@ -405,13 +501,13 @@ class Uniform(Conversions):
     ) -> Self:
         """The mean over all axes, or over ``dim``.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
-        for an axis out of range. Follows torch.mean and Array API mean.
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+        an axis out of range. Follows torch.mean and Array API mean.
         """
         return apply(
             "mean",
             self if dtype is None else self.to(dtype),
-            axis=axis if dim is None else dim,
+            axis=axes_of(self, axis if dim is None else dim),
             keepdims=bool(keepdim or keepdims),
         )
 
@@ -426,13 +522,13 @@ class Uniform(Conversions):
     ) -> Self:
         """The product over all axes, or over ``dim``.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
-        for an axis out of range. Follows torch.prod and Array API prod.
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+        an axis out of range. Follows torch.prod and Array API prod.
         """
         return apply(
             "prod",
             self if dtype is None else self.to(dtype),
-            axis=axis if dim is None else dim,
+            axis=axes_of(self, axis if dim is None else dim),
             keepdims=bool(keepdim or keepdims),
         )
 
@@ -447,13 +543,13 @@ class Uniform(Conversions):
     ) -> Self:
         """The largest element over all axes, or over ``dim``; ties share the gradient evenly.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
-        for an axis out of range. Follows torch.amax and Array API max.
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+        an axis out of range. Follows torch.amax and Array API max.
         """
         return apply(
             "max",
             self if dtype is None else self.to(dtype),
-            axis=axis if dim is None else dim,
+            axis=axes_of(self, axis if dim is None else dim),
             keepdims=bool(keepdim or keepdims),
         )
 
@@ -468,13 +564,13 @@ class Uniform(Conversions):
     ) -> Self:
         """The smallest element over all axes, or over ``dim``; ties share the gradient evenly.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
-        for an axis out of range. Follows torch.amin and Array API min.
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+        an axis out of range. Follows torch.amin and Array API min.
         """
         return apply(
             "min",
             self if dtype is None else self.to(dtype),
-            axis=axis if dim is None else dim,
+            axis=axes_of(self, axis if dim is None else dim),
             keepdims=bool(keepdim or keepdims),
         )
 
@@ -489,13 +585,13 @@ class Uniform(Conversions):
     ) -> Self:
         """ln Σ eˣ over all axes, or over ``dim``, without overflow in between.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
-        for an axis out of range. Follows torch.logsumexp.
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+        an axis out of range. Follows torch.logsumexp.
         """
         return apply(
             "logsumexp",
             self if dtype is None else self.to(dtype),
-            axis=axis if dim is None else dim,
+            axis=axes_of(self, axis if dim is None else dim),
             keepdims=bool(keepdim or keepdims),
         )
 
@@ -504,20 +600,20 @@ class Uniform(Conversions):
         dim: Axes = None,
         unbiased: bool = True,
         *,
-        correction: int | None = None,
+        correction: float | None = None,
         keepdim: bool = False,
         axis: Axes = None,
     ) -> Self:
         """The variance over all axes, or over ``dim``: the sum of squared deviations over n - ``correction``.
 
         ``correction`` is 1, or 0 where ``unbiased`` is False. The axes go, or stay with size 1 if ``keepdim``. Raises
-        InvalidRequest for an axis out of range. Follows torch.var and Array API var. Raises InvalidRequest for complex
+        IndexError for an axis out of range. Follows torch.var and Array API var. Raises InvalidRequest for complex
         elements.
         """
         return apply(
             "var",
             self,
-            axis=axis if dim is None else dim,
+            axis=axes_of(self, axis if dim is None else dim),
             correction=int(unbiased) if correction is None else correction,
             keepdims=keepdim,
         )
@@ -527,14 +623,14 @@ class Uniform(Conversions):
         dim: Axes = None,
         unbiased: bool = True,
         *,
-        correction: int | None = None,
+        correction: float | None = None,
         keepdim: bool = False,
         axis: Axes = None,
     ) -> Self:
         """The standard deviation over all axes, or over ``dim``: the root of `var`.
 
         ``correction`` is 1, or 0 where ``unbiased`` is False. The axes go, or stay with size 1 if ``keepdim``. Raises
-        InvalidRequest for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest for complex
+        IndexError for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest for complex
         elements.
         """
         return apply(
@@ -542,36 +638,33 @@ class Uniform(Conversions):
             apply(
                 "var",
                 self,
-                axis=axis if dim is None else dim,
+                axis=axes_of(self, axis if dim is None else dim),
                 correction=int(unbiased) if correction is None else correction,
                 keepdims=keepdim,
             ),
         )
 
     def softmax(self, dim: int = -1) -> Self:
-        """eˣ / Σ eˣ along ``dim``; the shape stays.
-
-        Raises InvalidRequest for an axis out of range. Follows torch.softmax.
-        """
-        return apply("softmax", self, axis=dim)
+        """eˣ / Σ eˣ along ``dim``; the shape stays. Raises IndexError for an axis out of range. Follows torch.softmax."""
+        return along("softmax", self, dim)
 
     def log_softmax(self, dim: int = -1) -> Self:
         """x - ln Σ eˣ along ``dim``; the shape stays.
 
-        Raises InvalidRequest for an axis out of range. Follows torch.nn.functional.log_softmax.
+        Raises IndexError for an axis out of range. Follows torch.nn.functional.log_softmax.
         """
-        return apply("log_softmax", self, axis=dim)
+        return along("log_softmax", self, dim)
 
     def cumsum(self, dim: int = 0) -> Self:
         """Running sums along ``dim``; the shape stays.
 
-        Raises InvalidRequest for an axis out of range. Follows torch.cumsum and Array API cumulative_sum.
+        Raises IndexError for an axis out of range. Follows torch.cumsum and Array API cumulative_sum.
         """
-        return apply("cumsum", self, axis=dim)
+        return along("cumsum", self, dim)
 
     def cumprod(self, dim: int = 0) -> Self:
         """Running products along ``dim``; the shape stays.
 
-        Raises InvalidRequest for an axis out of range. Follows torch.cumprod and Array API cumulative_prod.
+        Raises IndexError for an axis out of range. Follows torch.cumprod and Array API cumulative_prod.
         """
-        return apply("cumprod", self, axis=dim)
+        return along("cumprod", self, dim)

@@ -1,0 +1,72 @@
+"""Arguments of methods and functions: axes as PyTorch takes them, and the tensor that comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from typing import SupportsIndex, TypeVar
+
+import numpy as np
+
+from gradproof.client.recording.apply import apply
+from gradproof.client.recording.record import Recorded
+from gradproof.client.tensors.signatures import Axes
+
+T = TypeVar("T", bound=Recorded)
+
+
+def first(x: T, function: str) -> T:
+    """``x``, the first argument of a function, which must be a tensor; TypeError otherwise."""
+    if not isinstance(x, Recorded):
+        raise TypeError(f"{function}(): the first argument must be a Tensor, not {type(x).__name__}")
+    return x
+
+
+def integer(name: str, value: object) -> int:
+    """``value`` as an integer. Raises TypeError for a bool, a float and all else that is no integer."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        hint = "; keepdim is an argument of its own" if isinstance(value, bool) and name == "dim" else ""
+        raise TypeError(f"{name} must be an integer, not {type(value).__name__}{hint}")
+    return index(value)
+
+
+def integers(name: str, first: int | Sequence[int], rest: Sequence[int] = ()) -> tuple[int, ...]:
+    """The integers of ``f(2, 3)`` or of ``f((2, 3))``. Raises TypeError if one is no integer."""
+    values = first if isinstance(first, (Sequence, np.ndarray)) and not rest else (first, *rest)
+    return tuple(integer(name, value) for value in values)
+
+
+def axis_of(x: Recorded, dim: int, added: int = 0) -> int:
+    """An axis of ``x``, counted from the front. A 0-d tensor is taken to have an axis, as in PyTorch.
+
+    ``added`` axes of the result are counted too. Raises IndexError if it is out of range, TypeError if it is no integer.
+    """
+    axis, rank = integer("dim", dim), max(1, x.ndim + added)
+    if not -rank <= axis < rank:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {axis})")
+    return axis % rank
+
+
+def axes_of(x: Recorded, dim: Axes) -> int | tuple[int, ...] | None:
+    """Axes of ``x`` as ops take them: None, all of them, also for an empty ``dim`` and for a 0-d tensor.
+
+    Raises IndexError if an axis is out of range, RuntimeError if one is named twice, TypeError if one is no integer.
+    """
+    if dim is None:
+        return None
+    if not isinstance(dim, Sequence):
+        axis = axis_of(x, dim)
+        return axis if x.ndim else None
+    axes = tuple(axis_of(x, part) for part in dim)
+    if len(set(axes)) < len(axes):
+        twice = next(axis for axis in axes if axes.count(axis) > 1)
+        raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")
+    return axes if axes and x.ndim else None
+
+
+def along(op: str, x: T, dim: int, **attributes: object) -> T:
+    """The result of an op that works along an axis and keeps the shape; a 0-d tensor is taken to have an axis."""
+    axis = axis_of(x, dim)
+    if x.ndim:
+        return apply(op, x, axis=axis, **attributes)
+    return apply("reshape", apply(op, apply("reshape", x, shape=(1,)), axis=0, **attributes), shape=())
