@@ -69,6 +69,7 @@ DRAWS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], Any]] = {
     "positive": lambda random, shape: random.uniform(0.1, 4, shape),
     "above -1": lambda random, shape: random.uniform(0.1, 4, shape) - 1,
     "above 1": lambda random, shape: random.uniform(0.1, 4, shape) + 1,
+    "between 0 and 1": lambda random, shape: random.uniform(0.02, 0.98, shape),
     "between -1 and 1": lambda random, shape: random.uniform(-0.95, 0.95, shape),
     "invertible": lambda random, shape: random.uniform(-1, 1, shape) + 3 * np.eye(shape[-1]),
     "with positive definite symmetric part": lambda random, shape: random.uniform(-1, 1, shape) + 3 * np.eye(shape[-1]),

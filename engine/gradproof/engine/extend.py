@@ -5,7 +5,7 @@ from gradproof.engine.caller import Caller
 from gradproof.engine.cases import Case, case
 from gradproof.engine.composite import Composite
 from gradproof.engine.conventions import DIRECT, HOLOMORPHIC, REFUSED, Complex, Kink
-from gradproof.engine.domains import ABOVE_MINUS_ONE, ABOVE_ONE, INTEGER, NONZERO, POSITIVE, REAL, UNIT, Domain
+from gradproof.engine.domains import ABOVE_MINUS_ONE, ABOVE_ONE, INTEGER, NONZERO, POSITIVE, PROPER, REAL, UNIT, Domain
 from gradproof.engine.errors import DataFault
 from gradproof.engine.hookspecs import API_VERSION, hookimpl
 from gradproof.engine.implicit import Equation, Parametrisation
@@ -26,6 +26,7 @@ __all__ = [
     "NONZERO",
     "NO_GRADIENT",
     "POSITIVE",
+    "PROPER",
     "REAL",
     "REFUSED",
     "UNIT",

@@ -49,6 +49,18 @@ def rounded_once_into(forward):
     return into
 
 
+def in_float64(function):
+    """``function``, computed in float64 and rounded once to the dtype of its first argument, if that is a float."""
+
+    @functools.wraps(function)
+    def wide(x, *others, **attributes):
+        result = function(*(np.asarray(a, np.float64) for a in (x, *others)), **attributes)
+        with np.errstate(over="ignore", under="ignore"):
+            return np.asarray(result).astype(np.float64 if x.dtype.kind in "biu" else x.dtype, copy=False)
+
+    return wide
+
+
 def in_float32(rule):
     """``rule``, traced in float32 for float16 and bfloat16."""
 
