@@ -68,7 +68,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradproof.client.recording.apply import apply_as
-from gradproof.client.tensors.signatures import DTypeLike, Operand
+from gradproof.client.tensors.signatures import DTypeLike, Operand{", given" if "given(" in source else ""}
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
@@ -82,13 +82,16 @@ __all__ = [
 
 def op_text(op: Op) -> str:
     """The source of the function that records an op."""
-    inputs = [f"*{op.inputs[0]}: Operand"] if op.variadic else [f"{name}: Operand" for name in op.inputs]
+    needed, optional = op.inputs[: len(op.inputs) - op.optional], op.inputs[len(op.inputs) - op.optional :]
+    inputs = [f"*{op.inputs[0]}: Operand"] if op.variadic else [f"{name}: Operand" for name in needed]
+    inputs += [f"{name}: Operand | None = None" for name in optional]
     if not op.variadic:
         inputs.append("/")
     attributes = [attribute_text(op, name, default) for name, default in op.attributes.items()]
     star = ["*"] if attributes and not op.variadic else []
-    several = "sections" in op.attributes or op.outputs > 1
-    passed = [*([f"*{op.inputs[0]}"] if op.variadic else op.inputs), *(f"{name}={name}" for name in op.attributes)]
+    several = "sections" in op.attributes or op.outputs > 1 or returns_several(op)
+    passed = [f"*{op.inputs[0]}"] if op.variadic else [*needed, *([f"*given({', '.join(optional)})"] if optional else [])]
+    passed += [f"{name}={name}" for name in op.attributes]
     call = f"apply_as(Tensor, {op.name!r}, {', '.join(passed)})"
     result = f"tuple({call})" if several else f"{call}[0]"
     shown = f"Inputs: {', '.join(op.inputs)}. Attributes: {', '.join(op.attributes) or 'none'}."
@@ -97,10 +100,19 @@ def op_text(op: Op) -> str:
     return f"def {op.name}({', '.join([*inputs, *star, *attributes])}) -> {kind}:\n{doc}\n    return {result}"
 
 
+def returns_several(op: Op) -> bool:
+    """True for a composite of several outputs."""
+    first = op.declared_cases()[0] if op.composite else None
+    expansion = op.expand(first.specs(), first.attributes) if first else None
+    return expansion is not None and len(expansion.outputs) > 1
+
+
 def attribute_text(op: Op, name: str, default: object) -> str:
     """An attribute as a parameter, with its type and its default."""
     usual = SEVERAL_AXES if name == "axis" and default is None else ATTRIBUTES.get(name)
     kind = OP_ATTRIBUTES.get(f"{op.name}.{name}", usual)
+    if kind is None and isinstance(default, (bool, int, float, str)):
+        kind = type(default).__name__
     if kind is None:
         raise KeyError(f"attribute {name!r} of the op {op.name!r} has no type in ATTRIBUTES")
     return f"{name}: {kind}" if default is REQUIRED else f"{name}: {kind} = {default!r}"

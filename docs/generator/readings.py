@@ -115,7 +115,9 @@ NOTATION = Notation()
 
 
 def definition(op: Op) -> str:
-    """The formula of an elementwise op, in the names of its inputs."""
+    """The formula of an elementwise op, in the names of its inputs; of a composite that of its expansion."""
+    if op.composite:
+        return str(expansion(op))
     return str(formula(op.definitions[0](NOTATION, *map(Formula, op.inputs))).text)
 
 
@@ -140,7 +142,8 @@ class Reader:
     def __init__(self, op: Op, program: Program, attributes: Mapping[str, Any]) -> None:
         self.program = program
         self.attributes = attributes
-        self.outputs = (len(program.inputs) - self._count(op, program)) // 2
+        self.count = self._count(op, program)
+        self.outputs = (len(program.inputs) - self.count) // 2
         self.formulas: dict[int, Formula] = {}
         self.named: list[tuple[str, str]] = []
         names = [*self._numbered("g"), *self._numbered("y"), *self._inputs(op)]
@@ -150,6 +153,9 @@ class Reader:
 
     @staticmethod
     def _count(op: Op, program: Program) -> int:
+        """The number of inputs of the op. An expansion has no others."""
+        if op.composite:
+            return len(program.inputs)
         return len(program.outputs) if op.variadic else len(op.inputs)
 
     def _numbered(self, letter: str) -> list[str]:
@@ -159,8 +165,8 @@ class Reader:
 
     def _inputs(self, op: Op) -> list[str]:
         if not op.variadic:
-            return list(op.inputs)
-        return [f"{op.inputs[0][0]}{str(k + 1).translate(SUBSCRIPTS)}" for k in range(len(self.program.outputs))]
+            return list(op.inputs[: self.count])
+        return [f"{op.inputs[0][0]}{str(k + 1).translate(SUBSCRIPTS)}" for k in range(self.count)]
 
     def _uses(self) -> dict[int, int]:
         uses: dict[int, int] = {}
@@ -215,3 +221,11 @@ class Reader:
 def rule(op: Op, program: Program, attributes: Mapping[str, Any]) -> Rule:
     """The formulas of a traced rule."""
     return Reader(op, program, attributes).read()
+
+
+def expansion(op: Op) -> Rule:
+    """The formulas of the graph that a composite stands for, in its first case."""
+    first = op.declared_cases()[0]
+    program = op.expand(first.specs(), first.attributes)
+    assert program is not None
+    return Reader(op, program, op.complete(first.attributes)).read()

@@ -27,7 +27,7 @@ run (`make pages`), and a test compares the two.
 | column | meaning |
 |---|---|
 | y | the result: the definition of an elementwise op as a formula, that of any other op in words |
-| rule | the cotangent of each input, written x̄ for an input x, from the cotangent **g** of the result |
+| rule | the cotangent of each input, written x̄ for an input x, from the cotangent **g** of the result; or the parts |
 | where | the domain on which the rule is proved, if it is not all reals |
 | ℂ | H: holomorphic, the rule is conjugated for complex numbers, g conj(f'(x)); D: the rule is written for these |
 | at ties | the convention where there is no derivative |
@@ -53,6 +53,7 @@ CONDITIONS = {
     "above 1": "{} > 1",
     "between -1 and 1": "-1 < {} < 1",
 }
+CONVERSIONS = {"astype", "broadcast_to", "reshape", "expand_dims"}
 MAX_LINE = 56
 """The length up to which a rule of an elementwise op is written in the table."""
 
@@ -93,12 +94,21 @@ def _subject(plugin: Plugin) -> str:
 
 
 def _row(registry: Registry, op: Op, text: str) -> str:
-    if not op.differentiable:
+    if op.composite:
+        cells = [f"`{op.name}`", text, _parts(op), _domain(op), "", op.ties, op.grad_fn if op.differentiable else "", ""]
+    elif not op.differentiable:
         cells = [f"`{op.name}`", text, "none", "", "", "", "", ""]
     else:
         cells = [f"`{op.name}`", text, _rule_cell(registry, op), _domain(op), LETTERS[op.complex], op.ties]
         cells += [op.grad_fn, _proof(registry, op)]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
+
+
+def _parts(op: Op) -> str:
+    """The ops that a composite is made of."""
+    programs = [op.expand(case.specs(), case.attributes) for case in op.declared_cases()]
+    names = sorted({part.op.name for program in programs if program for part in program.instructions} - CONVERSIONS)
+    return f"made of {', '.join(names)}"
 
 
 def _case(op: Op) -> Case:
@@ -163,7 +173,7 @@ def _in_full(registry: Registry) -> str:
     """The rules that the tables summarise, except those whose attributes depend on a shape."""
     blocks = []
     for op in registry.ops.values():
-        if op.differentiable:
+        if op.rule:
             rule = _rule(registry, op)
             is_cut = str(rule) != _summary(op) == _rule_cell(registry, op)
             if is_cut and (op.elementwise or rule.where) and "=(" not in str(rule):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from flint import arb, fmpq
 from tests.conftest import REGISTRY, Bench
+from tests.support.expansions import read_whole
 
 from gradproof.engine.cases import Case
 from gradproof.engine.domains import INTEGER
@@ -20,7 +21,7 @@ from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.proof.parametrisations import sample_inputs
-from gradproof.engine.verify.readings import concrete, read_op
+from gradproof.engine.verify.readings import concrete
 
 OPS = REGISTRY.ops
 MAKES_COMPLEX = ("complex",)  # has no reading in the reals: test_complex.py
@@ -73,7 +74,7 @@ def read_definition(op: Op, case: Case, inputs: list[Array]) -> list[Array]:
     inference = op.inference(case.specs(), case.attributes)
     specs = inference.inputs or case.specs()
     balls = [as_balls(np.broadcast_to(x, spec.shape)) for x, spec in zip(inputs, specs, strict=True)]
-    return read_op(op, Balls(), balls, inference.attributes, inference.outputs)
+    return read_whole(op, Balls(), balls, specs, inference.attributes, inference.outputs)
 
 
 def assert_same(got: list[Array], true: list[Array]) -> None:
@@ -175,7 +176,7 @@ def test_every_dtype_that_is_inferred_is_computed(bench: Bench, op: Op, dtype: A
 
 def test_a_forward_does_not_write_to_its_inputs(registry: Registry) -> None:
     for op in registry.ops.values():
-        for case in op.proof_cases():
+        for case in () if op.composite else op.proof_cases():
             inputs = inputs_for(op, case, Random(1))
             inference = op.inference(case.specs(), case.attributes)
             specs = inference.inputs or case.specs()

@@ -3,6 +3,7 @@ properties that every gradient has."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
@@ -14,14 +15,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from mpmath import mp
 from tests.conftest import REGISTRY, Bench
+from tests.support.expansions import ball_gradient, read_whole
 from tests.support.plain_conditions import Plainly
 
 from gradproof.engine.cases import Case
 from gradproof.engine.domains import INTEGER
 from gradproof.engine.op import Op
+from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import OnReals
 from gradproof.engine.spec import Array, is_differentiable
-from gradproof.engine.verify.readings import concrete, read_op
+from gradproof.engine.verify.readings import concrete
 
 OPS = [op for op in REGISTRY.ops.values() if op.differentiable and op.name != "complex"]  # in test_complex_gradients.py
 CASES = [pytest.param(op, case, id=f"{op.name} {case}") for op in OPS for case in op.proof_cases()]
@@ -124,10 +127,11 @@ def solved(op: Op, arrays: list[Array], shape: tuple[int, ...]) -> Array:
 def oracle(op: Op, case: Case, inputs: list[Array], seeds: list[Array]) -> list[Array | None]:
     """The gradient of sum(seed * output) by central differences of the definition, with 40 digits left."""
     inference = op.inference(case.specs(), case.attributes)
+    specs = inference.inputs or case.specs()
 
     def weighted(arrays: list[Array]) -> Any:
         if op.equation is None:
-            outputs = read_op(op, Decimal(), arrays, inference.attributes, inference.outputs)
+            outputs = read_whole(op, Decimal(), arrays, specs, inference.attributes, inference.outputs)
         else:
             outputs = [solved(op, arrays, inference.outputs[0].shape)]
         return mp.fsum(
@@ -136,7 +140,6 @@ def oracle(op: Op, case: Case, inputs: list[Array], seeds: list[Array]) -> list[
             for g, y in zip(seed.flat, out.flat, strict=True)
         )
 
-    specs = inference.inputs or case.specs()
     with mp.workdps(60):
         arrays = [decimals(np.broadcast_to(x, spec.shape)) for x, spec in zip(inputs, specs, strict=True)]
         step = mp.mpf(10) ** -20
@@ -172,6 +175,26 @@ def test_gradient_is_the_derivative_of_the_definition(bench: Bench, op: Op, case
                 assert got is None
             else:
                 np.testing.assert_allclose(got, true, rtol=1e-11, atol=1e-12)
+
+
+COMPOSITES = [op for op in OPS if op.composite and op.elementwise]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("op", COMPOSITES, ids=lambda op: op.name)
+def test_the_gradient_of_a_composite_keeps_its_digits_at_stress_values(bench: Bench, op: Op) -> None:
+    """Each to a few ulps of itself, wherever it is a normal number: by the definitions of its parts, in balls."""
+    for values in itertools.product(op.stress, repeat=min(2, len(op.inputs))):
+        inputs = [np.array(values[min(k, 1)]) for k in range(len(op.inputs))]
+        with precision(2000):
+            truth = ball_gradient(op, inputs, np.array(1.0))
+        if truth is None:
+            continue
+        for got, cells in zip(bench.apply(op.name, inputs, {}, [np.array(1.0)]), truth, strict=True):
+            ball: Any = cells[()]
+            if ball.is_finite() and ball.rad() < 1e-200 and 1e-300 < abs(float(ball)) < 1e300:
+                assert got is not None
+                assert abs(float(got) - float(ball)) <= 1e-13 * abs(float(ball)), (values, float(got), float(ball))
 
 
 # what every gradient does

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -22,12 +25,14 @@ from gradproof.client import Client, DeadlineExceeded, GraphBuilder
 from gradproof.engine.cancellation import Cancellation
 from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.derive import Mode, derive
-from gradproof.engine.engine import Engine
+from gradproof.engine.engine import Engine, ValueEvent
 from gradproof.engine.errors import Cancelled
 from gradproof.engine.lower import lower
+from gradproof.engine.plugin_errors import shielded
 from gradproof.engine.registry import build_registry
 from gradproof.plugins import BUILTIN
 from gradproof.server.runs.admission import SMALL_THREADS as THREADS
+from gradproof.server.runs.run_batcher import RunBatcher
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 SIZES = (1, 300, 1 << 18)
@@ -194,6 +199,41 @@ def test_a_stretch_of_elementwise_work_stops_between_calls_and_blocks(size: int)
     cancellation.cancel()
     with pytest.raises(Cancelled):
         next(run)
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Cycles are not collected: what is freed is freed when its last reference goes."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def batcher_of(plans: Plans) -> RunBatcher:
+    """A run of three large results, of which no batch has more than one."""
+    bench = Bench(Engine(REGISTRY, compilations=Compilations(plans)))
+    lines = [f"{y} = exp({x})" for x, y in ("xa", "ab", "bc")]
+    job = bench.job({"x": np.ones(SIZES[-1])}, [*lines, "y = sum(c)"], "y", fetch=("a", "b", "c"))
+    prepared = Cancellation().within(lambda: bench.engine.prepare(job, evidence=plans is Plans.NEVER))
+    return RunBatcher(bench.engine, prepared, save=False, chunked=True)
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("plans", [Plans.NEVER, Plans.ALWAYS], ids=str)
+@pytest.mark.parametrize("stopped", ["between two batches", "at work"])
+def test_the_memory_of_a_run_that_was_left_is_free_at_once(plans: Plans, stopped: str) -> None:
+    batcher = batcher_of(plans)
+    [event] = batcher.batch()
+    assert isinstance(event, ValueEvent)
+    array, running = weakref.ref(event.value), weakref.ref(batcher.events)
+    if stopped == "at work":
+        batcher.cancel()
+        with suppress(Cancelled):  # a compiled plan may be done
+            shielded(batcher.batch)
+    del event, batcher
+    assert running() is None
+    assert array() is None
 
 
 def test_lowering_planning_and_deriving_stop_too() -> None:

@@ -7,8 +7,11 @@ BROADCAST = "Shapes broadcast; RuntimeError if they do not."
 REDUCED = "The axes go, or stay with size 1 if ``keepdim``."
 CORRECTED = "``correction`` is 1, or 0 where ``unbiased`` is False."
 RANGE = "Raises IndexError for an axis out of range."
+CONVERTED = "Elements are converted to ``dtype`` first."
+DTYPE = "dtype: DTypeLike | None = None"
+AS_DTYPE = "{x} if dtype is None else {x}.to(dtype)"
 SPREAD = (
-    "dim: Axes = None, unbiased: bool = True, *, correction: float | None = None, keepdim: bool = False, axis: Axes = None"
+    "dim: Axes = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None, axis: Axes = None"
 )
 VARIANCE = (
     "apply({op}, {x}, axis=axes_of({x}, axis if dim is None else dim), "
@@ -21,15 +24,13 @@ FAMILIES = (
     Family(elementwise.PRODUCTS, "Raises InvalidRequest if shapes do not fit.", "other: Operand"),
     Family(
         reductions.REDUCTIONS,
-        f"{REDUCED} Elements are converted to ``dtype`` first. {RANGE}",
-        "dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False, "
-        "dtype: DTypeLike | None = None",
-        "apply({op}, {x} if dtype is None else {x}.to(dtype), axis=axes_of({x}, axis if dim is None else dim), "
-        "keepdims=bool(keepdim or keepdims))",
+        f"{REDUCED} {CONVERTED} {RANGE}",
+        f"dim: Axes = None, keepdim: bool = False, *, axis: Axes = None, keepdims: bool = False, {DTYPE}",
+        f"apply({{op}}, {AS_DTYPE}, axis=axes_of({{x}}, axis if dim is None else dim), keepdims=bool(keepdim or keepdims))",
     ),
     Family(reductions.VARIANCES, f"{CORRECTED} {REDUCED} {RANGE}", SPREAD, VARIANCE),
     Family(reductions.DEVIATIONS, f"{CORRECTED} {REDUCED} {RANGE}", SPREAD, f"apply('sqrt', {VARIANCE})"),
-    Family(reductions.NORMALISED, RANGE, "dim: int = -1", "along({op}, {x}, dim)"),
-    Family(reductions.RUNNING, RANGE, "dim: int = 0", "along({op}, {x}, dim)"),
+    Family(reductions.NORMALISED, f"{CONVERTED} {RANGE}", f"dim: int = -1, *, {DTYPE}", f"along({{op}}, {AS_DTYPE}, dim)"),
+    Family(reductions.RUNNING, f"{CONVERTED} {RANGE}", f"dim: int = 0, *, {DTYPE}", f"along({{op}}, {AS_DTYPE}, dim)"),
 )
 """Families, in the order of their methods."""

@@ -54,7 +54,7 @@ class Module(NamedTuple):
         namespace: the name of PyTorch's module behind ``torch.``; empty for that of PyTorch itself.
         path: the file, below the folder of the client.
         doc: the first sentence of the docstring.
-        aliases: functions that call a method under another name: the method of each.
+        aliases: the method that a function calls, for those that neither a row nor the text of the method says.
         written: functions that are written by hand: the module of each.
     """
 

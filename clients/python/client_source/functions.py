@@ -1,7 +1,8 @@
 """Source of functions: those that call a method, and those that record an op themselves."""
 
+import ast
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from client_names.row import Module
 from client_source.methods import Methods, counterparts, method_function_text
@@ -39,20 +40,24 @@ TensorT = TypeVar("TensorT", bound=Tensor)
 '''
 
 
-def all_functions(module: Module, signatures: Iterable[Signature], methods: Methods) -> Iterator[tuple[str, str]]:
+def all_functions(module: Module, signatures: Sequence[Signature], methods: Methods) -> Iterator[tuple[str, str]]:
     """The functions of a module by name."""
-    for name, method in module.aliases.items():
+    plain = [name for signature in signatures for name in signature.names if "." not in name]
+    following = [name for name in methods if name in plain or follows_itself(name, methods)]
+    own = {} if module.namespace else {name: name for name in following if name not in module.written}
+    for name, method in (own | dict(module.aliases)).items():
         note = f"Follows torch.{module.namespace}.{name}." if module.namespace else ""
         yield name, "\n\n\n".join(method_function_text(d, method, name, note) for d in methods[method])
     for signature in signatures:
         for full in signature.names:
             namespace, _, name = full.rpartition(".")
-            if namespace == (module.namespace or "torch") or (not namespace and not module.namespace):
-                if not namespace and not signature.symmetric:
-                    definitions = methods[name]
-                    yield name, "\n\n\n".join(method_function_text(d, name, name) for d in definitions)
-                else:
-                    yield name, function_text(signature, full)
+            if namespace == (module.namespace or "torch") or (namespace == module.namespace and signature.symmetric):
+                yield name, function_text(signature, full)
+
+
+def follows_itself(name: str, methods: Methods) -> bool:
+    """True if the docstring of a method says that it follows the function of PyTorch that has its name."""
+    return re.search(rf"Follows\s+torch\.{name}\b", ast.get_docstring(methods[name][-1]) or "") is not None
 
 
 def function_text(signature: Signature, full: str) -> str:

@@ -12,8 +12,8 @@ from client_source.text import CLIENT, IMPORTS, docstring, generated_from, inden
 CLASSES = {
     "recording/record.py": "Recorded", "tensors/conversions.py": "Conversions", "tensors/uniform.py": "Uniform",
     "tensors/elementwise.py": "Elementwise", "tensors/reductions.py": "Reductions", "tensors/arithmetic.py": "Arithmetic",
-    "tensors/shapes.py": "Shapes", "tensors/selecting.py": "Selecting", "tensors/ordering.py": "Ordering",
-    "tensors/tensor.py": "Tensor",
+    "tensors/shapes.py": "Shapes", "tensors/products.py": "Products", "tensors/selecting.py": "Selecting",
+    "tensors/ordering.py": "Ordering", "tensors/tensor.py": "Tensor",
 }  # fmt: skip
 """The classes that tensors are made of, in the order of inheritance, and their modules."""
 
@@ -49,11 +49,6 @@ class Uniform(Conversions):
 def method_names(row: Row) -> list[str]:
     """The methods of a row."""
     return [name.removeprefix("Tensor.") for name in row.names.split() if is_method(name)]
-
-
-def function_names(row: Row) -> list[str]:
-    """The functions of a row that call a method."""
-    return [name for name in row.names.split() if "." not in name]
 
 
 def is_method(name: str) -> bool:

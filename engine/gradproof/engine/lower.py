@@ -38,6 +38,19 @@ class Lowered:
         """Shape and dtype of every named value that could be inferred."""
         return {name: self.builder.program.specs[number] for name, number in watched(self.values.items())}
 
+    def in_composite(self, position: int) -> bool:
+        """True if a forward instruction is a part of a composite."""
+        return self.builder.ops[self.graph.nodes[self.node_of[position]].op].composite
+
+    def part(self, position: int) -> str:
+        """The op of a forward instruction: ``mean``, or ``mean in mse_loss`` where it is a part of a composite."""
+        op, whole = self.builder.program.instructions[position].op.name, self.graph.nodes[self.node_of[position]].op
+        return f"{op} in {whole}" if self.in_composite(position) else op
+
+    def place(self, position: int) -> str:
+        """The node and the op of a forward instruction: ``node 3 (mean)``."""
+        return f"node {self.node_of[position]} ({self.part(position)})"
+
     def fault(self, path: str, message: str, reason: str) -> None:
         """Add a fault at a path of the request."""
         self.faults.append(Violation(path, message, reason))

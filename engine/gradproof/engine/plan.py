@@ -180,6 +180,8 @@ class Plan:
         node = self.backward.node_of.get(index) if behind else self.lowered.node_of[index]
         op = self.lowered.graph.nodes[node].op if node is not None else instruction.op.name
         where = f"in the backward of this node, op {instruction.op.name!r}: " if behind else ""
+        if not behind and op != instruction.op.name:
+            where = f"in {instruction.op.name!r}, a part of it: "
         plugin = self.registry.plugin_of(instruction.op.name).name
         if isinstance(error, DataFault):
             return DataFault(f"{where}{error}", node=node, op=op, plugin=plugin, element=error.element)

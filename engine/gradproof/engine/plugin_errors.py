@@ -29,15 +29,26 @@ def reraise_own(error: BaseException) -> BaseException:
 
 def shielded(function: Callable[..., Any], *arguments: Any) -> Any:
     """The result of a function. Raises its exceptions, but `Escaped` instead of those that would end a thread, a task or an
-    event loop. A last resort, behind `reraise_own` where an error has a name."""
+    event loop. A last resort, behind `reraise_own` where an error has a name. A `Cancelled` is raised anew,
+    without the frames of the run that it ended."""
     try:
         return function(*arguments)
+    except Cancelled as error:
+        _drop_frames(error)
     except StopIteration as error:  # which no future can hold
         raise Escaped(describe(error)) from error
     except Exception:
         raise
     except BaseException as error:
         raise Escaped(describe(error)) from error
+    raise Cancelled
+
+
+def _drop_frames(error: BaseException | None) -> None:
+    """Drop the traceback of an error, and of the errors that it was raised behind. The frames in it hold the memory of a
+    run, and some of them the error itself: all of it would stay until cycles are collected."""
+    while error is not None:
+        error.__traceback__, error = None, error.__context__
 
 
 def describe(error: BaseException) -> str:

@@ -74,8 +74,11 @@ class Registry:
             raise NotFound("op", op) from None
 
     def rule_of(self, op: Op, case: Case, dtype: Any = None) -> Program:
-        """The traced rule of ``op`` for the specs of ``case``, in its dtype or in ``dtype``. Free attributes are sealed
-        numbers in it: RuleFault, caused by `ValueRequested`, where the rule asks for the value of any."""
+        """The traced rule of ``op`` for the specs of ``case``, in its dtype or in ``dtype``; of a composite its expansion.
+        Free attributes are sealed numbers in it: RuleFault, caused by `ValueRequested`, where the rule asks
+        for the value of any."""
+        if isinstance(op, Composite):
+            return op.expand(case.specs(dtype), case.attributes)
         inferred = op.inference(case.specs(dtype), case.attributes)
         inputs = inferred.inputs or case.specs(dtype)
         attributes = {**inferred.attributes, **sealed(case.free, Ledger())}

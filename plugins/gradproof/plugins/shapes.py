@@ -5,7 +5,18 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
-from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Memory, Spec, case, ops, registering
+from gradproof.engine.extend import (
+    NO_GRADIENT,
+    Attributes,
+    Case,
+    InferenceError,
+    Inferred,
+    Memory,
+    Spec,
+    case,
+    ops,
+    registering,
+)
 from gradproof.plugins.axes import axes_of, axis_of, integers, listed, smaller
 from gradproof.plugins.families import D, H
 from gradproof.plugins.names import named
@@ -265,7 +276,9 @@ def astype_into(out, x, *, dtype):
 
 
 def astype_rule(g, y, x, *, dtype):
-    """g in the dtype of x; its real part where x is real."""
+    """g in the dtype of x; its real part where x is real. None for an integer."""
+    if x.dtype.kind in "biu":
+        return NO_GRADIENT
     part = ops.real(g) if g.dtype.kind == "c" and x.dtype.kind != "c" else g
     return ops.astype(part, dtype=x.dtype.name)
 

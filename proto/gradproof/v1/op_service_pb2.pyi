@@ -92,6 +92,8 @@ class OpInfo(_message.Message):
     DOMAINS_FIELD_NUMBER: _builtins.int
     TIE_CONVENTION_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
+    OPTIONAL_INPUTS_FIELD_NUMBER: _builtins.int
+    COMPOSITE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name. Ops of plugins are called namespace.name."""
     plugin: _builtins.str
@@ -108,6 +110,10 @@ class OpInfo(_message.Message):
     """The name of the backward node, such as MulBackward0; absent where the op is not differentiable."""
     tie_convention: _builtins.str
     """The gradient at kinks, as text; empty where there are none."""
+    optional_inputs: _builtins.int
+    """How many of the last inputs may be left out."""
+    composite: _builtins.bool
+    """Whether the op is a graph of other ops. It has no rule of its own: the verdict is that of the rules of its parts."""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the inputs. The last stands for any number of them where the op is variadic."""
@@ -139,10 +145,12 @@ class OpInfo(_message.Message):
         domains: _abc.Iterable[_builtins.str] | None = ...,
         tie_convention: _builtins.str = ...,
         verdict: _verdict_pb2.RuleVerdict | None = ...,
+        optional_inputs: _builtins.int = ...,
+        composite: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn", "grad_fn", b"grad_fn", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn", "attributes", b"attributes", "differentiable", b"differentiable", "doc", b"doc", "domains", b"domains", "elementwise", b"elementwise", "grad_fn", b"grad_fn", "inputs", b"inputs", "name", b"name", "plugin", b"plugin", "tie_convention", b"tie_convention", "variadic", b"variadic", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn", "attributes", b"attributes", "composite", b"composite", "differentiable", b"differentiable", "doc", b"doc", "domains", b"domains", "elementwise", b"elementwise", "grad_fn", b"grad_fn", "inputs", b"inputs", "name", b"name", "optional_inputs", b"optional_inputs", "plugin", b"plugin", "tie_convention", b"tie_convention", "variadic", b"variadic", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__grad_fn: _TypeAlias = _typing.Literal["grad_fn"]  # noqa: Y015
     _WhichOneofArgType__grad_fn: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn"]  # noqa: Y015
@@ -204,7 +212,7 @@ Global___GetOpResponse: _TypeAlias = GetOpResponse  # noqa: Y015
 
 @_typing.final
 class OpCase(_message.Message):
-    """A shape class in which the rule of an op is proved."""
+    """A shape class in which the rule of an op is proved, or the rules of its parts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -214,7 +222,7 @@ class OpCase(_message.Message):
     shape_class: _builtins.str
     """Shapes and attributes of the representative."""
     rule_text: _builtins.str
-    """The traced rule as text for people, a line for each instruction."""
+    """The traced rule as text for people, a line for each instruction. Of a composite the graph that it stands for."""
     @_builtins.property
     def verdict(self) -> _verdict_pb2.RuleVerdict:
         """The verdict on the rule; absent if there is none yet."""

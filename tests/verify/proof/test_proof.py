@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,13 @@ from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.verify.identities import zero_tests
 from gradproof.engine.verify.identities.zero_tests import zero_tactic
 from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.proof_cache import ProofKey, keys_of
 from gradproof.engine.verify.readings import Tape, TooLarge
-from gradproof.engine.verify.verdict import RuleWord
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.plugins import BUILTIN
 
-DIFFERENTIABLE = [op for op in REGISTRY.ops.values() if op.differentiable]
+DIFFERENTIABLE = [op for op in REGISTRY.ops.values() if op.rule]
+COMPOSITES = [op for op in REGISTRY.ops.values() if op.composite and op.differentiable]
 CASES = [pytest.param(op, case, id=f"{op.name} {case}") for op in DIFFERENTIABLE for case in op.proof_cases()]
 
 
@@ -42,6 +45,21 @@ def test_every_built_in_rule_is_proved(registry: Registry, op: Op, case: Case) -
         assert verdict.tie_set
     else:
         assert verdict.word is RuleWord.PROVED
+
+
+@cache
+def proof(key: ProofKey) -> RuleVerdict:
+    return prove(REGISTRY, REGISTRY.op(key.op), key.case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("op", COMPOSITES, ids=lambda op: op.name)
+def test_the_parts_of_every_composite_are_proved(op: Op) -> None:
+    """In each of its cases; and its definition, if it has any."""
+    keys = keys_of(REGISTRY, op)
+    assert keys
+    for key in keys:
+        assert proof(key).proved, f"{key}: {proof(key).reason}"
 
 
 def test_the_tie_set_is_named(registry: Registry) -> None:

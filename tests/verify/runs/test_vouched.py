@@ -390,3 +390,16 @@ def test_the_oracle_of_the_limits() -> None:
     run = finish(engine, Bench(engine).job({"x": x}, ["y = log_softmax(x)"], "y", seeds={"y": np.array([0.0, 1.0, 0.0])}))
     gradient = np.asarray(run.values[run.plan.backward.raw[run.plan.lowered.values["x"]]])
     assert gradient == pytest.approx([-share, share, 0.0], rel=1e-12)
+
+
+# casts of integers, which have no gradient
+
+
+@pytest.mark.parametrize("size", [5, 3000])
+@pytest.mark.parametrize(("source", "target"), [("bool", "float64"), ("int64", "float32"), ("uint8", "int64")])
+def test_what_a_rule_reads_may_be_an_integer_that_was_cast(source: str, target: str, size: int) -> None:
+    """A factor made of a mask, and places made of small integers, are vouched for at every size."""
+    leaves = {"x": np.random.default_rng(7).normal(size=size), "m": (np.arange(size) % 3).astype(source)}
+    use = "take(x, c)" if target == "int64" else "multiply(x, c)"
+    verdict = verdicts_by_name(leaves, [("c = astype(m)", {"dtype": target}), f"y = {use}", "s = sum(y)"])["x"]
+    assert verdict.summary is SummaryWord.VERIFIED, verdict.reason

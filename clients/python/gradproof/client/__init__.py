@@ -103,7 +103,6 @@ from gradproof.client.tensors.constructors import (
     zeros,
     zeros_like,
 )
-from gradproof.client.tensors.functions import cat, stack, where
 from gradproof.client.tensors.method_functions import *  # noqa: F403
 from gradproof.client.tensors.tensor import Tensor
 
@@ -161,7 +160,6 @@ __all__ = [
     "autograd",
     "bfloat16",
     "bool_",
-    "cat",
     "complex64",
     "complex128",
     "connect",
@@ -205,11 +203,9 @@ __all__ = [
     "set_default_dtype",
     "set_grad_enabled",
     "special",
-    "stack",
     "tensor",
     "uint8",
     "use",
-    "where",
     "zeros",
     "zeros_like",
 ]

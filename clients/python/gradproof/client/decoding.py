@@ -241,4 +241,6 @@ def decode_op(message: op_service_pb2.OpInfo) -> OpInfo:
         domains=tuple(message.domains),
         tie_convention=message.tie_convention,
         verdict=decode_rule(message.verdict) if message.HasField("verdict") else None,
+        optional_inputs=message.optional_inputs,
+        composite=message.composite,
     )

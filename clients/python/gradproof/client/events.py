@@ -236,7 +236,8 @@ class Result:
 @dataclass(frozen=True)
 class OpInfo:
     """An op that the server knows. ``attributes``: defaults by name, `REQUIRED` where each node must set the attribute;
-    ``grad_fn``: the name of the backward node, empty where the op is not differentiable."""
+    ``grad_fn``: the name of the backward node, empty where the op is not differentiable; ``optional_inputs``: how many of
+    the last inputs may be left out; ``composite``: the op is a graph of others, and the verdict that of their rules."""
 
     name: str
     plugin: str
@@ -250,3 +251,5 @@ class OpInfo:
     domains: tuple[str, ...]
     tie_convention: str
     verdict: RuleVerdict | None
+    optional_inputs: int = 0
+    composite: bool = False

@@ -8,18 +8,34 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arguments import first
+from gradproof.client.tensors.linear_algebra import cholesky, multi_dot, solve, vecdot
 from gradproof.client.tensors.signatures import Operand
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
+    "cholesky",
+    "cross",
     "det",
     "diagonal",
     "inv",
     "matmul",
+    "matrix_power",
+    "multi_dot",
+    "solve",
+    "vecdot",
 ]
 
 TensorT = TypeVar("TensorT", bound=Tensor)
+
+
+def cross(input: TensorT, other: Recorded, dim: int = -1) -> TensorT:
+    """The cross products of vectors of size 3 along ``dim``. Shapes broadcast.
+
+    Follows torch.linalg.cross. Raises RuntimeError if a size along ``dim`` is not 3.
+    """
+    return first(input, "cross").cross(other, dim)
 
 
 def det(input: TensorT) -> TensorT:
@@ -52,3 +68,11 @@ def matmul(input: TensorT, other: Operand) -> TensorT:
     Raises InvalidRequest if shapes do not fit. Follows torch.linalg.matmul.
     """
     return first(input, "matmul").matmul(other)
+
+
+def matrix_power(input: TensorT, n: int) -> TensorT:
+    """The powers of matrices (..., k, k), of their inverses if ``n`` is negative.
+
+    Follows torch.linalg.matrix_power.
+    """
+    return first(input, "matrix_power").matrix_power(n)

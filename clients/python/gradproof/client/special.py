@@ -65,12 +65,13 @@ def log1p(input: TensorT) -> TensorT:
     return apply("log1p", first(input, "log1p"))
 
 
-def log_softmax(input: TensorT, dim: int = -1) -> TensorT:
+def log_softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:
     """x - ln Σ eˣ along ``dim``; the shape stays.
 
-    Raises IndexError for an axis out of range. Follows torch.special.log_softmax.
+    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows
+    torch.special.log_softmax.
     """
-    return first(input, "log_softmax").log_softmax(dim)
+    return first(input, "log_softmax").log_softmax(dim, dtype=dtype)
 
 
 def logsumexp(
@@ -103,9 +104,10 @@ def round(input: TensorT) -> TensorT:
     return apply("round", first(input, "round"))
 
 
-def softmax(input: TensorT, dim: int = -1) -> TensorT:
+def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:
     """eˣ / Σ eˣ along ``dim``; the shape stays.
 
-    Raises IndexError for an axis out of range. Follows torch.special.softmax.
+    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows
+    torch.special.softmax.
     """
-    return first(input, "softmax").softmax(dim)
+    return first(input, "softmax").softmax(dim, dtype=dtype)

@@ -22,18 +22,21 @@ class RunBatcher:
     large tensors of responses go in chunks."""
 
     def __init__(self, engine: Engine, prepared: Prepared, *, save: bool, chunked: bool) -> None:
-        self.prepared, self.chunked = prepared, chunked
-        self.events = self._events(engine, prepared, save)
+        self.engine, self.prepared, self.save, self.chunked = engine, prepared, save, chunked
+        self.events: Generator[Event, Array | None, Run] | None = None
         self.forward: Forward | None = None
         self.run: Run | None = None
         self._early: Batch | BaseException | None = None
         self.hook_call: HookCall | None = None
 
-    def _events(self, engine: Engine, prepared: Prepared, save: bool) -> Generator[Event, Array | None, Run]:
-        if save:
-            prepared = engine.compute(prepared)
+    def _started(self) -> Generator[Event, Array | None, Run]:
+        """The events of the run, which hold no reference to this batcher: a run that is abandoned between two batches frees
+        its memory at once, and not with the next collection of cycles."""
+        prepared = self.prepared
+        if self.save:
+            prepared = self.engine.compute(prepared)
             self.forward = prepared.forward
-        return (yield from engine.gradients(prepared))
+        return self.engine.gradients(prepared)
 
     def cancel(self) -> None:
         """End the run after the node that it is at."""
@@ -62,9 +65,10 @@ class RunBatcher:
         self.hook_call = None
         started, size = time.perf_counter(), 0
         batch: Batch = []
+        events = self.events = self.events or self._started()
         while size < BATCH_BYTES and time.perf_counter() - started < BATCH_SECONDS:
             try:
-                event = self.events.throw(answer) if isinstance(answer, HookFault) else self.events.send(answer)
+                event = events.throw(answer) if isinstance(answer, HookFault) else events.send(answer)
             except StopIteration as end:
                 self.run = end.value
                 break

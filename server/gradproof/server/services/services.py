@@ -16,10 +16,11 @@ import grpc
 
 from gradproof.engine.caller import ADMIN
 from gradproof.engine.cancellation import Cancellation, watched
+from gradproof.engine.composite import Composite
 from gradproof.engine.errors import InvalidRequest, LimitExceeded, NotFound, Violation
 from gradproof.engine.hookspecs import API_VERSION
 from gradproof.engine.op import REQUIRED, Op
-from gradproof.engine.verify.proof_cache import ProofKey, keys_of
+from gradproof.engine.verify.proof_cache import ProofKey, keys_of, part_keys
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord, weakest
 from gradproof.server.calls.calls import CURRENT
 from gradproof.server.calls.messages import send
@@ -199,6 +200,14 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
 
     def _cases(self, op: Op) -> op_service_pb2.GetOpResponse:
         response = op_service_pb2.GetOpResponse(op=self._info(op))
+        if isinstance(op, Composite):
+            for case in watched(op.declared_cases()):
+                text = self.registry.rule_of(op, case).text()
+                entry = response.cases.add(shape_class=str(case), rule_text=text)
+                verdicts = [self.handler.proofs.lookup(key) for key in part_keys(self.registry, op, case)]
+                if verdicts and all(verdicts):
+                    entry.verdict.CopyFrom(encode.rule_verdict(weakest([*filter(None, verdicts)])))
+            return response
         for key in watched(keys_of(self.registry, op)):
             entry = response.cases.add(shape_class=str(key.case), rule_text=self.registry.rule_of(op, key.case).text())
             known = self.handler.proofs.lookup(key)
@@ -288,6 +297,8 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             grad_fn=op.grad_fn if op.differentiable else None,
             domains=[op.domain(k).name for k in range(len(op.inputs))],
             tie_convention=op.ties,
+            optional_inputs=op.optional,
+            composite=op.composite,
         )
         if op.differentiable:
             if op.name not in self._keys:

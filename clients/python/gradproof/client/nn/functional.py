@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from gradproof.client.recording.apply import apply
 from gradproof.client.tensors.arguments import first
+from gradproof.client.tensors.signatures import DTypeLike
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
@@ -24,12 +25,13 @@ __all__ = [
 TensorT = TypeVar("TensorT", bound=Tensor)
 
 
-def log_softmax(input: TensorT, dim: int = -1) -> TensorT:
+def log_softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:
     """x - ln Σ eˣ along ``dim``; the shape stays.
 
-    Raises IndexError for an axis out of range. Follows torch.nn.functional.log_softmax.
+    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows
+    torch.nn.functional.log_softmax.
     """
-    return first(input, "log_softmax").log_softmax(dim)
+    return first(input, "log_softmax").log_softmax(dim, dtype=dtype)
 
 
 def relu(input: TensorT) -> TensorT:
@@ -53,12 +55,13 @@ def silu(input: TensorT) -> TensorT:
     return apply("silu", first(input, "silu"))
 
 
-def softmax(input: TensorT, dim: int = -1) -> TensorT:
+def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:
     """eˣ / Σ eˣ along ``dim``; the shape stays.
 
-    Raises IndexError for an axis out of range. Follows torch.nn.functional.softmax.
+    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows
+    torch.nn.functional.softmax.
     """
-    return first(input, "softmax").softmax(dim)
+    return first(input, "softmax").softmax(dim, dtype=dtype)
 
 
 def tanh(input: TensorT) -> TensorT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import copy
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,7 +23,7 @@ from gradproof.client.recording.record import Input, Recorded
 from gradproof.client.recording.server_cache import ServerCache, Source, has_all
 from gradproof.client.recording.spec import Spec
 from gradproof.client.recording.subgraph import Subgraph
-from gradproof.client.requests import Derived, Request, Watch, check_seconds
+from gradproof.client.requests import Derived, Inference, Request, Watch, check_seconds
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
@@ -85,7 +86,7 @@ class Runtime:
         if info.elementwise:
             _check_broadcast(inputs)
         graph = graph_pb2.Graph()
-        node = graph.nodes.add(op=info.name, attributes=encode_attributes(attributes))
+        node = graph.nodes.add(op=info.name, attributes=encode_attributes(attributes), outputs=["y0"])
         for k, x in enumerate(inputs):
             leaf = graph.leaves.add(name=f"x{k}")
             if isinstance(x, Recorded):
@@ -94,10 +95,12 @@ class Runtime:
                 leaf.value.CopyFrom(encode_tensor(x))
                 leaf.spec.CopyFrom(leaf.value.spec)
             node.inputs.append(leaf.name)
-        count = _outputs(info, inputs, attributes)
-        node.outputs.extend(f"y{k}" for k in range(count))
-        graph.outputs.extend(node.outputs)
+        graph.outputs.append("y0")
         answer = self.client.infer(graph)
+        count = _outputs(answer)
+        if count > 1:
+            node.outputs.extend(f"y{k}" for k in range(1, count))
+            answer = self.client.infer(graph)
         if answer.faults:
             text = "; ".join(dict.fromkeys(fault.message for fault in answer.faults))
             raise InvalidRequest(f"{info.name}: {text}", answer.faults[0].reason, faults=answer.faults)
@@ -276,9 +279,10 @@ def _check_broadcast(inputs: Sequence[Input]) -> None:
                     )
 
 
-def _outputs(info: OpInfo, inputs: Sequence[Input], attributes: Mapping[str, Any]) -> int:
-    """The number of results of an op."""
-    sections = attributes.get("sections")
-    if sections is None:
-        return 1
-    return len(sections) if isinstance(sections, tuple) else int(sections)
+def _outputs(answer: Inference) -> int:
+    """The number of results of a node, of which the answer expected a single one: only the server knows it."""
+    counts = [_MORE.search(fault.message) for fault in answer.faults if fault.path == "graph.nodes[0].outputs"]
+    return int(counts[0][1]) if counts and counts[0] else 1
+
+
+_MORE = re.compile(r" has (\d+) outputs, 1 named$")

@@ -1,4 +1,5 @@
 """Constructors of tensors."""
+# ruff: noqa: A002 - arguments have the names of PyTorch
 
 from __future__ import annotations
 
@@ -30,16 +31,16 @@ def as_tensor(data: Any, *, dtype: DTypeLike | None = None) -> Tensor:
     return tensor(data, dtype=dtype)
 
 
-def from_numpy(array: Array) -> Tensor:
-    """A tensor with a copy of ``array`` (tensors do not change, arrays may). Follows torch.from_numpy."""
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
-    return tensor(array)
+def from_numpy(ndarray: Array) -> Tensor:
+    """A tensor with a copy of ``ndarray`` (tensors do not change, arrays may). Follows torch.from_numpy."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    return tensor(ndarray)
 
 
-def from_dlpack(data: Any) -> Tensor:
+def from_dlpack(ext_tensor: Any) -> Tensor:
     """A tensor with a copy of an array in CPU memory that supports the DLPack protocol. Follows torch.from_dlpack."""
-    return tensor(np.from_dlpack(data))
+    return tensor(np.from_dlpack(ext_tensor))
 
 
 def _leaf(array: Array, requires_grad: bool) -> Tensor:
@@ -77,14 +78,12 @@ empty = zeros
 """As `zeros`: there is no uninitialized memory."""
 
 
-def full(
-    shape: Sequence[int], fill_value: Scalar, *, dtype: DTypeLike | None = None, requires_grad: bool = False
-) -> Tensor:
+def full(size: Sequence[int], fill_value: Scalar, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """A tensor filled with ``fill_value``, of the dtype of ``tensor(fill_value)`` unless another is given.
 
     Follows torch.full.
     """
-    return _leaf(np.full(tuple(shape), fill_value, array_of(fill_value, dtype).dtype), requires_grad)
+    return _leaf(np.full(tuple(size), fill_value, array_of(fill_value, dtype).dtype), requires_grad)
 
 
 def arange(
@@ -149,32 +148,32 @@ def randperm(n: int) -> Tensor:
     return _leaf(_random.permutation(n).astype(np.int64), False)
 
 
-def rand_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """As `rand`, of the shape and dtype of ``x``. Follows torch.rand_like."""
-    return rand(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+def rand_like(input: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """As `rand`, of the shape and dtype of ``input``. Follows torch.rand_like."""
+    return rand(input.shape, dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
-def randn_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """As `randn`, of the shape and dtype of ``x``. Follows torch.randn_like."""
-    return randn(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+def randn_like(input: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """As `randn`, of the shape and dtype of ``input``. Follows torch.randn_like."""
+    return randn(input.shape, dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
-def zeros_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of the shape and dtype of ``x``. Follows torch.zeros_like."""
-    return zeros(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+def zeros_like(input: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of the shape and dtype of ``input``. Follows torch.zeros_like."""
+    return zeros(input.shape, dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 empty_like = zeros_like
 
 
-def ones_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """Ones of the shape and dtype of ``x``. Follows torch.ones_like."""
-    return ones(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+def ones_like(input: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Ones of the shape and dtype of ``input``. Follows torch.ones_like."""
+    return ones(input.shape, dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
-def full_like(x: Tensor, fill_value: Scalar, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """A tensor filled with ``fill_value``, of the shape and dtype of ``x``. Follows torch.full_like."""
-    return full(x.shape, fill_value, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+def full_like(input: Tensor, fill_value: Scalar, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """A tensor filled with ``fill_value``, of the shape and dtype of ``input``. Follows torch.full_like."""
+    return full(input.shape, fill_value, dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def _typed(dtype: dtypes.DType) -> Callable[[Any], Tensor]:

@@ -12,6 +12,7 @@ from typing import TypeVar, overload
 from gradproof.client.recording.apply import apply_as
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arguments import first
+from gradproof.client.tensors.functions import cat, stack, where
 from gradproof.client.tensors.ordering import ValuesAndIndices
 from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar
 from gradproof.client.tensors.tensor import Tensor
@@ -22,6 +23,10 @@ __all__ = [
     "acos",
     "acosh",
     "add",
+    "addbmm",
+    "addmm",
+    "addmv",
+    "addr",
     "all",
     "amax",
     "amin",
@@ -41,8 +46,10 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "baddbmm",
     "bmm",
     "broadcast_to",
+    "cat",
     "ceil",
     "chunk",
     "clamp",
@@ -53,6 +60,7 @@ __all__ = [
     "conj",
     "cos",
     "cosh",
+    "cross",
     "cumprod",
     "cumsum",
     "det",
@@ -75,18 +83,21 @@ __all__ = [
     "gather",
     "ge",
     "gelu",
+    "ger",
     "greater",
     "greater_equal",
     "gt",
     "hypot",
     "imag",
     "index_select",
+    "inner",
     "inverse",
     "is_complex",
     "is_floating_point",
     "isfinite",
     "isinf",
     "isnan",
+    "kron",
     "le",
     "less",
     "less_equal",
@@ -105,6 +116,7 @@ __all__ = [
     "masked_fill",
     "masked_select",
     "matmul",
+    "matrix_power",
     "max",
     "maximum",
     "mean",
@@ -146,6 +158,7 @@ __all__ = [
     "sqrt",
     "square",
     "squeeze",
+    "stack",
     "std",
     "sub",
     "subtract",
@@ -163,6 +176,8 @@ __all__ = [
     "unbind",
     "unsqueeze",
     "var",
+    "vdot",
+    "where",
 ]
 
 TensorT = TypeVar("TensorT", bound=Tensor)
@@ -197,6 +212,30 @@ def acosh(input: TensorT) -> TensorT:
 def add(input: TensorT, other: Operand, *, alpha: Scalar = 1) -> TensorT:
     """``input + alpha * other``. Shapes broadcast; RuntimeError if they do not. Follows torch.add."""
     return first(input, "add").add(other, alpha=alpha)
+
+
+def addbmm(input: TensorT, batch1: Operand, batch2: Operand, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
+    """``beta * input + alpha * sum(batch1 @ batch2)`` over stacks (b, n, k) and (b, k, m); ``input`` is left out if
+    ``beta`` is 0.
+
+    Follows torch.addbmm.
+    """
+    return first(input, "addbmm").addbmm(batch1, batch2, beta=beta, alpha=alpha)
+
+
+def addmm(input: TensorT, mat1: Operand, mat2: Operand, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
+    """``beta * input + alpha * (mat1 @ mat2)``; ``input`` is left out if ``beta`` is 0. Follows torch.addmm."""
+    return first(input, "addmm").addmm(mat1, mat2, beta=beta, alpha=alpha)
+
+
+def addmv(input: TensorT, mat: Operand, vec: Operand, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
+    """``beta * input + alpha * (mat @ vec)``; ``input`` is left out if ``beta`` is 0. Follows torch.addmv."""
+    return first(input, "addmv").addmv(mat, vec, beta=beta, alpha=alpha)
+
+
+def addr(input: TensorT, vec1: TensorT, vec2: TensorT, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
+    """``beta * input + alpha * outer(vec1, vec2)``; ``input`` is left out if ``beta`` is 0. Follows torch.addr."""
+    return first(input, "addr").addr(vec1, vec2, beta=beta, alpha=alpha)
 
 
 def all(input: TensorT, dim: Axes = None, keepdim: bool = False) -> TensorT:
@@ -345,6 +384,15 @@ def atanh(input: TensorT) -> TensorT:
     return first(input, "atanh").atanh()
 
 
+def baddbmm(input: TensorT, batch1: Operand, batch2: Operand, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
+    """``beta * input + alpha * (batch1 @ batch2)`` of stacks (b, n, k) and (b, k, m); ``input`` is left out if
+    ``beta`` is 0.
+
+    Follows torch.baddbmm.
+    """
+    return first(input, "baddbmm").baddbmm(batch1, batch2, beta=beta, alpha=alpha)
+
+
 def bmm(input: TensorT, mat2: Operand) -> TensorT:
     """The matrix products of two stacks, (b, n, k) and (b, k, m): (b, n, m).
 
@@ -421,20 +469,30 @@ def cosh(input: TensorT) -> TensorT:
     return first(input, "cosh").cosh()
 
 
-def cumprod(input: TensorT, dim: int = 0) -> TensorT:
+def cross(input: TensorT, other: Recorded, dim: int = -1) -> TensorT:
+    """The cross products of vectors of size 3 along ``dim``. Shapes broadcast.
+
+    Follows torch.linalg.cross and Array API linalg.cross. Raises RuntimeError if a size along ``dim`` is not 3.
+    """
+    return first(input, "cross").cross(other, dim)
+
+
+def cumprod(input: TensorT, dim: int = 0, *, dtype: DTypeLike | None = None) -> TensorT:
     """Running products along ``dim``; the shape stays.
 
-    Raises IndexError for an axis out of range. Follows torch.cumprod and Array API cumulative_prod.
+    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows torch.cumprod and
+    Array API cumulative_prod.
     """
-    return first(input, "cumprod").cumprod(dim)
+    return first(input, "cumprod").cumprod(dim, dtype=dtype)
 
 
-def cumsum(input: TensorT, dim: int = 0) -> TensorT:
+def cumsum(input: TensorT, dim: int = 0, *, dtype: DTypeLike | None = None) -> TensorT:
     """Running sums along ``dim``; the shape stays.
 
-    Raises IndexError for an axis out of range. Follows torch.cumsum and Array API cumulative_sum.
+    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows torch.cumsum and
+    Array API cumulative_sum.
     """
-    return first(input, "cumsum").cumsum(dim)
+    return first(input, "cumsum").cumsum(dim, dtype=dtype)
 
 
 def det(input: TensorT) -> TensorT:
@@ -593,6 +651,14 @@ def gelu(input: TensorT) -> TensorT:
     return first(input, "gelu").gelu()
 
 
+def ger(input: TensorT, vec2: Recorded) -> TensorT:
+    """The products of all pairs of elements of two vectors (n,) and (m,); (n, m).
+
+    Follows torch.outer and Array API linalg.outer.
+    """
+    return first(input, "ger").ger(vec2)
+
+
 @overload
 def greater(input: TensorT, other: Operand) -> TensorT: ...
 @overload
@@ -655,6 +721,14 @@ def index_select(input: TensorT, dim: int, index: Places) -> TensorT:
     return first(input, "index_select").index_select(dim, index)
 
 
+def inner(input: TensorT, other: Recorded) -> TensorT:
+    """The sums of products over the last axes of (..., k) and (..., k), for all pairs of the others; of their shapes.
+
+    Follows torch.inner. Raises RuntimeError if the last sizes differ.
+    """
+    return first(input, "inner").inner(other)
+
+
 def inverse(input: TensorT) -> TensorT:
     """The inverses of matrices (..., n, n). Follows torch.inverse and Array API linalg.inv.
 
@@ -686,6 +760,11 @@ def isinf(input: TensorT) -> TensorT:
 def isnan(input: TensorT) -> TensorT:
     """True where an element is nan; bool. Follows torch.isnan and Array API isnan."""
     return first(input, "isnan").isnan()
+
+
+def kron(input: TensorT, other: Recorded) -> TensorT:
+    """The Kronecker product: each element of ``input`` times ``other``, as blocks. Follows torch.kron."""
+    return first(input, "kron").kron(other)
 
 
 @overload
@@ -747,12 +826,13 @@ def log2(input: TensorT) -> TensorT:
     return first(input, "log2").log2()
 
 
-def log_softmax(input: TensorT, dim: int = -1) -> TensorT:
+def log_softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:
     """x - ln Σ eˣ along ``dim``; the shape stays.
 
-    Raises IndexError for an axis out of range. Follows torch.nn.functional.log_softmax.
+    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows
+    torch.nn.functional.log_softmax.
     """
-    return first(input, "log_softmax").log_softmax(dim)
+    return first(input, "log_softmax").log_softmax(dim, dtype=dtype)
 
 
 @overload
@@ -847,6 +927,14 @@ def matmul(input: TensorT, other: Operand) -> TensorT:
     Raises InvalidRequest if shapes do not fit. Follows torch.matmul and Array API matmul.
     """
     return first(input, "matmul").matmul(other)
+
+
+def matrix_power(input: TensorT, n: int) -> TensorT:
+    """The powers of matrices (..., k, k), of their inverses if ``n`` is negative.
+
+    Follows torch.linalg.matrix_power and Array API linalg.matrix_power.
+    """
+    return first(input, "matrix_power").matrix_power(n)
 
 
 @overload
@@ -1038,12 +1126,12 @@ def numel(input: TensorT) -> int:
     return first(input, "numel").numel()
 
 
-def outer(input: TensorT, other: Recorded) -> TensorT:
+def outer(input: TensorT, vec2: Recorded) -> TensorT:
     """The products of all pairs of elements of two vectors (n,) and (m,); (n, m).
 
     Follows torch.outer and Array API linalg.outer.
     """
-    return first(input, "outer").outer(other)
+    return first(input, "outer").outer(vec2)
 
 
 def permute(input: TensorT, dims: int | Sequence[int], *rest: int) -> TensorT:
@@ -1176,9 +1264,12 @@ def sinh(input: TensorT) -> TensorT:
     return first(input, "sinh").sinh()
 
 
-def softmax(input: TensorT, dim: int = -1) -> TensorT:
-    """eˣ / Σ eˣ along ``dim``; the shape stays. Raises IndexError for an axis out of range. Follows torch.softmax."""
-    return first(input, "softmax").softmax(dim)
+def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:
+    """eˣ / Σ eˣ along ``dim``; the shape stays.
+
+    Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows torch.softmax.
+    """
+    return first(input, "softmax").softmax(dim, dtype=dtype)
 
 
 def softplus(input: TensorT) -> TensorT:
@@ -1197,12 +1288,12 @@ def sort(input: TensorT, dim: int = -1, descending: bool = False, stable: bool =
     return first(input, "sort").sort(dim, descending, stable)
 
 
-def split(input: TensorT, sizes: int | Sequence[int], dim: int = 0) -> tuple[TensorT, ...]:
-    """Parts along an axis: all of a size (the last may be smaller), or of ``sizes``. Follows torch.split.
+def split(input: TensorT, split_size: int | Sequence[int], dim: int = 0) -> tuple[TensorT, ...]:
+    """Parts along an axis: all of a size (the last may be smaller), or of several sizes. Follows torch.split.
 
     Raises IndexError for an axis out of range, RuntimeError for a size below 1, InvalidRequest for a wrong sum.
     """
-    return first(input, "split").split(sizes, dim)
+    return first(input, "split").split(split_size, dim)
 
 
 def sqrt(input: TensorT) -> TensorT:
@@ -1227,9 +1318,9 @@ def std(
     input: TensorT,
     dim: Axes = None,
     unbiased: bool = True,
+    keepdim: bool = False,
     *,
     correction: float | None = None,
-    keepdim: bool = False,
     axis: Axes = None,
 ) -> TensorT:
     """The standard deviation over all axes, or over ``dim``: the root of `var`.
@@ -1238,7 +1329,7 @@ def std(
     IndexError for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest for complex
     elements.
     """
-    return first(input, "std").std(dim, unbiased, correction=correction, keepdim=keepdim, axis=axis)
+    return first(input, "std").std(dim, unbiased, keepdim, correction=correction, axis=axis)
 
 
 def sub(input: TensorT, other: Operand, *, alpha: Scalar = 1) -> TensorT:
@@ -1355,9 +1446,9 @@ def var(
     input: TensorT,
     dim: Axes = None,
     unbiased: bool = True,
+    keepdim: bool = False,
     *,
     correction: float | None = None,
-    keepdim: bool = False,
     axis: Axes = None,
 ) -> TensorT:
     """The variance over all axes, or over ``dim``: the sum of squared deviations over n - ``correction``.
@@ -1366,4 +1457,9 @@ def var(
     IndexError for an axis out of range. Follows torch.var and Array API var. Raises InvalidRequest for complex
     elements.
     """
-    return first(input, "var").var(dim, unbiased, correction=correction, keepdim=keepdim, axis=axis)
+    return first(input, "var").var(dim, unbiased, keepdim, correction=correction, axis=axis)
+
+
+def vdot(input: TensorT, other: Operand) -> TensorT:
+    """The inner product of two vectors (k,), of which the first is conjugated: a scalar. Follows torch.vdot."""
+    return first(input, "vdot").vdot(other)

@@ -9,13 +9,13 @@ import numpy as np
 
 from gradproof.client.recording.apply import apply, apply_multiple
 from gradproof.client.recording.record import Recorded
-from gradproof.client.tensors.arguments import axis_of, integers
+from gradproof.client.tensors.arguments import axis_of, integer, integers
 from gradproof.client.tensors.arithmetic import in_place_refused
-from gradproof.client.tensors.shapes import Shapes
+from gradproof.client.tensors.products import Products
 from gradproof.client.tensors.signatures import Key, Operand, Places
 
 
-class Selecting(Shapes):
+class Selecting(Products):
     """Selection of elements. No gradient flows to indices and masks.
 
     A gather out of range raises DataFault when its value is computed.
@@ -103,18 +103,19 @@ class Selecting(Shapes):
         """The part at ``index`` along an axis, without that axis. Follows torch.select. Raises IndexError out of range."""
         return self[(slice(None),) * axis_of(self, dim) + (index,)]
 
-    def split(self, sizes: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
-        """Parts along an axis: all of a size (the last may be smaller), or of ``sizes``. Follows torch.split.
+    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
+        """Parts along an axis: all of a size (the last may be smaller), or of several sizes. Follows torch.split.
 
         Raises IndexError for an axis out of range, RuntimeError for a size below 1, InvalidRequest for a wrong sum.
         """
-        whole = self.shape[axis_of(self, dim)]
-        if not isinstance(sizes, int):
-            return tuple(apply_multiple("split", self, sections=tuple(sizes), axis=dim))
-        if sizes < 1:
-            raise RuntimeError(f"split expects split_size to be positive, but got split_size={sizes}")
-        rest = [whole % sizes] if whole % sizes else []
-        return tuple(apply_multiple("split", self, sections=(*[sizes] * (whole // sizes), *rest), axis=dim))
+        axis = axis_of(self, dim)
+        if isinstance(split_size, Sequence):
+            return tuple(apply_multiple("split", self, sections=tuple(split_size), axis=axis))
+        whole, size = self.shape[axis], integer("split_size", split_size)
+        if size < 1:
+            raise RuntimeError(f"split expects split_size to be positive, but got split_size={size}")
+        rest = [whole % size] if whole % size else []
+        return tuple(apply_multiple("split", self, sections=(*[size] * (whole // size), *rest), axis=axis))
 
     def unbind(self, dim: int = 0) -> tuple[Self, ...]:
         """The parts along an axis, without that axis. Follows torch.unbind and Array API unstack."""
@@ -151,11 +152,6 @@ class Selecting(Shapes):
     def trace(self) -> Self:
         """The sum of the diagonal of a matrix; a scalar. Follows torch.trace. Raises as `diagonal`."""
         return self.diagonal().sum()
-
-    def outer(self, other: Recorded) -> Self:
-        """The products of all pairs of elements of two vectors (n,) and (m,); (n, m). Follows torch.outer and Array API
-        linalg.outer."""
-        return self.reshape(-1, 1) * apply("reshape", other, shape=(1, other.numel()))
 
     def _basic(self, parts: list[Any]) -> Self:
         """The elements at integers, slices, ``...`` and None: an op slice, then axes that go and axes that come."""

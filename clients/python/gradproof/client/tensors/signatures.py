@@ -32,3 +32,14 @@ Reduction: TypeAlias = Literal["none", "mean", "sum"]
 
 Places: TypeAlias = Recorded | np.ndarray[Any, Any] | Sequence[int]
 """Integer indices."""
+
+
+def given(*optional: Operand | None) -> list[Operand]:
+    """The optional inputs of an op that are given. Raises TypeError for an input without those before it: an op knows its
+    inputs by their order."""
+    inputs = [x for x in optional if x is not None]
+    if any(x is None for x in optional[: len(inputs)]):
+        raise TypeError(
+            "an optional input of an op needs those before it: give them their neutral values, as ones or zeros"
+        )
+    return inputs

@@ -599,9 +599,9 @@ class Uniform(Conversions):
         self,
         dim: Axes = None,
         unbiased: bool = True,
+        keepdim: bool = False,
         *,
         correction: float | None = None,
-        keepdim: bool = False,
         axis: Axes = None,
     ) -> Self:
         """The variance over all axes, or over ``dim``: the sum of squared deviations over n - ``correction``.
@@ -622,9 +622,9 @@ class Uniform(Conversions):
         self,
         dim: Axes = None,
         unbiased: bool = True,
+        keepdim: bool = False,
         *,
         correction: float | None = None,
-        keepdim: bool = False,
         axis: Axes = None,
     ) -> Self:
         """The standard deviation over all axes, or over ``dim``: the root of `var`.
@@ -644,27 +644,33 @@ class Uniform(Conversions):
             ),
         )
 
-    def softmax(self, dim: int = -1) -> Self:
-        """eˣ / Σ eˣ along ``dim``; the shape stays. Raises IndexError for an axis out of range. Follows torch.softmax."""
-        return along("softmax", self, dim)
+    def softmax(self, dim: int = -1, *, dtype: DTypeLike | None = None) -> Self:
+        """eˣ / Σ eˣ along ``dim``; the shape stays.
 
-    def log_softmax(self, dim: int = -1) -> Self:
+        Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows torch.softmax.
+        """
+        return along("softmax", self if dtype is None else self.to(dtype), dim)
+
+    def log_softmax(self, dim: int = -1, *, dtype: DTypeLike | None = None) -> Self:
         """x - ln Σ eˣ along ``dim``; the shape stays.
 
-        Raises IndexError for an axis out of range. Follows torch.nn.functional.log_softmax.
+        Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows
+        torch.nn.functional.log_softmax.
         """
-        return along("log_softmax", self, dim)
+        return along("log_softmax", self if dtype is None else self.to(dtype), dim)
 
-    def cumsum(self, dim: int = 0) -> Self:
+    def cumsum(self, dim: int = 0, *, dtype: DTypeLike | None = None) -> Self:
         """Running sums along ``dim``; the shape stays.
 
-        Raises IndexError for an axis out of range. Follows torch.cumsum and Array API cumulative_sum.
+        Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows torch.cumsum and
+        Array API cumulative_sum.
         """
-        return along("cumsum", self, dim)
+        return along("cumsum", self if dtype is None else self.to(dtype), dim)
 
-    def cumprod(self, dim: int = 0) -> Self:
+    def cumprod(self, dim: int = 0, *, dtype: DTypeLike | None = None) -> Self:
         """Running products along ``dim``; the shape stays.
 
-        Raises IndexError for an axis out of range. Follows torch.cumprod and Array API cumulative_prod.
+        Elements are converted to ``dtype`` first. Raises IndexError for an axis out of range. Follows torch.cumprod and
+        Array API cumulative_prod.
         """
-        return along("cumprod", self, dim)
+        return along("cumprod", self if dtype is None else self.to(dtype), dim)

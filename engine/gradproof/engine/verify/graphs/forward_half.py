@@ -73,4 +73,4 @@ class ForwardHalf:
 
     def node(self, position: int) -> str:
         """Text that names an instruction: its node and its op."""
-        return f"node {self.plan.lowered.node_of[position]} ({self.program.instructions[position].op.name})"
+        return self.plan.lowered.place(position)

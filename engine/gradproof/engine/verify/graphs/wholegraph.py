@@ -328,10 +328,8 @@ class _SeriesReader:
         except Skipped:
             raise
         except TooLarge:
-            node = graph.plan.lowered.node_of[position]
-            raise _TooLarge(
-                f"node {node} ({instruction.op.name}) takes the reading beyond {self.f.limit} operations; {SMALLER}"
-            ) from None
+            place = graph.plan.lowered.place(position)
+            raise _TooLarge(f"{place} takes the reading beyond {self.f.limit} operations; {SMALLER}") from None
         except Undecided:
             reason = f"rounding decides a branch of {instruction.op.name}"
         except (NoDefinition, AttributeError, TypeError, NotImplementedError) as error:

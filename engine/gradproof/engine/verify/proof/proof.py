@@ -42,6 +42,7 @@ from gradproof.engine.verify.identities.regions import Unproved
 from gradproof.engine.verify.proof.array_forms import Symbols, check_forms
 from gradproof.engine.verify.proof.behaviour import BehaviourChecks
 from gradproof.engine.verify.proof.behaviour_fault import BehaviourFault
+from gradproof.engine.verify.proof.expansions import differs_somewhere, show_definition
 from gradproof.engine.verify.proof.for_all_values import prove_for_all
 from gradproof.engine.verify.proof.implicit import prove_implicitly
 from gradproof.engine.verify.proof.obligations import cotangents_of, prove_obligations
@@ -113,6 +114,8 @@ def _decided(registry: Registry, op: Op, case: Case) -> RuleVerdict:
     RuleFault or Unproved."""
     inference = op.inference(case.specs(), case.attributes)
     rule = registry.rule_of(op, case)
+    if op.composite:
+        return _computes_definition(op, case, inference, rule)
     if op.chart is not None and any(map(is_complex, rule.specs)):
         raise Unproved("a chart is of real numbers")
     behaviour = BehaviourChecks(registry, op, case, inference, rule)
@@ -138,6 +141,19 @@ def _decided(registry: Registry, op: Op, case: Case) -> RuleVerdict:
         tie_set=", ".join(sorted(shown.ties)),
         obligations=(*(f"{place}: {tactic}" for place, tactic in shown.tactics.items()), *lines, *shown.lines),
         arrays=shown.arrays,
+    )  # fmt: skip
+
+
+def _computes_definition(op: Op, case: Case, inference: Inferred, expansion: Program) -> RuleVerdict:
+    """The verdict on a composite: whether its expansion is its definition. Raises NoDefinition or Unproved."""
+    witness = differs_somewhere(op, case, inference, expansion)
+    if witness:
+        return _verdict(op, case, RuleWord.REFUTED, reason="its expansion is not its definition", **witness)
+    tactics, ties = show_definition(op, case, inference, expansion)
+    return _verdict(
+        op, case, RuleWord.PROVED_AE if ties else RuleWord.PROVED,
+        tactic=" ".join(dict.fromkeys(" ".join(tactics.values()).split())), tie_set=", ".join(sorted(ties)),
+        obligations=tuple(f"{place}: {tactic}" for place, tactic in tactics.items()),
     )  # fmt: skip
 
 

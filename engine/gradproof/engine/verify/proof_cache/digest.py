@@ -24,7 +24,8 @@ def digest_of(registry: Registry, key: ProofKey) -> str | None:
     rule = registry.rule_of(op, key.case)
     ops = {op_.name: op_ for op_ in _reached(registry, rule)} | {op.name: op}
     try:
-        code = fingerprint([op, *(ops[name] for name in sorted(ops))])
+        own = (op.forward, op.define, op.domains) if op.composite else op  # its table reaches all ops
+        code = fingerprint([own, *(ops[name] for name in sorted(ops) if ops[name] is not op)])
     except Unreadable:
         return None
     parts = (key.op, key.case.text, program_digest(rule), *sorted(ops), code, checker_digest())

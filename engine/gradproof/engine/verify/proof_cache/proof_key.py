@@ -64,11 +64,11 @@ def general_key(registry: Registry, op: Op, case: Case) -> ProofKey | None:
     return None if general is None else ProofKey(op.name, general).traced(registry)
 
 
-def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
-    """Keys that are to be proved of an op: its cases, again in each dtype in which its rule is another program; and
-    those for all values of float attributes. The last key is owed."""
+def rule_keys(registry: Registry, op: Op) -> list[ProofKey]:
+    """Keys of the rule of an op: its cases, again in each dtype in which its rule is another program; and those for all
+    values of float attributes. The last key is owed."""
     keys: list[ProofKey] = []
-    for case in watched(op.proof_cases()) if op.differentiable else ():
+    for case in watched(op.proof_cases()) if op.rule else ():
         try:
             rule = registry.rule_of(op, case)
         except (InferenceError, RuleFault, NoRule):  # a value that the op does not take: declared cases all trace
@@ -91,7 +91,7 @@ def sampled_keys(registry: Registry, op: Op) -> Iterator[ProofKey]:
     """Keys of cases with sampled attributes, which may refute the rule, up to `MAX_SAMPLED`. Runs forwards, and no
     definition."""
     count = 0
-    for case in watched(sampled_cases(op)) if op.differentiable and op.declared_cases() else ():
+    for case in watched(sampled_cases(op)) if op.rule and op.declared_cases() else ():
         if count >= MAX_SAMPLED:
             return
         try:

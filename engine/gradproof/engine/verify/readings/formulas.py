@@ -19,7 +19,7 @@ from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
-from gradproof.engine.verify.readings.reading import concrete, read_op
+from gradproof.engine.verify.readings.reading import concrete, literals, read, read_op
 
 LOCAL_ELEMENTS = 16
 
@@ -53,7 +53,7 @@ def explain(graph: Graph, registry: Registry, name: str, values: Mapping[str, Ar
     """The formulas of the value ``name`` of a graph without faults. Raises NoFormula."""
     lowered = lower(graph, registry)
     program = lowered.builder.program
-    cells: dict[int, Array] = {}
+    cells: dict[int, Array] = literals(program, SYMBOLIC)
     shown: dict[Any, str] = {}
     moving: dict[str, Array] = {}
     if any(map(is_complex, program.specs)):
@@ -116,7 +116,12 @@ def _local(graph: Graph, registry: Registry, name: str, specs: Mapping[str, Spec
     names = [n if node.inputs.count(n) == 1 else op.input_name(k) for k, n in enumerate(node.inputs)]
     symbols: dict[Any, str] = {}
     inputs = [_leaf(n, Spec(spec.shape, spec.dtype), None, symbols) for n, spec in zip(names, specs_op, strict=True)]
-    result = _numbers(read_op(op, SYMBOLIC, inputs, inference.attributes, inference.outputs)[node.outputs.index(name)])
+    expansion = op.expand(specs_op, node.attributes)
+    if expansion is None:
+        results: Sequence[Any] = read_op(op, SYMBOLIC, inputs, inference.attributes, inference.outputs)
+    else:
+        results = read(expansion, inputs, SYMBOLIC)
+    result = _numbers(results[node.outputs.index(name)])
     return [
         _formula("local", _place(name, i), _place(input_name, j), _tidy(sympy.diff(result[i], x[j])))
         for input_name, x in zip(names, inputs, strict=True)

@@ -184,13 +184,7 @@ def read(program: Program, inputs: Sequence[Array], f: Any) -> list[Array | None
     """The outputs of ``program`` for object arrays ``inputs`` of the scalars of reading ``f`` (integer and boolean
     inputs hold Python numbers; complex ones are parts). Raises NoDefinition."""
     values: dict[int, Array] = dict(zip(program.inputs, inputs, strict=True))
-    for number, literal in program.literals.items():
-        cell = np.empty((), object)
-        if isinstance(literal, bool) and program.specs[number].dtype.kind == "b":
-            cell[()] = literal  # a condition: a ball of 0 is no falsehood
-        else:
-            cell[()] = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
-        values[number] = np.array([cell[()], f.number(0)], object) if is_complex(program.specs[number]) else cell
+    values.update(literals(program, f))
     for instruction in program.instructions:
         specs, outputs = [program.specs[k] for k in instruction.inputs], [program.specs[k] for k in instruction.outputs]
         results = read_parts(
@@ -198,6 +192,19 @@ def read(program: Program, inputs: Sequence[Array], f: Any) -> list[Array | None
         )
         values.update(zip(instruction.outputs, results, strict=True))
     return [None if k is None else values[k] for k in program.outputs]
+
+
+def literals(program: Program, f: Any) -> dict[int, Array]:
+    """The literals of a program by number, as 0-d object arrays of the scalars of reading ``f``; complex ones as parts."""
+    cells: dict[int, Array] = {}
+    for number, literal in program.literals.items():
+        cell = np.empty((), object)
+        if isinstance(literal, bool) and program.specs[number].dtype.kind == "b":
+            cell[()] = literal  # a condition: a ball of 0 is no falsehood
+        else:
+            cell[()] = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
+        cells[number] = np.array([cell[()], f.number(0)], object) if is_complex(program.specs[number]) else cell
+    return cells
 
 
 def concrete(array: Array) -> Array:

@@ -18,16 +18,23 @@ from gradproof.engine.verify.verdict import AccumulationVerdict, AccumulationWor
 SWEEPS = 3
 
 
-def expected_uses(run: Run) -> Counter[str]:
-    """Number of contributions that each named value must have: one per input of a node with a gradient, and one per
-    seed."""
-    plan = run.plan
-    values = plan.lowered.values
-    final = plan.backward.final
-    counts: Counter[str] = Counter(name for name in plan.backward.seeds if values[name] in plan.backward.raw)
-    for node in watched(run.job.graph.nodes):
-        if any(values[name] in final for name in node.outputs):
-            counts.update(node.inputs)
+def expected_uses(run: Run) -> Counter[int]:
+    """Number of contributions that each value must have which the submitted graph names, or which is made within a
+    composite: one per input of a node, or of a part of a composite, with a gradient, and one per seed."""
+    plan, lowered = run.plan, run.plan.lowered
+    values, final = lowered.values, plan.backward.final
+    counts: Counter[int] = Counter(dict.fromkeys(values.values(), 0))
+    counts.update(values[name] for name in plan.backward.seeds if values[name] in plan.backward.raw)
+    composites = set[int]()
+    for k, node in enumerate(watched(run.job.graph.nodes)):
+        if lowered.builder.ops[node.op].composite:
+            composites.add(k)
+        elif any(values[name] in final for name in node.outputs):
+            counts.update(values[name] for name in node.inputs)
+    for position, k in enumerate(watched(lowered.node_of) if composites else ()):
+        instruction = plan.program.instructions[position]
+        if k in composites and any(out in final for out in instruction.outputs):
+            counts.update(instruction.inputs)
     return counts
 
 

@@ -58,7 +58,7 @@ def tied_values(run: Run, names: Sequence[str]) -> dict[str, str]:
         place = _tie(run, instruction, [behind.get(k, 0) != 0 for k in instruction.inputs])
         if place is None:
             continue
-        node = f"node {lowered.node_of[position]} ({instruction.op.name}){place}"
+        node = f"{lowered.place(position)}{place}"
         text = f"{node}: both sides of the comparison are equal, and move"
         for k, name in enumerate(names):
             if reached >> k & 1:

@@ -172,7 +172,7 @@ class RunCheck:
                 return
             name = self.names.get(number, "")
             uses = [self._use(use) for use in self.uses_of[number]] + self.denied_uses[number]
-            total = self._sum(number, expected[name] if name else None)
+            total = self._sum(number, expected.get(number))
             known[number], hooked = self._summary(number, uses, total, known)
             if name in requested:
                 graph = seen_through_hooks(graphs[name], hooked)
@@ -238,7 +238,7 @@ class RunCheck:
         if weak is None:
             return summary, reason
         severity, position = weak
-        node, op = self.plan.lowered.node_of[position], self.plan.program.instructions[position].op.name
+        node, op = self.plan.lowered.node_of[position], self.plan.lowered.part(position)
         if severity == 0:
             return SummaryWord.WRONG, miscomputed(node, op, self._forward(position))
         if summary is SummaryWord.VERIFIED:
@@ -264,12 +264,12 @@ class RunCheck:
     def _instruction(self, use: Contribution) -> Instruction:
         return self.plan.program.instructions[use.instruction]
 
-    def _expected(self) -> Counter[str]:
-        """Uses of each value in the submitted graph, without the denied uses."""
+    def _expected(self) -> Counter[int]:
+        """Uses of each value in the submitted graph, and within its composites, without the denied uses."""
         counts = expected_uses(self.run)
         for use in self.denials.uses:
-            if use.value in self.names:
-                counts[self.names[use.value]] -= 1
+            if use.value in counts:
+                counts[use.value] -= 1
         return counts
 
     def _sum(self, number: int, expected: int | None) -> AccumulationVerdict:

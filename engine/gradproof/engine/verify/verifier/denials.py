@@ -35,7 +35,7 @@ class Denials:
         source: dict[int, int] = {}
         for position in watched(range(self.plan.forward_length)):
             instruction = self.plan.program.instructions[position]
-            if instruction.outputs[0] not in self.names:
+            if instruction.outputs[0] not in self.names and not self.plan.lowered.in_composite(position):
                 source[instruction.outputs[0]] = source.get(instruction.inputs[0], instruction.inputs[0])
             elif any(out in self.plan.backward.final for out in instruction.outputs):
                 for slot, result in enumerate(self.rules.of(position).program.outputs):

@@ -1,0 +1,56 @@
+"""Linear algebra by the names of `torch.linalg`: functions that no method of tensors has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import TypeVar, cast
+
+from gradproof.client.recording.apply import apply
+from gradproof.client.tensors.arguments import axis_of, first
+from gradproof.client.tensors.signatures import Operand
+from gradproof.client.tensors.tensor import Tensor
+
+TensorT = TypeVar("TensorT", bound=Tensor)
+
+
+def solve(A: TensorT, B: Operand, *, left: bool = True) -> TensorT:
+    """The solution X of A X = B (of X A = B unless ``left``), for matrices A (..., n, n) and a vector or matrices B.
+
+    Follows torch.linalg.solve and Array API linalg.solve. Raises InvalidRequest if the shapes do not fit; DataFault, when
+    the value is computed, for a singular matrix.
+    """
+    if left:
+        return apply("solve", first(A, "solve"), B)
+    transposed = apply("matrix_transpose", B) if isinstance(B, Tensor) else cast("Tensor", B)
+    return apply("matrix_transpose", apply("solve", first(A, "solve").mT, transposed))
+
+
+def cholesky(A: TensorT, *, upper: bool = False) -> TensorT:
+    """The lower triangular L with A = L Lᵀ, or the upper Lᵀ, of positive definite matrices (..., n, n).
+
+    Follows torch.linalg.cholesky and Array API linalg.cholesky. Raises InvalidRequest if the matrices are not square;
+    DataFault, when the value is computed, if one is not positive definite.
+    """
+    factor = apply("cholesky", first(A, "cholesky"))
+    return factor.mT if upper else factor
+
+
+def multi_dot(tensors: Sequence[TensorT]) -> TensorT:
+    """The product of two or more matrices, of which the first and the last may be vectors. Follows torch.linalg.multi_dot.
+
+    The order is that of writing, from the left. Raises RuntimeError for fewer than two, InvalidRequest if sizes do not fit.
+    """
+    if len(tensors) < 2:
+        raise RuntimeError(f"multi_dot(): expected at least 2 tensors but got {len(tensors)}")
+    return reduce(lambda product, factor: product.matmul(factor), tensors)
+
+
+def vecdot(x: TensorT, y: Operand, *, dim: int = -1) -> TensorT:
+    """The inner products along ``dim``, Σ conj(x) y. Shapes broadcast.
+
+    Follows torch.linalg.vecdot and Array API linalg.vecdot. Raises RuntimeError if shapes do not broadcast, IndexError for
+    an axis out of range.
+    """
+    product = apply("multiply", first(x, "vecdot").conj(), y)
+    return apply("sum", product, axis=axis_of(product, dim) if product.ndim else None)
