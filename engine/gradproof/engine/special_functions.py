@@ -1,8 +1,9 @@
 """Special functions of the function table: gamma functions, inverse error functions, Bessel functions, zeta.
 
 Power series are Arb's where it has them. The slope of another row is of the same family: ψ⁽ⁿ⁺¹⁾ of ψ⁽ⁿ⁾ by definition,
-that of ζ(s, q) by DLMF 25.11.17, of Bessel functions by DLMF 10.6.1 and 10.29.1. An inverse function has the reciprocal of the slope of the function. Orders are whole numbers that do not move. Tests compare each
-row, and its derivative, with mpmath.
+that of ζ(s, q) by DLMF 25.11.17, of Bessel functions by DLMF 10.6.1 and 10.29.1. An inverse function has the reciprocal of
+the slope of the function. Orders are whole numbers that do not move. Tests compare each row, and its derivative, with
+mpmath.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """Bessel functions of whole order (DLMF 10.2, 10.25)."""
 
+from fractions import Fraction
+from functools import partial
 from math import comb
 
 import numpy as np
@@ -15,29 +17,81 @@ GRADPROOF_API = 1
 
 MAX_ORDER = 100
 NODES = 64  # of the trapezoidal rule, which has all digits up to x = FAR
-FAR = 40.0
-TERMS = 30  # of the asymptotic expansion
+NEAR = 1e-9  # below which the leading term has all digits
+FAR = 40.0  # from where on the expansion of Laplace's integral has all digits
+WAVES = 25.0  # from where on Hankel's expansion has
+TERMS = 30  # of these
 
 
-def of_order(function):
-    """The forward of a function of an order. Raises InferenceError for an order that is out of range."""
+def of_order(lowest, other, near, far):
+    """The forward of a Bessel function of an order n: the functions ``lowest`` of the orders 0 and 1, else ``other`` of n
+    and x; ``near`` 0 its leading term, and ``far`` out, if given, its expansion. Raises InferenceError for an order that is
+    out of range."""
 
-    def forward(x, *, order):
-        if not -MAX_ORDER <= order <= MAX_ORDER or order != int(order):
-            raise InferenceError(f"order is {order}; it must be a whole number from -{MAX_ORDER} to {MAX_ORDER}")
-        return function(float(order), x)
+    def forward(x, *, order=0):
+        if not -MAX_ORDER <= order <= MAX_ORDER:
+            raise InferenceError(f"order is {order}; it must be from -{MAX_ORDER} to {MAX_ORDER}")
+        n, size = abs(order), np.abs(x)
+        y = np.array(lowest[n](x) if n < 2 else other(float(n), x))
+        close = (size < NEAR) & (n > 1)
+        y[close] = near(n, x[close])
+        if far is not None:
+            beyond = (size > max(WAVES, n * n)) & (size < np.inf)
+            y[beyond] = (np.sign(x[beyond]) if n % 2 else 1.0) * far(n, size[beyond])
+        return y if far is None or order >= 0 else (-1) ** n * y
 
-    return in_float64(forward)
+    return forward
+
+
+def powers(n, x):
+    """(x/2)ⁿ / n!, the leading term of J and I (DLMF 10.7.3), where SciPy gives 0 or nan."""
+    return (x / 2) ** n / special.gamma(n + 1.0)
+
+
+def poles(n, x):
+    """-(n - 1)! (2/x)ⁿ / π, the leading term of Y (DLMF 10.7.4)."""
+    return np.where(x > 0, -special.gamma(float(n)) / np.pi * (2 / x) ** n, np.where(x < 0, np.nan, -np.inf))
+
+
+def hankel(n, x):
+    """J and Y by Hankel's expansion (DLMF 10.17.3), with the phase x - (2n + 1) π/4 from the sine and cosine of x, which
+    are accurate for all x: SciPy's phase is off by the rounding of x."""
+    term, p, q = np.ones_like(x), np.ones_like(x), np.zeros_like(x)
+    for k in range(1, TERMS):
+        term = term * ((4 * n * n - (2 * k - 1) ** 2) / (8 * k) / x)
+        signed = -term if k & 2 else term
+        p, q = (p, q + signed) if k & 1 else (p + signed, q)
+    size = 1 / np.sqrt(np.pi) / np.sqrt(x)
+    turn_cos, turn_sin = (1, -1, -1, 1)[n % 4], (1, 1, -1, -1)[n % 4]
+    cosine = np.cos(x) * turn_cos + np.sin(x) * turn_sin
+    sine = np.sin(x) * turn_cos - np.cos(x) * turn_sin
+    return size * (p * cosine - q * sine), size * (p * sine + q * cosine)
+
+
+FIRST_KIND = of_order((special.j0, special.j1), special.jv, powers, lambda n, x: hankel(n, x)[0])
+SECOND_KIND = of_order((special.y0, special.y1), special.yv, poles, lambda n, x: hankel(n, x)[1])
+MODIFIED_KIND = of_order((special.i0, special.i1), special.iv, powers, None)
+
+
+def ordered(function, order):
+    """The forward of a function of an order, for this order."""
+    return in_float64(partial(function, order=order))
 
 
 def slope_of(name, sign):
-    """The rule g (of order n - 1, plus ``sign`` times of order n + 1) / 2 of the function ``name`` (DLMF 10.6.1, 10.29.1)."""
+    """The rule of the function ``name`` of any order: g / 2 times that of order n - 1, plus ``sign`` times that of order
+    n + 1 (DLMF 10.6.1, 10.29.1)."""
 
     def rule(g, y, x, *, order):
         function = getattr(ops, name)
-        return g * ((function(x, order=order - 1) + sign * function(x, order=order + 1)) / 2)
+        return g * (function(x, order=order - 1) / 2 + function(x, order=order + 1) * Fraction(sign, 2))
 
     return rule
+
+
+def second_rule(first, name, sign):
+    """The same rule of order 1, with the function ``first`` of order 0."""
+    return lambda g, y, x: g * (getattr(ops, first)(x) / 2 + getattr(ops, name)(x, order=2) * Fraction(sign, 2))
 
 
 def i0e_decay(x, *, order):
@@ -60,7 +114,7 @@ def i0e_decay(x, *, order):
     return np.where(x <= FAR + order, total / NODES, tail)
 
 
-def i0e_decay_define(f, x, *, order):
+def i0e_decay_define(f, x, *, order=0):
     terms = []
     for j in range(order + 1):
         for m in range(j + 1):
@@ -79,6 +133,10 @@ def i1e_rule(g, y, x):
     return g * (ops.i0e_decay(a, order=2) - ops.i0e_decay(a, order=1))
 
 
+def decay_rule(g, y, x, *, order):
+    return -g * ops.i0e_decay(x, order=order + 1)
+
+
 def bessel(name, order):
     """The definition of the function ``name`` of the function table, of an order."""
     return lambda f, x: getattr(f, name)(f.number(order), x)
@@ -87,7 +145,7 @@ def bessel(name, order):
 def bessel_of_order(name):
     """The definition of the function ``name`` of the function table, of any order."""
 
-    def define(f, x, *, order):
+    def define(f, x, *, order=0):
         return getattr(f, name)(f.number(order), x)
 
     return define
@@ -99,39 +157,35 @@ def scaled(order):
 
 
 ORDERS = tuple(case(shape, order=order) for shape, order in (((), 1), ((1, 2), 0), ((2, 3), 2)))
-DECAYS = tuple(case(shape, order=order) for shape, order in (((), 1), ((1, 2), 0), ((2, 3), 2)))
-FIRST, SECOND, MODIFIED = (
-    "the Bessel function of the first kind",
-    "the Bessel function of the second kind",
-    "the modified Bessel function",
-)
+FIRST = "the Bessel function of the first kind"
+SECOND = "the Bessel function of the second kind"
+MODIFIED = "the modified Bessel function"
 DECAY = "(-1)ⁿ times the derivative of order n of e⁻ˣ I₀(x)"
 
 # fmt: off
 BESSEL = (
-    # op       forward                  cotangent                                  definition
-    R("j0",    in_float64(special.j0),  lambda g, y, x: -g * ops.j1(x),            bessel("besselj", 0), doc=f"{FIRST} of order 0"),
-    R("j1",    in_float64(special.j1),  lambda g, y, x: g * ((ops.j0(x) - ops.jv(x, order=2)) / 2), bessel("besselj", 1),
-      doc=f"{FIRST} of order 1"),
-    R("jv",    of_order(special.jv),    slope_of("jv", -1),                        bessel_of_order("besselj"), cases=ORDERS,
-      doc=f"{FIRST}, of a whole order"),
-    R("y0",    in_float64(special.y0),  lambda g, y, x: -g * ops.y1(x),            bessel("bessely", 0), domains=POSITIVE,
+    # op       forward                  cotangent                         definition
+    R("j0",    ordered(FIRST_KIND, 0),  lambda g, y, x: -g * ops.j1(x),   bessel("besselj", 0), doc=f"{FIRST} of order 0"),
+    R("j1",    ordered(FIRST_KIND, 1),  second_rule("j0", "jv", -1),      bessel("besselj", 1), doc=f"{FIRST} of order 1"),
+    R("jv",    in_float64(FIRST_KIND), slope_of("jv", -1),               bessel_of_order("besselj"), cases=ORDERS,
+      doc=f"{FIRST} of a whole order"),
+    R("y0",    ordered(SECOND_KIND, 0),  lambda g, y, x: -g * ops.y1(x),   bessel("bessely", 0), domains=POSITIVE,
       doc=f"{SECOND} of order 0"),
-    R("y1",    in_float64(special.y1),  lambda g, y, x: g * ((ops.y0(x) - ops.yv(x, order=2)) / 2), bessel("bessely", 1),
-      domains=POSITIVE, doc=f"{SECOND} of order 1"),
-    R("yv",    of_order(special.yv),    slope_of("yv", -1),                        bessel_of_order("bessely"), cases=ORDERS,
-      domains=POSITIVE, doc=f"{SECOND}, of a whole order"),
-    R("i0",    in_float64(special.i0),  lambda g, y, x: g * ops.i1(x),             bessel("besseli", 0),
+    R("y1",    ordered(SECOND_KIND, 1),  second_rule("y0", "yv", -1),      bessel("bessely", 1), domains=POSITIVE,
+      doc=f"{SECOND} of order 1"),
+    R("yv",    in_float64(SECOND_KIND),slope_of("yv", -1),               bessel_of_order("bessely"), cases=ORDERS,
+      domains=POSITIVE, doc=f"{SECOND} of a whole order"),
+    R("i0",    in_float64(special.i0),  lambda g, y, x: g * ops.i1(x),    bessel("besseli", 0),
       doc=f"{MODIFIED} of order 0"),
-    R("i1",    in_float64(special.i1),  lambda g, y, x: g * ((ops.i0(x) + ops.iv(x, order=2)) / 2), bessel("besseli", 1),
+    R("i1",    in_float64(special.i1),  second_rule("i0", "iv", 1),       bessel("besseli", 1),
       doc=f"{MODIFIED} of order 1"),
-    R("iv",    of_order(special.iv),    slope_of("iv", 1),                         bessel_of_order("besseli"), cases=ORDERS,
-      doc=f"{MODIFIED}, of a whole order"),
-    R("i0e",   in_float64(special.i0e), i0e_rule,                                  scaled(0), ties="0 at 0", kink=Kink.MEAN,
+    R("iv",    in_float64(MODIFIED_KIND),slope_of("iv", 1),                bessel_of_order("besseli"), cases=ORDERS,
+      doc=f"{MODIFIED} of a whole order"),
+    R("i0e",   in_float64(special.i0e), i0e_rule,                         scaled(0), ties="0 at 0", kink=Kink.MEAN,
       doc="e^-|x| I₀(x)"),
-    R("i1e",   in_float64(special.i1e), i1e_rule,                                  scaled(1), doc="e^-|x| I₁(x)"),
-    R("i0e_decay", in_float64(i0e_decay), lambda g, y, x, *, order: -g * ops.i0e_decay(x, order=order + 1), i0e_decay_define,
-      cases=DECAYS, domains=POSITIVE, doc=DECAY),
+    R("i1e",   in_float64(special.i1e), i1e_rule,                         scaled(1), ties="1/2 at 0", doc="e^-|x| I₁(x)"),
+    R("i0e_decay", in_float64(i0e_decay), decay_rule,                     i0e_decay_define, cases=ORDERS, domains=POSITIVE,
+      doc=DECAY),
 )
 # fmt: on
 

@@ -9,9 +9,10 @@ from scipy import special
 from gradproof.engine.extend import (
     ABOVE_ONE,
     NO_GRADIENT,
-    NONZERO,
     POSITIVE,
+    REAL,
     Composite,
+    Domain,
     Exact,
     InferenceError,
     case,
@@ -24,6 +25,9 @@ from gradproof.plugins.names import named
 
 GRADPROOF_API = 1
 
+NO_POLE = Domain(
+    "real but no pole", REAL.assumptions, REAL.chart, lambda random: Fraction(random.randrange(-127, 129, 2), 32)
+)
 MAX_ORDER = 100  # of polygamma
 FAR_LEFT = -20.0  # from where on SciPy's polygamma sums many terms, and reflection is better
 
@@ -65,6 +69,14 @@ def gamma(x):
     return y
 
 
+def digamma(x):
+    """`scipy.special.digamma`; next to the poles left of 0 by reflection (DLMF 5.5.4), with an exact distance."""
+    y = np.array(special.digamma(x))
+    near = (x < 0) & (np.abs(x - np.rint(x)) < 0.25) & (x != np.rint(x))
+    y[near] = special.digamma(1 - x[near]) - np.pi * cotangent(0, x[near])
+    return y
+
+
 def polygamma(x, *, n):
     """`scipy.special.polygamma`; far left by reflection (DLMF 5.15.6), where SciPy would sum as many terms as x is large.
 
@@ -88,7 +100,7 @@ def cotangent(n, x):
         return terms(np.where(t == 0, np.nan, 1 / np.tan(t)))
 
 
-def polygamma_define(f, x, *, n):
+def polygamma_define(f, x, *, n=0):
     return f.digamma(x) if n == 0 else f.polygamma(f.number(n), x)
 
 
@@ -99,7 +111,8 @@ def polygamma_rise(x, h, *, n):
     x, h = np.broadcast_arrays(x, h)
     outside = (x <= 0) | (x + h <= 0)
     low = np.where(outside, 1, x)
-    step = np.where(outside, 1, h)
+    scale = np.where((h < 2.0**-900) & (low > 2.0**-600), 2.0**200, 1)  # there the difference is linear in h
+    step = np.where(outside, 1, h) * scale
     total = 0.0
     for _ in range(10 + n):
         total = total + factorial(n) * powers_rise(low, step, n + 1)
@@ -109,7 +122,7 @@ def polygamma_rise(x, h, *, n):
     for k, number in enumerate(BERNOULLI, 1):
         share = float(number * Fraction(factorial(2 * k + n - 1), factorial(2 * k)))
         total = total + share * powers_rise(low, step, 2 * k + n)
-    total = (-1) ** (n + 1) * total
+    total = (-1) ** (n + 1) * total / scale
     return np.where(outside, special.polygamma(n, x + h) - special.polygamma(n, x), total) if outside.any() else total
 
 
@@ -118,7 +131,7 @@ def powers_rise(x, h, m):
     return x**-m * np.expm1(-m * np.log1p(h / x))
 
 
-def polygamma_rise_define(f, x, h, *, n):
+def polygamma_rise_define(f, x, h, *, n=0):
     return polygamma_define(f, x + h, n=n) - polygamma_define(f, x, n=n)
 
 
@@ -183,10 +196,11 @@ def betaln_rule(g, y, a, b):
 
 
 def beta_rule(g, y, a, b):
-    return betaln_rule(g * y, y, a, b)
+    share = ops.reciprocal(y)
+    return tuple(ops.ratio(-g, ops.polygamma_rise(x, h, n=0), share, 1) for x, h in ((a, b), (b, a)))
 
 
-def multigammaln(a, *, d):
+def multigammaln(a, *, d=1):
     """d (d - 1) / 4 ln π + Σ ln Γ(a - j / 2) for j < d; see `scipy.special.multigammaln`, `torch.mvlgamma`."""
     if d < 1:
         raise InferenceError(f"d is {d}; it must be at least 1")
@@ -205,45 +219,90 @@ def gamma_density(a, x):
     near = np.abs(away) < 0.3
     distance = np.where(near, np.polyval(SERIES, np.where(near, away, 0)), away - np.log(np.where(near, 1, x / far)))
     peak = np.exp(-far * distance - stirling(far)) * np.sqrt(far / (2 * np.pi)) / x
-    return np.where(a < FAR, x ** (np.minimum(a, FAR) - 1) * np.exp(-x) * special.rgamma(np.minimum(a, FAR)), peak)
+    return np.where(
+        (a < FAR) | (x == 0), x ** (np.minimum(a, FAR) - 1) * np.exp(-x) * special.rgamma(np.minimum(a, FAR)), peak
+    )
 
 
 def gamma_density_rule(g, y, a, x):
     return g * y * (ops.log(x) - ops.digamma(a)), ops.ratio(g * y, a - 1 - x, x, 1)
 
 
-LGAMMA = "ln |Γ(x)|"
+def density_define(f, a, x):
+    return f.power(x, a - 1) * f.exp(-x) / f.gamma(a)
+
+
+def gammainc_rule(g, y, a, x):
+    return NO_GRADIENT, g * ops.gamma_density(a, x)
+
+
+def gammaincc_rule(g, y, a, x):
+    return NO_GRADIENT, -g * ops.gamma_density(a, x)
+
+
+def zeta_rule(g, y, s, q):
+    return NO_GRADIENT, -g * (s * ops.zeta(s + 1, q))
+
+
+def gammaln_rule(g, y, x):
+    return g * ops.digamma(x)
+
+
+def gamma_rule(g, y, x):
+    return ops.ratio(g, y, ops.reciprocal(ops.digamma(x)), 1)
+
+
+def digamma_rule(g, y, x):
+    return g * ops.polygamma(x, n=1)
+
+
+def polygamma_rule(g, y, x, *, n):
+    return g * ops.polygamma(x, n=n + 1)
+
+
+def betaln_define(f, a, b):
+    return f.lgamma(a) + f.lgamma(b) - f.lgamma(a + b)
+
+
+def beta_define(f, a, b):
+    return f.gamma(a) * f.gamma(b) / f.gamma(a + b)
+
+
+INSIDE = (1e-300, 1e-3, 0.5, 1.0, 1.5, 40.0, 100.0)  # stress
 POLYGAMMA = "the derivative of order n of digamma"
-RISE = "ψ⁽ⁿ⁾(x + h) - ψ⁽ⁿ⁾(x), without cancellation"
-LOWER = "the regularised lower incomplete gamma function P(a, x); it has no derivative along a"
-UPPER = "the regularised upper incomplete gamma function Q(a, x) = 1 - P(a, x); it has no derivative along a"
+RISE = "ψ⁽ⁿ⁾(x + h) - ψ⁽ⁿ⁾(x), also where the two are close"
+LOWER = "the regularised lower incomplete gamma function P(a, x), without a derivative along a"
+UPPER = "the regularised upper incomplete gamma function Q(a, x) = 1 - P(a, x), without a derivative along a"
 DENSITY = "xᵃ⁻¹ e⁻ˣ / Γ(a), the derivative of gammainc"
-ZETA = "the zeta function of Hurwitz, Σ (q + k)⁻ˢ for k >= 0; it has no derivative along s"
+ZETA = "the zeta function of Hurwitz, Σ (q + k)⁻ˢ over k from 0 on, without a derivative along s"
+MULTI = "the logarithm of the multivariate gamma function of d dimensions"
 ORDERS = tuple(case(shape, n=n) for shape, n in (((), 1), ((1, 2), 0), ((2, 3), 2)))
 RISES = tuple(case(shape, shape, n=n) for shape, n in (((), 0), ((1, 2), 1), ((2, 3), 2)))
+DIMENSIONS = (case((), d=2), case((2, 3), d=3))
 
 # fmt: off
 GAMMAS = (
-    R("gammaln", in_float64(gammaln), lambda g, y, x: g * ops.digamma(x), lambda f, x: f.lgamma(x), doc=LGAMMA),
-    R("gamma", in_float64(gamma), lambda g, y, x: g * y * ops.digamma(x), lambda f, x: f.gamma(x)),
-    R("digamma", in_float64(special.digamma), lambda g, y, x: g * ops.polygamma(x, n=1), lambda f, x: f.digamma(x)),
-    R("polygamma", in_float64(polygamma), lambda g, y, x, *, n: g * ops.polygamma(x, n=n + 1), polygamma_define, cases=ORDERS,
+    # op                forward                        cotangents      definition
+    R("gammaln",        in_float64(gammaln),           gammaln_rule,   lambda f, x: f.lgamma(x),  domains=NO_POLE,
+      doc="ln |Γ(x)|"),
+    R("gamma",          in_float64(gamma),             gamma_rule,     lambda f, x: f.gamma(x),   domains=NO_POLE, doc="Γ(x)"),
+    R("digamma",        in_float64(digamma),           digamma_rule,   lambda f, x: f.digamma(x), domains=NO_POLE,
+      doc="ψ(x) = Γ'(x) / Γ(x)"),
+    R("polygamma",      in_float64(polygamma),         polygamma_rule, polygamma_define, cases=ORDERS, domains=NO_POLE,
       doc=POLYGAMMA),
-    R("polygamma_rise", in_float64(polygamma_rise), polygamma_rise_rule, polygamma_rise_define, cases=RISES, domains=POSITIVE,
-      doc=RISE),
-    R("betaln", in_float64(betaln), betaln_rule, lambda f, a, b: f.lgamma(a) + f.lgamma(b) - f.lgamma(a + b),
-      domains=POSITIVE, doc="ln B(a, b)"),
-    R("beta", in_float64(beta), beta_rule, lambda f, a, b: f.gamma(a) * f.gamma(b) / f.gamma(a + b), domains=POSITIVE),
-    R("gamma_density", in_float64(gamma_density), gamma_density_rule,
-      lambda f, a, x: f.power(x, a - 1) * f.exp(-x) / f.gamma(a), domains=POSITIVE, doc=DENSITY),
-    R("gammainc", in_float64(special.gammainc), lambda g, y, a, x: (NO_GRADIENT, g * ops.gamma_density(a, x)),
-      lambda f, a, x: f.gammainc(a, x), domains=POSITIVE, still=(0,), doc=LOWER),
-    R("gammaincc", in_float64(special.gammaincc), lambda g, y, a, x: (NO_GRADIENT, -g * ops.gamma_density(a, x)),
-      lambda f, a, x: f.gammaincc(a, x), domains=POSITIVE, still=(0,), doc=UPPER),
-    R("zeta", in_float64(special.zeta), lambda g, y, s, q: (NO_GRADIENT, -g * s * ops.zeta(s + 1, q)),
-      lambda f, s, q: f.zeta(s, q), domains=(ABOVE_ONE, POSITIVE), still=(0,), doc=ZETA),
-    Composite("multigammaln", multigammaln, cases=(case((), d=2), case((2, 3), d=3)), doc="the logarithm of the "
-      "multivariate gamma function of d dimensions"),
+    R("polygamma_rise", in_float64(polygamma_rise),    polygamma_rise_rule, polygamma_rise_define, cases=RISES,
+      domains=POSITIVE, stress=INSIDE, doc=RISE),
+    R("betaln",         in_float64(betaln),            betaln_rule, betaln_define, domains=POSITIVE, doc="ln B(a, b)"),
+    R("beta",           in_float64(beta),              beta_rule, beta_define, domains=POSITIVE, doc="B(a, b)"),
+    R("gamma_density",  in_float64(gamma_density),     gamma_density_rule, density_define, domains=POSITIVE,
+      stress=INSIDE, doc=DENSITY),
+    R("gammainc",       in_float64(special.gammainc),  gammainc_rule,  lambda f, a, x: f.gammainc(a, x),  domains=POSITIVE,
+      still=(0,), stress=INSIDE, doc=LOWER),
+    R("gammaincc",      in_float64(special.gammaincc), gammaincc_rule, lambda f, a, x: f.gammaincc(a, x), domains=POSITIVE,
+      still=(0,), stress=INSIDE, doc=UPPER),
+    R("zeta",           in_float64(special.zeta),      zeta_rule, lambda f, s, q: f.zeta(s, q),
+      domains=(ABOVE_ONE, POSITIVE), still=(0,), stress=(1.001, 1.5, 2.0, 40.0, 700.0), doc=ZETA),
+    Composite("multigammaln", multigammaln, cases=DIMENSIONS, domains=ABOVE_ONE, doc=MULTI),
 )
 # fmt: on
 
