@@ -1,5 +1,5 @@
 # Everything from a clean clone, with python3 and make. `make demo` shows it, `make test` proves it.
-.PHONY: demo quick test stress check fuzz chaos soak bench lint pages constraints methods proto clean
+.PHONY: demo quick test stress check fuzz chaos soak bench lint pages proofs constraints methods proto clean
 
 BIN := .venv/bin
 
@@ -23,8 +23,10 @@ stress: $(BIN)/ready
 	$(BIN)/pytest -n 2 --dist loadfile -m stress
 
 # A thousand draws for each op, a thousand programs, a thousand random graphs of up to a million elements, every planted fault,
-# elements of every array of the real workloads, 20 000 points against mpmath: two hours, each night.
+# elements of every array of the real workloads, 20 000 points against mpmath, all shipped proofs anew: two hours, each night.
 check: $(BIN)/ready
+	GRADPROOF_PROOFS=fresh $(BIN)/pytest -n0 tests/verify/proof_cache/test_shipped_proofs.py
+	$(BIN)/python -m docs.generator.shipped_proofs --check
 	GRADPROOF_DRAWS=1000 GRADPROOF_SWEEP=20000 GRADPROOF_GRAPHS=1000 GRADPROOF_PLANTS=4 $(BIN)/pytest -n 2 tests/verify/test_no_false_alarms.py tests/verify/test_planted_faults.py \
 	  tests/engine/test_compiled.py tests/verify/numbers/test_value_sweep.py tests/verify/runs/test_vouched.py tests/plugins/test_range_ends.py tests/verify/test_derived_verdicts.py \
 	  tests/verify/test_random_graphs.py tests/verify/test_planted_at_size.py tests/verify/test_real_data.py
@@ -56,10 +58,11 @@ lint: $(BIN)/ready
 	$(BIN)/lint-imports
 	cd proto && ../$(BIN)/buf lint
 
-# Pages that are made of the code: docs/rules.md, with the definitions of elementwise ops as text, and docs/modules.md.
+# Pages that are made of the code: docs/rules.md, with the definitions of elementwise ops as text, docs/modules.md, docs/ops.
 pages: $(BIN)/ready
 	$(BIN)/python -m docs.generator.rules_page
 	$(BIN)/python -m docs.generator.modules_page
+	$(BIN)/python -m docs.generator.ops_pages
 
 # Methods and functions of tensors, and built-in ops, as source.
 methods: $(BIN)/ready
@@ -71,6 +74,10 @@ constraints: pyproject.toml
 	python3 -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+# Proofs that are shipped with the built-in plugins; what is missing or stale is proved, on two processors.
+proofs: $(BIN)/ready
+	$(BIN)/python -m docs.generator.shipped_proofs
 
 proto: $(BIN)/ready
 	$(BIN)/python proto/generate.py

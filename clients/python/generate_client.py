@@ -22,7 +22,11 @@ ATTRIBUTES = {
     "axis": "int", "keepdims": "bool", "dtype": "DTypeLike", "shape": "Sequence[int]", "axes": "Sequence[int] | None",
     "start": "Sequence[int]", "stop": "Sequence[int | None]", "step": "Sequence[int] | None", "k": "int",
     "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "int",
-    "order": "int",
+    "order": "int", "alpha": "float", "approximate": "str", "beta": "float", "lambd": "float", "lower": "float",
+    "max": "float", "min": "float", "negative_slope": "float", "threshold": "float", "upper": "float", "value": "float",
+    "low": "float | None", "high": "float | None", "reduction": "str", "margin": "float", "eps": "float", "p": "float",
+    "delta": "float", "full": "bool", "swap": "bool", "log_input": "bool", "log_target": "bool", "ignore_index": "int",
+    "label_smoothing": "float", "n": "int", "d": "int",
 }  # fmt: skip
 """Types of the attributes of ops, by name."""
 
@@ -31,6 +35,8 @@ SEVERAL_AXES = "int | Sequence[int] | None"
 
 OP_ATTRIBUTES = {
     **{f"{op}.axis": "int | None" for op in ("argmax", "argmin")},
+    "logit.eps": "float | None",
+    "softplus.threshold": "float | None",
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",
 }
@@ -61,7 +67,7 @@ def ops_text(registry: Registry) -> str:
 
 {generated_from("the ops of ``gradproof.plugins``")}
 """
-# ruff: noqa: A001, A002 - names of ops and arguments are those of the server
+# ruff: noqa: A001, A002 - names and arguments of ops are those of the server
 
 from __future__ import annotations
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-from docs.generator import readings
-
-from gradproof.engine.extend import DIRECT, INTEGER, REAL, Case, Complex, Op
+from gradproof.engine.extend import DIRECT, Case, Complex, Op
+from gradproof.engine.notation import formulas as readings
+from gradproof.engine.notation.op_page import cotangents, domain_text, parts
 from gradproof.engine.registry import Plugin, Registry, build_registry
 from gradproof.engine.verify.proof.proof import prove
+from gradproof.engine.verify.proof_cache import ShippedProofs
 from gradproof.plugins import BUILTIN
 from gradproof.plugins.formulas import FORMULAS
 
@@ -46,14 +46,6 @@ HEADER = """\
 """
 
 LETTERS = {Complex.REFUSED: "", Complex.HOLOMORPHIC: "H", Complex.DIRECT: "D"}
-CONDITIONS = {
-    "positive": "{} > 0",
-    "nonzero": "{} ≠ 0",
-    "above -1": "{} > -1",
-    "above 1": "{} > 1",
-    "between -1 and 1": "-1 < {} < 1",
-}
-CONVERSIONS = {"astype", "broadcast_to", "reshape", "expand_dims"}
 MAX_LINE = 56
 """The length up to which a rule of an elementwise op is written in the table."""
 
@@ -75,14 +67,15 @@ def formulas_module(registry: Registry) -> str:
 
 
 def page(registry: Registry) -> str:
-    """The text of the page. Proves the rule of each op for its cases, which takes a quarter of a minute."""
-    texts = formulas(registry)
+    """The text of the page. Proves the rule of each op for its cases, where no proof is shipped."""
+    texts, shipped = formulas(registry), ShippedProofs(registry)
     parts = [INTRODUCTION]
     for plugin in sorted(registry.plugins, key=lambda plugin: plugin.name == "ranges"):
         if plugin.ops:
-            rows = "".join(_row(registry, op, texts.get(op.name, op.doc)) for op in plugin.ops)
+            rows = "".join(_row(shipped, op, texts.get(op.name, op.doc)) for op in plugin.ops)
             source = f"../plugins/gradproof/plugins/{plugin.name}.py"
-            parts.append(f"## {plugin.name.title()}\n\n{_subject(plugin)} [Source]({source}).\n\n{HEADER}{rows}")
+            title = plugin.name.capitalize().replace("_", " ")
+            parts.append(f"## {title}\n\n{_subject(plugin)} [Source]({source}).\n\n{HEADER}{rows}")
     parts.append(_in_full(registry))
     return "\n".join(parts)
 
@@ -93,22 +86,16 @@ def _subject(plugin: Plugin) -> str:
     return (module.__doc__ or "").partition("\n")[0]
 
 
-def _row(registry: Registry, op: Op, text: str) -> str:
+def _row(shipped: ShippedProofs, op: Op, text: str) -> str:
     if op.composite:
-        cells = [f"`{op.name}`", text, _parts(op), _domain(op), "", op.ties, op.grad_fn if op.differentiable else "", ""]
+        made_of = f"made of {', '.join(parts(op)) or 'its input'}"
+        cells = [f"`{op.name}`", text, made_of, domain_text(op), "", op.ties, op.grad_fn if op.differentiable else "", ""]
     elif not op.differentiable:
         cells = [f"`{op.name}`", text, "none", "", "", "", "", ""]
     else:
-        cells = [f"`{op.name}`", text, _rule_cell(registry, op), _domain(op), LETTERS[op.complex], op.ties]
-        cells += [op.grad_fn, _proof(registry, op)]
+        cells = [f"`{op.name}`", text, _rule_cell(shipped.registry, op), domain_text(op), LETTERS[op.complex], op.ties]
+        cells += [op.grad_fn, _proof(shipped, op)]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
-
-
-def _parts(op: Op) -> str:
-    """The ops that a composite is made of."""
-    programs = [op.expand(case.specs(), case.attributes) for case in op.declared_cases()]
-    names = sorted({part.op.name for program in programs if program for part in program.instructions} - CONVERSIONS)
-    return f"made of {', '.join(names)}"
 
 
 def _case(op: Op) -> Case:
@@ -134,36 +121,13 @@ def _rule_cell(registry: Registry, op: Op) -> str:
     rule = _rule(registry, op)
     if _summary(op) and (not op.elementwise or rule.where or len(str(rule)) > MAX_LINE):
         return _summary(op)
-    return "<br>".join([*_cotangents(op, rule), *(f"with {name} = {text}" for name, text in rule.where)])
+    equations = rule.cotangents if len(rule.cotangents) == 1 else cotangents(op, rule)
+    return "<br>".join([*equations, *(f"with {name} = {text}" for name, text in rule.where)])
 
 
-def _cotangents(op: Op, rule: readings.Rule) -> Iterator[str]:
-    if len(rule.cotangents) == 1:
-        yield rule.cotangents[0]
-        return
-    for name, text in zip(_input_names(op, rule), rule.cotangents, strict=True):
-        if text != "–":
-            yield f"{name}\N{COMBINING MACRON} = {text}" if len(name) == 1 else f"{name}: {text}"
-
-
-def _input_names(op: Op, rule: readings.Rule) -> list[str]:
-    return [op.input_name(k) for k in range(len(rule.cotangents))]
-
-
-def _domain(op: Op) -> str:
-    if op.variadic:
-        return ""
-    conditions = []
-    for k, name in enumerate(op.inputs):
-        domain = op.domain(k)
-        if domain is not REAL and domain is not INTEGER:
-            conditions.append(CONDITIONS.get(domain.name, f"{{}} {domain.name}").format(name))
-    return ", ".join(conditions)
-
-
-def _proof(registry: Registry, op: Op) -> str:
+def _proof(shipped: ShippedProofs, op: Op) -> str:
     """The words of the verdicts on the cases of an op, and the tactics."""
-    verdicts = [prove(registry, op, case) for case in op.declared_cases()]
+    verdicts = [shipped.of_case(op.name, case) or prove(shipped.registry, op, case) for case in op.declared_cases()]
     word = max((verdict.word for verdict in verdicts), key=len)
     tactics = sorted({verdict.tactic.partition(" through ")[0] for verdict in verdicts})
     return f"{word} ({', '.join(tactics)})"
@@ -178,7 +142,8 @@ def _in_full(registry: Registry) -> str:
             is_cut = str(rule) != _summary(op) == _rule_cell(registry, op)
             if is_cut and (op.elementwise or rule.where) and "=(" not in str(rule):
                 lines = [f"  {name} := {text}\n" for name, text in reversed(rule.where)]
-                results = [f"  {line}\n" for line in _cotangents(op, rule)]
+                equations = rule.cotangents if len(rule.cotangents) == 1 else cotangents(op, rule)
+                results = [f"  {line}\n" for line in equations]
                 blocks.append(f"{op.name} {_case(op)}\n{''.join([*lines, *results])}")
     head = "## In full\n\nEach rule for the inputs in its first line, as shapes and attributes.\n\n"
     return f"{head}```text\n{chr(10).join(blocks)}```\n"

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from docs.generator import readings, rules_page
-from docs.generator.notation import Formula, exponential, negate, where
+from docs.generator import rules_page
 from tests.conftest import REGISTRY
 
 from gradproof.engine.extend import Memory, Op, ops, registering, zeros_like
+from gradproof.engine.notation import formulas as readings
+from gradproof.engine.notation.notation import Formula, exponential, negate, where
 from gradproof.engine.registry import build_registry
 from gradproof.plugins import BUILTIN
 

@@ -135,6 +135,19 @@ class TestOps:
         shown = set(done.stdout.replace("│", " ").split())
         assert [op.doc for op in served.host.registry.ops.values() if not shown.issuperset(op.doc.split())] == []
 
+    def test_pages(self, served: Served) -> None:
+        done = gradproof("ops", "tanh", "mean", "--target", served.target)
+        assert done.exit_code == 0
+        assert "# `tanh`" in done.stdout
+        assert "mean(x, *, axis=None, keepdims=False)" in done.stdout
+        assert done.stdout.count("## Verdicts") == 2
+        done = gradproof("ops", "planted.cube", "--verdicts", "--target", served.target)
+        assert done.exit_code == 1
+        assert "- (): REFUTED" in done.stdout
+        done = gradproof("ops", "tahn", "--target", served.target)
+        assert done.exit_code == 2
+        assert "no op 'tahn'" in done.stderr
+
     def test_json(self, served: Served) -> None:
         done = gradproof("ops", "--json", "--target", served.target)
         assert done.exit_code == 0

@@ -28,7 +28,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def nothing_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No variable of the environment that the tests run in, and the log as before."""
-    monkeypatch.delenv("GRADPROOF_PLANS", raising=False)
+    for name in ("PLANS", "SHIPPED_PROOFS"):
+        monkeypatch.delenv(f"GRADPROOF_{name}", raising=False)
     yield
     structlog.reset_defaults()
 

@@ -44,6 +44,7 @@ LARGER: dict[str, tuple[Case, ...]] = {
     "transpose": (case((3, 4, 5), axes=(2, 0, 1)), case((7, 8))),
     "matrix_transpose": (case((5, 3, 4)), case((6, 9))),
     "flip": (case((5, 6)), case((3, 4, 5), axis=(0, 2))),
+    "checked": (case((9, 7), low=-8.5, high=8.5), case((40,))),
     "astype": (case((7, 8), dtype="float64"), case((30,), dtype="float32")),
     "concat": (case((5, 3), (2, 3), (4, 3)), case((3, 5), (3, 8), axis=1)),
     "stack": (case((5, 6), (5, 6), axis=1), case((9,), (9,), (9,), axis=-1)),

@@ -30,8 +30,8 @@ FLAT = ([0.7, -1.3, 0.2, 1.6],)
 
 DIGITS = [
     rule("by y + 1, nothing left at -40", "expm1", lambda g, y, x: g * (y + 1), ([-40.0, 0.5],), "L2"),
-    rule("by 1 - e⁻ʸ, nothing left at -40", "softplus", lambda g, y, x: g * (1 - ops.exp(-y)), ([-40.0],), "L2"),
-    rule("eˣ / (1 + eˣ) at 800", "softplus", lambda g, y, x: g * ops.exp(x) / (1 + ops.exp(x)), ([800.0],), "L2"),
+    rule("by 1 - e⁻ʸ, nothing left at -40", "softplus", lambda g, y, x, **_: g * (1 - ops.exp(-y)), ([-40.0],), "L2"),
+    rule("eˣ / (1 + eˣ) at 800", "softplus", lambda g, y, x, **_: g * ops.exp(x) / (1 + ops.exp(x)), ([800.0],), "L2"),
     rule(
         "e⁻ˣ / (1 + e⁻ˣ)² at -400",
         "sigmoid",
@@ -323,7 +323,7 @@ def exponentials(x: Any) -> Any:
 
 
 FORWARDS = [
-    forward("ln(1 + eˣ), nothing left at -40", "softplus", lambda x: np.log(1 + np.exp(x)), ([-40.0],)),
+    forward("ln(1 + eˣ), nothing left at -40", "softplus", lambda x, **_: np.log(1 + np.exp(x)), ([-40.0],)),
     forward("by e²ˣ, no digits near 0", "tanh", lambda x: (np.exp(2 * x) - 1) / (np.exp(2 * x) + 1), ([1e-9],)),
     forward("by eˣ, no digits near 0", "sinh", lambda x: (np.exp(x) - np.exp(-x)) / 2, ([1e-9],)),
     forward("ln(x + √(x² + 1)) at -1e9", "asinh", lambda x: np.log(x + np.sqrt(x * x + 1)), ([-1e7],)),
@@ -332,7 +332,7 @@ FORWARDS = [
     forward(
         "1 + erf, nothing left at -9",
         "gelu",
-        lambda x: (x * (1 + special.erf(x * 0.5**0.5)) / 2).astype(x.dtype),
+        lambda x, **_: (x * (1 + special.erf(x * 0.5**0.5)) / 2).astype(x.dtype),
         ([-9.0],),
     ),
     forward("without the largest", "logaddexp", lambda a, b: np.log(np.exp(a) + np.exp(b)), ([800.0], [799.0])),

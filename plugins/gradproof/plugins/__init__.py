@@ -3,20 +3,31 @@
 from gradproof.plugins import (
     activations,
     arithmetic,
+<<<<<<< HEAD
     bessel,
+=======
+    checks,
+    class_losses,
+>>>>>>> house
     comparisons,
     complexes,
     decompositions,
     exponentials,
     gammas,
     gathering,
+    gelu,
     gradient_hooks,
     indexing,
     joining,
     linear,
+<<<<<<< HEAD
     normal,
+=======
+    losses,
+>>>>>>> house
     ordering,
     ranges,
+    rectifiers,
     reductions,
     rounding,
     scans,
@@ -33,10 +44,15 @@ BUILTIN = (
     exponentials,
     trigonometry,
     activations,
+<<<<<<< HEAD
     gammas,
     normal,
     special,
     bessel,
+=======
+    gelu,
+    rectifiers,
+>>>>>>> house
     rounding,
     reductions,
     softmax,
@@ -49,5 +65,8 @@ BUILTIN = (
     gathering,
     ordering,
     complexes,
+    checks,
+    losses,
+    class_losses,
     gradient_hooks,
 )

@@ -3,19 +3,18 @@
 import numpy as np
 from scipy import special
 
-from gradproof.engine.extend import Exact, InferenceError, Kink, Memory, ops, registering
-from gradproof.plugins.dtypes import narrow
+from gradproof.engine.extend import Composite, Exact, InferenceError, Kink, Memory, case, ops, registering
+from gradproof.plugins.axes import at, axis_of
+from gradproof.plugins.dtypes import in_float32, narrow, rounded_once
 from gradproof.plugins.families import R
 from gradproof.plugins.names import named
-from gradproof.plugins.ranges import magnitude, mirrored, over_square
+from gradproof.plugins.ranges import beside, magnitude, mirrored, over_square
 
 GRADPROOF_API = 1
 
 MAX_ORDER = 100  # of repeated integrals of erfc
 
 TWO_OVER_SQRT_PI = Exact(lambda f: 2 / f.sqrt(f.pi))
-SQRT_HALF = Exact(lambda f: f.sqrt(f.number(2)) / 2)
-NORMAL_PEAK = Exact(lambda f: 1 / f.sqrt(2 * f.pi))
 
 
 def lowest(x):
@@ -49,18 +48,35 @@ def sigmoid_rule(g, y, x):
     return over_square(g, ops.cosh(x / 2)) / 4
 
 
-# softplus and silu
+# softplus
 
 
-def softplus(x):
-    return np.logaddexp(x, 0)
+@rounded_once
+def softplus(x, *, beta, threshold):
+    """ln(1 + e^(βx)) / β, and x where βx is above the threshold. Raises InferenceError for β = 0."""
+    if beta == 0:
+        raise InferenceError("beta is 0; 1 / beta has no value")
+    scaled = x if beta == 1 else x * beta
+    smooth = np.logaddexp(scaled, 0)
+    smooth = smooth if beta == 1 else smooth / beta
+    return smooth if threshold is None else np.where(scaled > threshold, x, smooth)
 
 
-def softplus_rule(g, y, x):
-    """g / (1 + e⁻ˣ). In the left tail the factor e⁻ˣ is split into two roots, since g may be as large as it is small."""
-    a = magnitude(x)
+def softplus_rule(g, y, x, *, beta, threshold):
+    """g / (1 + e^(-βx)). In the left tail the factor e^(βx) is split into roots, since g may be as large as it is small."""
+    scaled = beta * x
+    a = magnitude(scaled)
     root = ops.exp(-a / 2)
-    return mirrored(g, x, g * root * (root * ops.sigmoid(a)))
+    smooth = mirrored(g, scaled, g * root * (root * ops.sigmoid(a)))
+    return smooth if threshold is None else ops.where(scaled > threshold, g, smooth)
+
+
+def softplus_define(f, x, *, beta=1.0, threshold=None):
+    smooth = f.log(1 + f.exp(beta * x)) / beta
+    return smooth if threshold is None else f.where(f.less(threshold, beta * x), x, smooth)
+
+
+# silu
 
 
 def silu(x):
@@ -73,11 +89,77 @@ def silu(x):
     return np.where(low, tail * root * root, np.maximum(x, -1e4) * special.expit(x))
 
 
+@in_float32
 def silu_rule(g, y, x):
     """g s (1 + x (1 - s)) with s = 1 / (1 + e⁻ˣ). The factor e⁻ˣ is split as in `softplus_rule`."""
     a = magnitude(x)
-    s, root = ops.sigmoid(a), ops.exp(-a / 2)
-    return mirrored(g, x, g * root * (root * s * (1 - a * s)))
+    root = ops.exp(-a / 2)
+    s = ops.sigmoid(a)
+    return mirrored(g, x, g * root * (root * s * (1 - beside(root, a) * s)))
+
+
+# mish
+
+
+@rounded_once
+def mish(x):
+    """x tanh(ln(1 + eˣ)) as x n / (n + 2) with n = eˣ (eˣ + 2); rounded once where the result is denormal."""
+    low = x < lowest(x) + 8
+    few = np.exp(np.clip(x, -1e4, 40))  # from 40 on the quotient is 1
+    n = few * (few + 2)
+    if not low.any():
+        return x * (n / (n + 2))
+    root = np.exp(np.clip(x, -1e4, 0) / 2)
+    return np.where(low, np.maximum(x, -1e4) * root * root, np.maximum(x, -1e4) * (n / (n + 2)))
+
+
+@in_float32
+def mish_rule(g, y, x):
+    """g (t + x t') with t = p / q and t' = r (1 + a) (2 / q)², from e^-|x|. Its factor in the left tail is split as in
+    `softplus_rule`."""
+    left, root = x < 0, ops.exp(-magnitude(x) / 2)
+    a = root * root
+    p, r = ops.where(left, 2 + a, 1 + 2 * a), ops.where(left, 1, a * a)
+    q = ops.where(left, 2 + a * p, p + 2 * a * a)
+    slope = p / q + r * (1 + a) * ops.square(2 / q) * beside(root, x)
+    return ops.where(left, g * root * (root * slope), g * slope)
+
+
+def mish_define(f, x):
+    n = f.exp(x) * (f.exp(x) + 2)
+    return x * n / (n + 2)
+
+
+# softsign and tanhshrink
+
+
+def softsign(x):
+    """x / (1 + |x|), and ±1 where x is infinite."""
+    return np.where(np.isinf(x), np.copysign(1, x), x / (1 + np.abs(x)))
+
+
+def softsign_define(f, x):
+    return f.where(f.less(x, 0), x / (1 - x), x / (1 + x))
+
+
+@rounded_once
+def tanhshrink(x):
+    """x - tanh x; where that cancels, x c / (1 + c) with tanh x = x / (1 + c), by Lambert's continued fraction."""
+    near = np.clip(x, -1, 1)
+    square = near * near
+    c = np.zeros_like(square)
+    for odd in range(21, 1, -2):
+        c = square / (odd + c)
+    return np.where(x == near, near * c / (1 + c), x - np.tanh(x))
+
+
+def softsign_rule(g, y, x):
+    return over_square(g, 1 + magnitude(x))
+
+
+def tanhshrink_rule(g, y, x):
+    t = ops.tanh(x)
+    return g * t * t
 
 
 # relu
@@ -95,30 +177,17 @@ def relu_define(f, x):
     return f.where(f.less(0, x), x, 0 * x)
 
 
-# gelu
+# glu
 
 
-def gelu(x):
-    """x Φ(x), with the tail from erfcx, since SciPy's Φ is 0 where the result is a denormal float.
-
-    The square of a number with few digits is exact, and the rest of x² is small (W. J. Cody, Rational Chebyshev
-    approximations for the error function, 1969)."""
-    t = np.clip(x, -50, 0)
-    few = np.rint(t * 16) / 16
-    square = np.exp(-few * few / 2) * np.exp((few - t) * (few + t) / 2)
-    return np.where(x < -5, t / 2 * square * special.erfcx(-t * np.sqrt(x.dtype.type(0.5))), x * special.ndtr(x))
-
-
-def gelu_rule(g, y, x):
-    """g (Φ(x) + x φ(x)) with the density φ of Φ. The factor φ is split as in `softplus_rule`, and Φ comes from erfcx, which
-    keeps its digits in the tail."""
-    a = magnitude(x)
-    root = ops.exp(-(a * a) / 4)
-    return mirrored(g, x, g * root * (root * (ops.erfcx(a * SQRT_HALF) / 2 - a * NORMAL_PEAK)))
-
-
-def gelu_define(f, x):
-    return x * (1 + f.erf(x / f.sqrt(f.number(2)))) / 2
+def glu(x, *, axis=-1):
+    """Raises InferenceError for an axis that is out of range, or has an odd size."""
+    axis = axis_of(axis, x.ndim)
+    half, odd = divmod(x.shape[axis], 2)
+    if odd:
+        raise InferenceError(f"axis {axis} of {x.spec} has an odd size: it has no halves")
+    start, middle = (0,) * x.ndim, at((0,) * x.ndim, axis, half)
+    return ops.slice(x, start=start, stop=at(x.shape, axis, half)) * ops.sigmoid(ops.slice(x, start=middle, stop=x.shape))
 
 
 # error functions
@@ -169,17 +238,24 @@ def erfcx_rule(g, y, x, *, order):
 RELU = "x where x > 0, else 0"
 ERFCX = "exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated order times"
 
+HALVES = (case((4,)), case((4, 3), axis=0), case((2, 6), axis=1))
+
 # fmt: off
 ACTIVATIONS = (
-    # op          forward               cotangent      definition    ties
-    R("sigmoid",  SIGMOID,              sigmoid_rule,  lambda f, x: 1 / (1 + f.exp(-x))),
-    R("softplus", narrow(softplus),     softplus_rule, lambda f, x: f.log(1 + f.exp(x))),
-    R("silu",     narrow(silu),         silu_rule,     lambda f, x: x / (1 + f.exp(-x))),
-    R("relu",     relu,                 relu_rule,     relu_define,  ties="0 at 0", kink=Kink.SMALLEST, doc=RELU),
-    R("gelu",     narrow(gelu),         gelu_rule,     gelu_define),
-    R("erf",      narrow(special.erf),  erf_rule,      lambda f, x: f.erf(x)),
-    R("erfc",     narrow(special.erfc), erfc_rule,     lambda f, x: f.erfc(x)),
-    R("erfcx",    erfcx,                erfcx_rule,    erfcx_define, doc=ERFCX),
+    # op            forward               cotangent        definition                                       ties
+    R("sigmoid",    SIGMOID,              sigmoid_rule,    lambda f, x: 1 / (1 + f.exp(-x))),
+    R("softplus",   softplus,             softplus_rule,   softplus_define, ties="the slope below, at the threshold",
+      doc="ln(1 + e^(βx)) / β, and x where βx is above the threshold"),
+    R("silu",       narrow(silu),         silu_rule,       lambda f, x: x / (1 + f.exp(-x))),
+    R("mish",       mish,                 mish_rule,       mish_define,     doc="x tanh(ln(1 + eˣ))"),
+    R("softsign",   narrow(softsign),     softsign_rule,   softsign_define, ties="1 at 0", doc="x / (1 + |x|)"),
+    R("tanhshrink", tanhshrink,           tanhshrink_rule, lambda f, x: x - f.tanh(x)),
+    R("relu",       relu,                 relu_rule,       relu_define,     ties="0 at 0", kink=Kink.SMALLEST, doc=RELU),
+    Composite("glu", glu, cases=HALVES, doc="the first half along an axis, times the sigmoid of the second"),
+    Composite("logsigmoid", lambda x: -ops.softplus(-x), doc="-ln(1 + e⁻ˣ)"),
+    R("erf",        narrow(special.erf),  erf_rule,        lambda f, x: f.erf(x)),
+    R("erfc",       narrow(special.erfc), erfc_rule,       lambda f, x: f.erfc(x)),
+    R("erfcx",      erfcx,                erfcx_rule,      erfcx_define,    doc=ERFCX),
 )
 # fmt: on
 

@@ -10,8 +10,8 @@ from gradproof.engine.extend import ops
 def narrow(function):
     """``function`` with results in the dtype of its first argument, if that is a float; the libraries widen 16 bits."""
 
-    def forward(x, *others):
-        result = function(x, *others)
+    def forward(x, *others, **attributes):
+        result = function(x, *others, **attributes)
         return result if result.dtype == x.dtype or x.dtype.kind in "biu" else result.astype(x.dtype)
 
     if isinstance(function, np.ufunc):

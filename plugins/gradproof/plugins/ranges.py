@@ -46,6 +46,21 @@ def _apart(a, b, c, d):
     return np.ldexp(a * b / (c * d), i + j - k - m)
 
 
+def product(a, b):
+    """The rounded product of two float64 arrays, and its rounding error, without overflow below 10³⁰⁰ (T. J. Dekker, A
+    floating-point technique for extending the available precision, 1971)."""
+    whole = a * b
+    (high, low), (upper, lower) = _halves(a), _halves(b)
+    return whole, ((high * upper - whole) + high * lower + low * upper) + low * lower
+
+
+def _halves(a):
+    """A float64 as the sum of two numbers of 26 bits."""
+    shifted = 134217729.0 * a
+    high = shifted - (shifted - a)
+    return high, a - high
+
+
 def over_square(g, c):
     """g / c², divided twice, so that c² does not overflow; 0 and not nan where a complex c is infinite."""
     if c.dtype.kind != "c":
@@ -57,6 +72,11 @@ def over_square(g, c):
 def magnitude(x):
     """|x|, with the derivative 1 at 0."""
     return ops.where(x < 0, -x, x)
+
+
+def beside(factor, a):
+    """``a``, and 0 where the factor is 0, since their product is 0 even where ``a`` is infinite."""
+    return ops.where(ops.equal(factor, 0), 0, a)
 
 
 def mirrored(g, x, tail):

@@ -1,8 +1,8 @@
-"""Softmax, its logarithm, and the logarithm of its denominator."""
+"""Softmax and softmin, the logarithm of softmax, and the logarithm of its denominator."""
 
 import numpy as np
 
-from gradproof.engine.extend import Inferred, Spec, ops, registering
+from gradproof.engine.extend import Composite, Inferred, Spec, ops, registering
 from gradproof.plugins.axes import line, members
 from gradproof.plugins.dtypes import in_float32, rounded_once
 from gradproof.plugins.families import R
@@ -125,6 +125,7 @@ SOFTMAX = (
       shrink=axes_shrink, arrays=softmax_arrays, doc="eˣ / Σ eˣ along an axis"),
     R("log_softmax", log_softmax, log_softmax_rule, log_softmax_define, axis_infer,            ALONG,
       shrink=axes_shrink, arrays=log_softmax_arrays, doc="x - ln Σ eˣ along an axis"),
+    Composite("softmin", lambda x, *, axis=-1: ops.softmax(-x, axis=axis), cases=ALONG, doc="e⁻ˣ / Σ e⁻ˣ along an axis"),
 )
 # fmt: on
 

@@ -165,16 +165,20 @@ class GetOpRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The op's name."""
+    page: _builtins.bool
+    """Whether to write the page of the op."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        page: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page", b"page"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -188,6 +192,11 @@ class GetOpResponse(_message.Message):
 
     OP_FIELD_NUMBER: _builtins.int
     CASES_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    page: _builtins.str
+    """The page of the op, as Markdown: signature, domain, definition, rule, and an example in Python with what it prints.
+    Empty where GetOpRequest.page does not ask for it, or a worker cannot write it in time.
+    """
     @_builtins.property
     def op(self) -> Global___OpInfo:
         """The op."""
@@ -201,10 +210,11 @@ class GetOpResponse(_message.Message):
         *,
         op: Global___OpInfo | None = ...,
         cases: _abc.Iterable[Global___OpCase] | None = ...,
+        page: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["op", b"op"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases", "op", b"op"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases", "op", b"op", "page", b"page"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

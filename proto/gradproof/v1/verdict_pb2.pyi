@@ -262,6 +262,7 @@ class RuleVerdict(_message.Message):
     SECONDS_FIELD_NUMBER: _builtins.int
     CACHED_FIELD_NUMBER: _builtins.int
     OBLIGATIONS_FIELD_NUMBER: _builtins.int
+    SHIPPED_FIELD_NUMBER: _builtins.int
     word: Global___RuleWord.ValueType
     """The verdict in a word."""
     op: _builtins.str
@@ -279,7 +280,9 @@ class RuleVerdict(_message.Message):
     seconds: _builtins.float
     """Time that the proof took, in seconds; also of a proof that was read from the cache."""
     cached: _builtins.bool
-    """Whether the proof was read from the cache."""
+    """Whether the proof was read from a file: from the cache, or shipped with the plugin."""
+    shipped: _builtins.bool
+    """Whether the proof was made where the plugin was packaged, and shipped with it."""
     @_builtins.property
     def witness(self) -> Global___Witness:
         """Where the rule is wrong. Present where it is REFUTED."""
@@ -302,10 +305,11 @@ class RuleVerdict(_message.Message):
         seconds: _builtins.float = ...,
         cached: _builtins.bool = ...,
         obligations: _abc.Iterable[_builtins.str] | None = ...,
+        shipped: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["witness", b"witness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "domain", b"domain", "obligations", b"obligations", "op", b"op", "reason", b"reason", "seconds", b"seconds", "shape_class", b"shape_class", "tactic", b"tactic", "tie_set", b"tie_set", "witness", b"witness", "word", b"word"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "domain", b"domain", "obligations", b"obligations", "op", b"op", "reason", b"reason", "seconds", b"seconds", "shape_class", b"shape_class", "shipped", b"shipped", "tactic", b"tactic", "tie_set", b"tie_set", "witness", b"witness", "word", b"word"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

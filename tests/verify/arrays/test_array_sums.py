@@ -139,6 +139,16 @@ def test_running_sums() -> None:
             apart(ball.moved(lambda a: np.moveaxis(a, axis, -1)), truth)  # noqa: B023
 
 
+@pytest.mark.parametrize("size", [20, 3000])
+def test_running_totals_of_integers_are_exact_while_floats_hold_them(size: int) -> None:
+    steps = np.random.default_rng(0).integers(-(2**30), 2**30, (size, 3))
+    ball = Arrays().running_total(exact(steps.astype(float)), 0)
+    assert not ball.radius().any()
+    np.testing.assert_array_equal(ball.mid, np.cumsum(steps, axis=0))
+    for large in (steps * 2.0**40, steps + 0.5):
+        assert Arrays().running_total(exact(large), 0).radius()[-1].all()
+
+
 def test_sums_at_places() -> None:
     rng = np.random.default_rng(7)
     for size, count, axis in ((5, 40, 0), (3, 1, 1), (400, 2000, 0), (2, 700, 1)):

@@ -148,6 +148,7 @@ SITUATIONS: Mapping[str, Any] = {
     "matrix_transpose": matrices,
     "flip": lambda: [(kind, [shape], {}) for kind, shape in ALL.items()] + list(along()),
     "astype": lambda: [(kind, [shape], {"dtype": "float32"}) for kind, shape in ALL.items()],
+    "checked": lambda: [(kind, [shape], {"low": -8.5, "high": 8.5}) for kind, shape in ALL.items()],
     "complex": lambda: [(kind, [shape, shape], {}) for kind, shape in ALL.items()],
     "concat": concats,
     "stack": lambda: several(axis=1),

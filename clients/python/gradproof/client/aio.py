@@ -175,9 +175,11 @@ class AsyncClient:
                 return ops
             request = op_service_pb2.ListOpsRequest(page_token=page.next_page_token)
 
-    async def op(self, name: str) -> op_service_pb2.GetOpResponse:
-        """An op, with its cases and traced rules."""
-        response: op_service_pb2.GetOpResponse = await self._unary(self._ops.GetOp, op_service_pb2.GetOpRequest(name=name))
+    async def op(self, name: str, *, page: bool = False) -> op_service_pb2.GetOpResponse:
+        """An op, with its cases and traced rules; with ``page`` also its page, as Markdown."""
+        response: op_service_pb2.GetOpResponse = await self._unary(
+            self._ops.GetOp, op_service_pb2.GetOpRequest(name=name, page=page)
+        )
         return response
 
     async def verify_op(

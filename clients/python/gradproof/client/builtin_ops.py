@@ -2,14 +2,14 @@
 
 Generated from the ops of ``gradproof.plugins`` by ``make methods``; do not edit.
 """
-# ruff: noqa: A001, A002 - names of ops and arguments are those of the server
+# ruff: noqa: A001, A002 - names and arguments of ops are those of the server
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from gradproof.client.recording.apply import apply_as
-from gradproof.client.tensors.signatures import DTypeLike, Operand
+from gradproof.client.tensors.signatures import DTypeLike, Operand, given
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
@@ -27,8 +27,12 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "broadcast_to",
     "ceil",
+    "celu",
+    "checked",
     "cholesky",
     "clip",
     "cofactors",
@@ -37,10 +41,13 @@ __all__ = [
     "conj",
     "cos",
     "cosh",
+    "cosine_embedding_loss",
+    "cross_entropy",
     "cumprod",
     "cumsum",
     "det",
     "divide",
+    "elu",
     "equal",
     "erf",
     "erfc",
@@ -52,12 +59,23 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "gaussian_nll_loss",
     "gelu",
+    "glu",
     "greater",
     "greater_equal",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "hinge_embedding_loss",
+    "huber_loss",
     "hypot",
     "imag",
     "inv",
+    "kl_div",
+    "l1_loss",
+    "leaky_relu",
     "less",
     "less_equal",
     "log",
@@ -69,7 +87,9 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "logsigmoid",
     "logsumexp",
+    "margin_ranking_loss",
     "matmul",
     "matrix_transpose",
     "max",
@@ -77,29 +97,45 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mish",
+    "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "multiply",
     "negative",
+    "nll_loss",
     "not_equal",
     "pad",
+    "poisson_nll_loss",
     "pow",
+    "prelu",
     "prod",
     "ratio",
     "real",
     "reciprocal",
     "relu",
+    "relu6",
     "remainder",
     "reshape",
     "round",
+    "rrelu",
     "rsqrt",
     "scatter_add",
+    "selu",
     "sigmoid",
     "sign",
     "silu",
     "sin",
     "sinh",
     "slice",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
+    "softsign",
     "solve",
     "split",
     "sqrt",
@@ -112,8 +148,11 @@ __all__ = [
     "take_along_axis",
     "tan",
     "tanh",
+    "tanhshrink",
+    "threshold",
     "transpose",
     "tril",
+    "triplet_margin_loss",
     "triu",
     "trunc",
     "unslice",
@@ -198,6 +237,36 @@ def atanh(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "atanh", x)[0]
 
 
+def binary_cross_entropy(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean"
+) -> Tensor:
+    """The op binary_cross_entropy: -target ln x - (1 - target) ln(1 - x), weighted; x is from 0 to 1, logarithms at
+    least -100.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "binary_cross_entropy", x, target, *given(weight), reduction=reduction)[0]
+
+
+def binary_cross_entropy_with_logits(
+    x: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    pos_weight: Operand | None = None,
+    /,
+    *,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op binary_cross_entropy_with_logits: -target ln s - (1 - target) ln(1 - s) for s = 1 / (1 + e⁻ˣ), weighted;
+    pos_weight is for target.
+
+    Inputs: x, target, weight, pos_weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "binary_cross_entropy_with_logits", x, target, *given(weight, pos_weight), reduction=reduction)[
+        0
+    ]
+
+
 def broadcast_to(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     """The op broadcast_to: x repeated to a larger shape. Inputs: x. Attributes: shape."""
     return apply_as(Tensor, "broadcast_to", x, shape=shape)[0]
@@ -206,6 +275,16 @@ def broadcast_to(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
 def ceil(x: Operand, /) -> Tensor:
     """The op ceil: -⌊-x⌋. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "ceil", x)[0]
+
+
+def celu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
+    """The op celu: x where x > 0, else alpha (exp(x / alpha) - 1). Inputs: x. Attributes: alpha."""
+    return apply_as(Tensor, "celu", x, alpha=alpha)[0]
+
+
+def checked(x: Operand, /, *, low: float | None = None, high: float | None = None) -> Tensor:
+    """The op checked: x, all of whose elements must be from low to high. Inputs: x. Attributes: low, high."""
+    return apply_as(Tensor, "checked", x, low=low, high=high)[0]
 
 
 def cholesky(a: Operand, /) -> Tensor:
@@ -251,6 +330,43 @@ def cosh(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "cosh", x)[0]
 
 
+def cosine_embedding_loss(
+    x1: Operand, x2: Operand, target: Operand, /, *, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """The op cosine_embedding_loss: 1 - c for the cosine c along the last axis where target is 1, max(0, c - margin)
+    where it is -1.
+
+    Inputs: x1, x2, target. Attributes: margin, reduction.
+    """
+    return apply_as(Tensor, "cosine_embedding_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
+
+
+def cross_entropy(
+    x: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    /,
+    *,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op cross_entropy: nll_loss of log_softmax x; a target of floats holds the probability of each class.
+
+    Inputs: x, target, weight. Attributes: ignore_index, label_smoothing, reduction.
+    """
+    return apply_as(
+        Tensor,
+        "cross_entropy",
+        x,
+        target,
+        *given(weight),
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        reduction=reduction,
+    )[0]
+
+
 def cumprod(x: Operand, /, *, axis: int = 0) -> Tensor:
     """The op cumprod: running products along an axis. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "cumprod", x, axis=axis)[0]
@@ -269,6 +385,11 @@ def det(a: Operand, /) -> Tensor:
 def divide(a: Operand, b: Operand, /) -> Tensor:
     """The op divide: a / b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "divide", a, b)[0]
+
+
+def elu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
+    """The op elu: x where x > 0, else alpha (exp x - 1). Inputs: x. Attributes: alpha."""
+    return apply_as(Tensor, "elu", x, alpha=alpha)[0]
 
 
 def equal(a: Operand, b: Operand, /) -> Tensor:
@@ -330,9 +451,27 @@ def floor_divide(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "floor_divide", a, b)[0]
 
 
-def gelu(x: Operand, /) -> Tensor:
-    """The op gelu: x (1 + erf(x / √2)) / 2. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "gelu", x)[0]
+def gaussian_nll_loss(
+    x: Operand, target: Operand, var: Operand, /, *, full: bool = False, eps: float = 1e-06, reduction: str = "mean"
+) -> Tensor:
+    """The op gaussian_nll_loss: (ln var + (x - target)² / var) / 2, with var at least eps; full adds ln(2π) / 2.
+
+    Inputs: x, target, var. Attributes: full, eps, reduction.
+    """
+    return apply_as(Tensor, "gaussian_nll_loss", x, target, var, full=full, eps=eps, reduction=reduction)[0]
+
+
+def gelu(x: Operand, /, *, approximate: str = "none") -> Tensor:
+    """The op gelu: x (1 + erf(x / √2)) / 2; if approximate='tanh' x sigmoid(w) with w = 2 √(2 / π) (x + 0.044715 x³).
+
+    Inputs: x. Attributes: approximate.
+    """
+    return apply_as(Tensor, "gelu", x, approximate=approximate)[0]
+
+
+def glu(x: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op glu: the first half along an axis, times the sigmoid of the second. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "glu", x, axis=axis)[0]
 
 
 def greater(a: Operand, b: Operand, /) -> Tensor:
@@ -343,6 +482,45 @@ def greater(a: Operand, b: Operand, /) -> Tensor:
 def greater_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op greater_equal: b ≤ a. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "greater_equal", a, b)[0]
+
+
+def hardshrink(x: Operand, /, *, lambd: float = 0.5) -> Tensor:
+    """The op hardshrink: x where |x| > lambd, else 0. Inputs: x. Attributes: lambd."""
+    return apply_as(Tensor, "hardshrink", x, lambd=lambd)[0]
+
+
+def hardsigmoid(x: Operand, /) -> Tensor:
+    """The op hardsigmoid: (x + 3) / 6 limited to [0, 1]. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "hardsigmoid", x)[0]
+
+
+def hardswish(x: Operand, /) -> Tensor:
+    """The op hardswish: x hardsigmoid(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "hardswish", x)[0]
+
+
+def hardtanh(x: Operand, /, *, min: float = -1.0, max: float = 1.0) -> Tensor:
+    """The op hardtanh: x limited to [min, max]. Inputs: x. Attributes: min, max."""
+    return apply_as(Tensor, "hardtanh", x, min=min, max=max)[0]
+
+
+def hinge_embedding_loss(x: Operand, target: Operand, /, *, margin: float = 1.0, reduction: str = "mean") -> Tensor:
+    """The op hinge_embedding_loss: x where target is 1, max(0, margin - x) where it is -1, and their sum elsewhere.
+
+    Inputs: x, target. Attributes: margin, reduction.
+    """
+    return apply_as(Tensor, "hinge_embedding_loss", x, target, margin=margin, reduction=reduction)[0]
+
+
+def huber_loss(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, delta: float = 1.0, reduction: str = "mean"
+) -> Tensor:
+    """The op huber_loss: d² / 2 for the distance d of x and target while d < delta, delta (d - delta / 2) beyond;
+    weighted.
+
+    Inputs: x, target, weight. Attributes: delta, reduction.
+    """
+    return apply_as(Tensor, "huber_loss", x, target, *given(weight), delta=delta, reduction=reduction)[0]
 
 
 def hypot(a: Operand, b: Operand, /) -> Tensor:
@@ -358,6 +536,28 @@ def imag(x: Operand, /) -> Tensor:
 def inv(a: Operand, /) -> Tensor:
     """The op inv: the inverse of a matrix. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "inv", a)[0]
+
+
+def kl_div(x: Operand, target: Operand, /, *, log_target: bool = False, reduction: str = "mean") -> Tensor:
+    """The op kl_div: target (ln target - x), where x is a logarithm, as is target with log_target. The mean is over
+    all elements, batchmean over the first axis.
+
+    Inputs: x, target. Attributes: log_target, reduction.
+    """
+    return apply_as(Tensor, "kl_div", x, target, log_target=log_target, reduction=reduction)[0]
+
+
+def l1_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
+    """The op l1_loss: |x - target|, weighted; the mean is over the sum of the weights.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "l1_loss", x, target, *given(weight), reduction=reduction)[0]
+
+
+def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Tensor:
+    """The op leaky_relu: x where x > 0, else the negative slope times x. Inputs: x. Attributes: negative_slope."""
+    return apply_as(Tensor, "leaky_relu", x, negative_slope=negative_slope)[0]
 
 
 def less(a: Operand, b: Operand, /) -> Tensor:
@@ -415,9 +615,24 @@ def logical_or(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "logical_or", a, b)[0]
 
 
+def logsigmoid(x: Operand, /) -> Tensor:
+    """The op logsigmoid: -ln(1 + e⁻ˣ). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "logsigmoid", x)[0]
+
+
 def logsumexp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op logsumexp: ln Σ eˣ over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "logsumexp", x, axis=axis, keepdims=keepdims)[0]
+
+
+def margin_ranking_loss(
+    x1: Operand, x2: Operand, target: Operand, /, *, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """The op margin_ranking_loss: max(0, margin - target (x1 - x2)).
+
+    Inputs: x1, x2, target. Attributes: margin, reduction.
+    """
+    return apply_as(Tensor, "margin_ranking_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
 
 
 def matmul(a: Operand, b: Operand, /) -> Tensor:
@@ -455,6 +670,56 @@ def minimum(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "minimum", a, b)[0]
 
 
+def mish(x: Operand, /) -> Tensor:
+    """The op mish: x tanh(ln(1 + eˣ)). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "mish", x)[0]
+
+
+def mse_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
+    """The op mse_loss: (x - target)², weighted; the mean is over the sum of the weights.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "mse_loss", x, target, *given(weight), reduction=reduction)[0]
+
+
+def multi_margin_loss(
+    x: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    /,
+    *,
+    p: float = 1,
+    margin: float = 1.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op multi_margin_loss: the sum of max(0, margin - x[target] + x)^p over other classes by the count of all,
+    weighted by class.
+
+    Inputs: x, target, weight. Attributes: p, margin, reduction.
+    """
+    return apply_as(Tensor, "multi_margin_loss", x, target, *given(weight), p=p, margin=margin, reduction=reduction)[0]
+
+
+def multilabel_margin_loss(x: Operand, target: Operand, /, *, reduction: str = "mean") -> Tensor:
+    """The op multilabel_margin_loss: the sum of max(0, 1 - x[k] + x) over the classes k that the target lists before
+    its first -1 and the classes that it does not list, by the count of all.
+
+    Inputs: x, target. Attributes: reduction.
+    """
+    return apply_as(Tensor, "multilabel_margin_loss", x, target, reduction=reduction)[0]
+
+
+def multilabel_soft_margin_loss(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean"
+) -> Tensor:
+    """The op multilabel_soft_margin_loss: the mean of binary_cross_entropy_with_logits along the last axis, weighted.
+
+    Inputs: x, target, weight. Attributes: reduction.
+    """
+    return apply_as(Tensor, "multilabel_soft_margin_loss", x, target, *given(weight), reduction=reduction)[0]
+
+
 def multiply(a: Operand, b: Operand, /) -> Tensor:
     """The op multiply: a b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "multiply", a, b)[0]
@@ -463,6 +728,16 @@ def multiply(a: Operand, b: Operand, /) -> Tensor:
 def negative(x: Operand, /) -> Tensor:
     """The op negative: -x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "negative", x)[0]
+
+
+def nll_loss(
+    x: Operand, target: Operand, weight: Operand | None = None, /, *, ignore_index: int = -100, reduction: str = "mean"
+) -> Tensor:
+    """The op nll_loss: -x at the class that is the target, weighted by class; the mean is over the sum of the weights.
+
+    Inputs: x, target, weight. Attributes: ignore_index, reduction.
+    """
+    return apply_as(Tensor, "nll_loss", x, target, *given(weight), ignore_index=ignore_index, reduction=reduction)[0]
 
 
 def not_equal(a: Operand, b: Operand, /) -> Tensor:
@@ -475,9 +750,35 @@ def pad(x: Operand, /, *, widths: Sequence[Sequence[int]]) -> Tensor:
     return apply_as(Tensor, "pad", x, widths=widths)[0]
 
 
+def poisson_nll_loss(
+    x: Operand,
+    target: Operand,
+    /,
+    *,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-08,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op poisson_nll_loss: eˣ - target x; without log_input x - target ln(x + eps). full adds Stirling's
+    ln(target!) above 1.
+
+    Inputs: x, target. Attributes: log_input, full, eps, reduction.
+    """
+    return apply_as(Tensor, "poisson_nll_loss", x, target, log_input=log_input, full=full, eps=eps, reduction=reduction)[0]
+
+
 def pow(x: Operand, exponent: Operand, /) -> Tensor:
     """The op pow: x^exponent. Inputs: x, exponent. Attributes: none."""
     return apply_as(Tensor, "pow", x, exponent)[0]
+
+
+def prelu(x: Operand, weight: Operand, /) -> Tensor:
+    """The op prelu: x where x > 0, else the weight times x; a weight, or one for each channel (axis 1).
+
+    Inputs: x, weight. Attributes: none.
+    """
+    return apply_as(Tensor, "prelu", x, weight)[0]
 
 
 def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
@@ -505,6 +806,11 @@ def relu(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "relu", x)[0]
 
 
+def relu6(x: Operand, /) -> Tensor:
+    """The op relu6: x limited to [0, 6]. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "relu6", x)[0]
+
+
 def remainder(a: Operand, b: Operand, /) -> Tensor:
     """The op remainder: a - b ⌊a / b⌋. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "remainder", a, b)[0]
@@ -520,6 +826,14 @@ def round(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "round", x)[0]
 
 
+def rrelu(x: Operand, /, *, lower: float = 0.125, upper: float = 0.3333333333333333) -> Tensor:
+    """The op rrelu: leaky_relu with the mean of lower and upper, as of randomised ReLU in evaluation.
+
+    Inputs: x. Attributes: lower, upper.
+    """
+    return apply_as(Tensor, "rrelu", x, lower=lower, upper=upper)[0]
+
+
 def rsqrt(x: Operand, /) -> Tensor:
     """The op rsqrt: 1 / √x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "rsqrt", x)[0]
@@ -531,6 +845,14 @@ def scatter_add(x: Operand, indices: Operand, updates: Operand, /, *, axis: int 
     Inputs: x, indices, updates. Attributes: axis.
     """
     return apply_as(Tensor, "scatter_add", x, indices, updates, axis=axis)[0]
+
+
+def selu(x: Operand, /) -> Tensor:
+    """The op selu: elu with alpha 1.6733, times 1.0507 (Klambauer et al., Self-normalizing neural networks, 2017).
+
+    Inputs: x. Attributes: none.
+    """
+    return apply_as(Tensor, "selu", x)[0]
 
 
 def sigmoid(x: Operand, /) -> Tensor:
@@ -563,14 +885,45 @@ def slice(x: Operand, /, *, start: Sequence[int], stop: Sequence[int | None], st
     return apply_as(Tensor, "slice", x, start=start, stop=stop, step=step)[0]
 
 
+def smooth_l1_loss(x: Operand, target: Operand, /, *, beta: float = 1.0, reduction: str = "mean") -> Tensor:
+    """The op smooth_l1_loss: d² / (2 beta) for the distance d of x and target while d < beta, d - beta / 2 beyond.
+
+    Inputs: x, target. Attributes: beta, reduction.
+    """
+    return apply_as(Tensor, "smooth_l1_loss", x, target, beta=beta, reduction=reduction)[0]
+
+
+def soft_margin_loss(x: Operand, target: Operand, /, *, reduction: str = "mean") -> Tensor:
+    """The op soft_margin_loss: ln(1 + e^(-target x)). Inputs: x, target. Attributes: reduction."""
+    return apply_as(Tensor, "soft_margin_loss", x, target, reduction=reduction)[0]
+
+
 def softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
     """The op softmax: eˣ / Σ eˣ along an axis. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "softmax", x, axis=axis)[0]
 
 
-def softplus(x: Operand, /) -> Tensor:
-    """The op softplus: ln(1 + eˣ). Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "softplus", x)[0]
+def softmin(x: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op softmin: e⁻ˣ / Σ e⁻ˣ along an axis. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "softmin", x, axis=axis)[0]
+
+
+def softplus(x: Operand, /, *, beta: float = 1.0, threshold: float | None = None) -> Tensor:
+    """The op softplus: ln(1 + e^(βx)) / β, and x where βx is above the threshold.
+
+    Inputs: x. Attributes: beta, threshold.
+    """
+    return apply_as(Tensor, "softplus", x, beta=beta, threshold=threshold)[0]
+
+
+def softshrink(x: Operand, /, *, lambd: float = 0.5) -> Tensor:
+    """The op softshrink: x moved by lambd towards 0; 0 where |x| <= lambd. Inputs: x. Attributes: lambd."""
+    return apply_as(Tensor, "softshrink", x, lambd=lambd)[0]
+
+
+def softsign(x: Operand, /) -> Tensor:
+    """The op softsign: x / (1 + |x|). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "softsign", x)[0]
 
 
 def solve(a: Operand, b: Operand, /) -> Tensor:
@@ -636,6 +989,16 @@ def tanh(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "tanh", x)[0]
 
 
+def tanhshrink(x: Operand, /) -> Tensor:
+    """The op tanhshrink: x - tanh x. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "tanhshrink", x)[0]
+
+
+def threshold(x: Operand, /, *, threshold: float, value: float) -> Tensor:
+    """The op threshold: x where x > threshold, else value. Inputs: x. Attributes: threshold, value."""
+    return apply_as(Tensor, "threshold", x, threshold=threshold, value=value)[0]
+
+
 def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:
     """The op transpose: axes permuted. Inputs: x. Attributes: axes."""
     return apply_as(Tensor, "transpose", x, axes=axes)[0]
@@ -644,6 +1007,37 @@ def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:
 def tril(x: Operand, /, *, k: int = 0) -> Tensor:
     """The op tril: the lower triangle. Inputs: x. Attributes: k."""
     return apply_as(Tensor, "tril", x, k=k)[0]
+
+
+def triplet_margin_loss(
+    anchor: Operand,
+    positive: Operand,
+    negative: Operand,
+    /,
+    *,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-06,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """The op triplet_margin_loss: max(0, margin + d(anchor, positive) - d(anchor, negative)) for the p-norm d of the
+    difference plus eps, over the last axis; with swap, d(positive, negative) where that is less.
+
+    Inputs: anchor, positive, negative. Attributes: margin, p, eps, swap, reduction.
+    """
+    return apply_as(
+        Tensor,
+        "triplet_margin_loss",
+        anchor,
+        positive,
+        negative,
+        margin=margin,
+        p=p,
+        eps=eps,
+        swap=swap,
+        reduction=reduction,
+    )[0]
 
 
 def triu(x: Operand, /, *, k: int = 0) -> Tensor:

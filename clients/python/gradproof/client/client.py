@@ -247,9 +247,9 @@ class Client:
                 return ops
             request = op_service_pb2.ListOpsRequest(page_token=page.next_page_token)
 
-    def op(self, name: str) -> op_service_pb2.GetOpResponse:
-        """An op, with its cases and traced rules."""
-        return self._unary(self._ops.GetOp, op_service_pb2.GetOpRequest(name=name))
+    def op(self, name: str, *, page: bool = False) -> op_service_pb2.GetOpResponse:
+        """An op, with its cases and traced rules; with ``page`` also its page, as Markdown."""
+        return self._unary(self._ops.GetOp, op_service_pb2.GetOpRequest(name=name, page=page))
 
     def verify_op(
         self, name: str, *, budget: float = 30.0, refresh: bool = False, on_progress: OnProgress | None = None

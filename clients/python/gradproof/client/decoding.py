@@ -96,6 +96,7 @@ def decode_rule(message: verdict_pb2.RuleVerdict) -> RuleVerdict:
         witness=_witness(message),
         seconds=message.seconds,
         cached=message.cached,
+        shipped=message.shipped,
         obligations=tuple(message.obligations),
     )
 

@@ -67,7 +67,8 @@ class Witness:
 
 @dataclass(frozen=True)
 class RuleVerdict:
-    """Verdict on a rule: PROVED, PROVED_AE, AGREED, UNDECIDED, NO_SPEC, PENDING or REFUTED; time in seconds."""
+    """Verdict on a rule: PROVED, PROVED_AE, AGREED, UNDECIDED, NO_SPEC, PENDING or REFUTED; time in seconds. ``cached``:
+    the proof was read from a file; ``shipped``: from a file that came with the plugin."""
 
     word: str
     op: str
@@ -80,6 +81,7 @@ class RuleVerdict:
     seconds: float
     cached: bool
     obligations: tuple[str, ...] = ()
+    shipped: bool = False
 
 
 @dataclass(frozen=True)

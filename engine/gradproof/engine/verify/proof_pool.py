@@ -17,7 +17,7 @@ from gradproof.engine.graph import Graph
 from gradproof.engine.plugin_errors import describe
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.processes import Ended, Explain, Failed, NoWorker, Prove, SampleCases, Workers
+from gradproof.engine.verify.processes import DescribeOp, Ended, Explain, Failed, NoWorker, Prove, SampleCases, Workers
 from gradproof.engine.verify.proof_cache import ProofKey, ProofMemory
 from gradproof.engine.verify.readings.formulas import Explained, NoFormula
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
@@ -36,6 +36,7 @@ class ProofPool:
     Args:
         registry: its plugins are loaded again in each process, by import path.
         directory: where proofs are saved; None saves none.
+        shipped: whether proofs that are shipped with a plugin are used.
         workers: the processes; if left out, the pool has its own. They are closed with it.
         at_once: number of concurrent proofs.
         seconds: CPU time after which a proof is stopped, and UNDECIDED.
@@ -50,12 +51,13 @@ class ProofPool:
         registry: Registry,
         directory: Path | None = None,
         *,
+        shipped: bool = False,
         workers: Workers | None = None,
         at_once: int = 1,
         seconds: float = PROOF_SECONDS,
     ) -> None:
         self.registry, self.seconds = registry, seconds
-        self.memory = ProofMemory(registry, directory, seconds)
+        self.memory = ProofMemory(registry, directory, seconds, shipped=shipped)
         self.workers = workers or Workers()
         self.workers.sources = [plugin.source for plugin in registry.plugins if plugin.source]
         self.workers.folder = self.memory.cache.directory if self.memory.cache else None
@@ -87,8 +89,8 @@ class ProofPool:
         self._threads.shutdown(cancel_futures=True)
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
-        """The known verdict, in memory or on disk: for all values of attributes, if that is proved, or else for those of
-        the key. Does not wait for a proof; a proof that ended for an outer reason is tried again."""
+        """The known verdict, in memory, shipped or on disk: for all values of attributes, if that is proved, or else for
+        those of the key. Does not wait for a proof; a proof that ended for an outer reason is tried again."""
         if key.general is not None:
             general = self.lookup(key.general)
             if general is not None and general.proved:
@@ -216,6 +218,17 @@ class ProofPool:
         except (NoWorker, TimeoutError, Ended):
             return []
         return [ProofKey(op, case).traced(self.registry) for case in answer] if isinstance(answer, list) else []
+
+    def describe(self, op: str, seconds: float, gone: Callable[[], bool] = lambda: False) -> str:
+        """The page of an op, which a worker writes within ``seconds``, since it reads definitions and runs the op; empty if
+        it takes longer, or no worker can load the op."""
+        if not self.registry.plugin_of(op).source:
+            return ""
+        try:
+            answer = self.workers.ask(DescribeOp(op, seconds), PATIENCE * seconds, wait=WAIT_SECONDS, gone=gone)
+        except (NoWorker, TimeoutError, Ended):
+            return ""
+        return answer if isinstance(answer, str) else ""
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:

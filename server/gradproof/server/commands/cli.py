@@ -217,20 +217,30 @@ def draw(  # noqa: PLR0913 - each parameter is an option of the command
 @with_target()
 def list_ops(
     target: Target,
+    names: Annotated[Optional[list[str]], typer.Argument(metavar="[OP]...", help="Names of ops.")] = None,  # noqa: UP045
     verdicts: Annotated[bool, typer.Option("--verdicts", help="Prove every rule that is not proved yet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
     plugin: Plugin = None,
 ) -> None:
-    """List the ops; with --verdicts, with the verdicts on their rules. Exit status 1 if a rule is refuted."""
+    """List the ops; with --verdicts, with the verdicts on their rules. Exit status 1 if a rule is refuted.
+
+    With names: the page of each op, with the verdicts that are known.
+    """
     try:
         with target.client(plugin) as client:
-            ops = client.ops()
+            pages = [client.op(name, page=True) for name in names or ()]
+            ops = [op for op in client.ops() if not names or op.name in names]
             if verdicts:
                 prove_all(client, [op.name for op in ops if op.differentiable])
                 ops = client.ops()
+                ops = [op for op in ops if not names or op.name in names]
+                pages = [client.op(name, page=True) for name in names or ()]
     except FAULTS as error:
         raise refused("ops", target.explain(error), 2) from error
-    if as_json:
+    if pages and not as_json:
+        for page in pages:
+            report.print_op(console, page)
+    elif as_json:
         print(json.dumps(report.ops_as_json(ops), indent=2))
     else:
         console.print(report.op_table(ops, verdicts=verdicts))
@@ -243,7 +253,7 @@ def list_ops(
 def verify(
     target: Target,
     ops: Annotated[Optional[list[str]], typer.Argument(metavar="[OP]...", help="Names of ops.")] = None,  # noqa: UP045
-    refresh: Annotated[bool, typer.Option(help="Prove again, also if a proof is cached.")] = False,
+    refresh: Annotated[bool, typer.Option(help="Prove again, also if a proof is cached or shipped.")] = False,
     budget: Annotated[float, typer.Option(help="Seconds for all cases of an op.")] = 120.0,
     evidence: Annotated[bool, typer.Option(help="Print every obligation, with the tactic that discharged it.")] = False,
     plugin: Plugin = None,

@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gradproof.client import Gradient, OpInfo, Result, RuleVerdict, Verdict
+from gradproof.client.decoding import decode_rule
 from gradproof.client.events import REQUIRED
+from gradproof.v1 import op_service_pb2
 
 COLOURS = {"verified": "green", "plausible": "yellow", "unchecked": "dim", "wrong": "bold red"}
 
@@ -83,9 +85,21 @@ def op_table(ops: Sequence[OpInfo], *, verdicts: bool) -> Table:
             table.add_row(op.name, "no derivative", "", "", "", "")
         else:
             verdict = op.verdict
-            origin = "cache" if verdict.cached else "this run"
+            origin = "shipped" if verdict.shipped else "cache" if verdict.cached else "this run"
             table.add_row(op.name, verdict.word, verdict.tactic, verdict.tie_set, f"{verdict.seconds:.2f} s", origin)
     return table
+
+
+def print_op(console: Console, response: op_service_pb2.GetOpResponse) -> None:
+    """Print the page of an op, and the verdict on each of its cases."""
+    console.print(response.page or f"# `{response.op.name}`\n\n{response.op.doc}.", highlight=False, soft_wrap=True)
+    if response.cases:
+        console.print("## Verdicts\n")
+    for case in response.cases:
+        verdict = decode_rule(case.verdict) if case.HasField("verdict") else None
+        word = "not proved yet" if verdict is None else f"{verdict.word} {f'({verdict.tactic})' if verdict.tactic else ''}"
+        except_where = f", except where {verdict.tie_set}" if verdict and verdict.tie_set else ""
+        console.print(f"- {case.shape_class}: {word.strip()}{except_where}", highlight=False, soft_wrap=True)
 
 
 def print_tally(console: Console, verdicts: Sequence[RuleVerdict]) -> None:
@@ -95,9 +109,10 @@ def print_tally(console: Console, verdicts: Sequence[RuleVerdict]) -> None:
             print_case(console, verdict, 0, 0)
     words = {"PROVED": "proved", "PROVED_AE": "proved off ties"}
     counts = Counter(words.get(verdict.word, verdict.word) for verdict in verdicts)
-    cached = sum(verdict.cached for verdict in verdicts)
+    shipped = sum(verdict.shipped for verdict in verdicts)
+    cached = sum(verdict.cached for verdict in verdicts) - shipped
     text = ", ".join(f"{count} {word}" for word, count in counts.items())
-    console.print(f"{len(verdicts)} cases: {text} ({cached} from the cache)")
+    console.print(f"{len(verdicts)} cases: {text} ({cached} from the cache{f', {shipped} shipped' if shipped else ''})")
 
 
 def print_case(console: Console, verdict: RuleVerdict, done: int, total: int, *, evidence: bool = False) -> None:
@@ -106,7 +121,8 @@ def print_case(console: Console, verdict: RuleVerdict, done: int, total: int, *,
     text += f"{verdict.op} {verdict.shape_class}: {verdict.word}"
     for label, value in (("by", verdict.tactic), ("except where", verdict.tie_set), ("because", verdict.reason)):
         text += f" {label} {value}" if value else ""
-    console.print(f"{text} ({verdict.seconds:.3f} s{', cached' if verdict.cached else ''})")
+    origin = ", shipped" if verdict.shipped else ", cached" if verdict.cached else ""
+    console.print(f"{text} ({verdict.seconds:.3f} s{origin})")
     for obligation in verdict.obligations if evidence else ():
         console.print(f"    {obligation}")
     if verdict.witness and verdict.witness.got:

@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     allow_plugin: Names = Field([], description="Load only these installed plugins, by name. Repeatable.")
     entry_points: bool = Field(True, description="Load installed plugins.")
     cache: Path | None = Field(None, description="Folder of the proof cache; default: in the user's cache folder.")
+    shipped_proofs: bool = Field(True, description="Use proofs that are shipped with plugins.")
     proof_workers: int = Field(2, ge=1, le=256, description="Processes that prove rules.")
     proof_seconds: float = Field(30.0, gt=0, le=1e6, description="Time limit of a proof, in seconds.")
     plans: Plans = Field(

@@ -89,6 +89,7 @@ class Host:
         self.proofs = ProofPool(
             self.registry,
             settings.cache_directory(),
+            shipped=settings.shipped_proofs,
             workers=self.workers,
             at_once=max(1, settings.proof_workers // processes),
             seconds=settings.proof_seconds,

@@ -215,6 +215,7 @@ def rule_verdict(verdict: words.RuleVerdict) -> verdict_pb2.RuleVerdict:
         reason=shortened_text(verdict.reason),
         seconds=verdict.seconds,
         cached=verdict.cached,
+        shipped=verdict.shipped,
         obligations=verdict.obligations,
     )
     if verdict.word is words.RuleWord.REFUTED:

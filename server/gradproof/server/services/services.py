@@ -43,6 +43,7 @@ Response = TypeVar("Response", pb.EvaluateResponse, pb.DifferentiateResponse)
 Context = grpc.aio.ServicerContext[Any, Any]
 FEW = 64  # values, which take no time to encode
 LOOK_UP_SECONDS = 0.02  # polling interval of a call that waits for a proof
+PAGE_SECONDS = 10.0  # to write the page of an op, for which it runs
 SAMPLE_SECONDS = 10.0  # to sample attributes, for which an op's forward runs
 OP_BUDGET = 30.0  # seconds
 FEATURES = ("chunks", "client_hooks", "digests", "graph_hooks", "numbers", "progress", "required", "reuse", "saved")
@@ -196,6 +197,12 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         async with answering(context):
             op = self.registry.op(request.name)
             response: op_service_pb2.GetOpResponse = await self.handler.cancellable(lambda _: self._cases(op))
+            if request.page:
+                describe = self.handler.proofs.describe
+                async with self._drawing:  # which holds a worker
+                    response.page = await self.handler.cancellable(
+                        lambda gone: describe(op.name, PAGE_SECONDS, lambda: gone.cancelled)
+                    )
             return response
 
     def _cases(self, op: Op) -> op_service_pb2.GetOpResponse:
@@ -310,6 +317,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             info.verdict.CopyFrom(encode.rule_verdict(worst))
             info.verdict.seconds = sum(verdict.seconds for verdict in known)
             info.verdict.cached = bool(known) and all(verdict.cached for verdict in known)
+            info.verdict.shipped = any(verdict.shipped for verdict in known)
         return info
 
 

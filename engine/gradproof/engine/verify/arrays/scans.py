@@ -29,6 +29,8 @@ def running_totals(x: BallArray, axis: int, unit: float | None = None, *, runnin
             high, low, depth = _scanned(front.reshape(len(front), -1))
             mid = (high + low).reshape(front.shape)
             rad = np.abs(mid) * UNIT + sizes * (1.01 * (depth * UNIT) ** 2) + np.minimum(sizes, SMALLEST)
+            whole = np.logical_and.accumulate(front == np.rint(front), axis=0) & (sizes <= 1 / UNIT)
+            rad = np.where(whole, 0.0, rad)  # integers that floats hold are added without rounding
         else:
             mid = np.cumsum(front, axis=0)
             charge = np.cumsum(np.abs(mid), axis=0) * (MARGIN * unit) if running else sizes * ((terms - 1) * unit)

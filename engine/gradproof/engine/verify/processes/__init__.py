@@ -7,7 +7,7 @@ from gradproof.engine.verify.processes.loading import load_plugin
 from gradproof.engine.verify.processes.process import TICK, Ended, Worker
 from gradproof.engine.verify.processes.shared_memory import Region
 from gradproof.engine.verify.processes.spawner import NoWorker
-from gradproof.engine.verify.processes.tasks import Examine, Explain, Prove, SampleCases, SharedBy
+from gradproof.engine.verify.processes.tasks import DescribeOp, Examine, Explain, Prove, SampleCases, SharedBy
 from gradproof.engine.verify.processes.workers import MAX_WORKERS, Workers
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "ORIGIN",
     "TICK",
     "Batch",
+    "DescribeOp",
     "Ended",
     "Examine",
     "Explain",

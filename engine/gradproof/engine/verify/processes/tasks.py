@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from gradproof.engine.cases import Case
 from gradproof.engine.graph import Graph
+from gradproof.engine.notation.op_page import op_page
 from gradproof.engine.plan import Plan
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
@@ -87,6 +88,20 @@ class Explain:
         """Answer with the formulas."""
         context.limit(self.seconds)
         context.answer(explain_value(self.graph, self.name, self.values))
+
+
+@dataclass(frozen=True)
+class DescribeOp:
+    """Task: the page of an op, within ``seconds``."""
+
+    op: str
+    seconds: float
+
+    def run(self, context: WorkerContext) -> None:
+        """Answer with the page."""
+        context.limit(self.seconds)
+        registry = loaded_registry()
+        context.answer(op_page(registry, registry.op(self.op)))
 
 
 class SharedBy(NamedTuple):

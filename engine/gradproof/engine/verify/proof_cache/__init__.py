@@ -6,5 +6,6 @@ from gradproof.engine.verify.proof_cache.memory import ProofMemory
 from gradproof.engine.verify.proof_cache.op_keys import keys_of, part_keys
 from gradproof.engine.verify.proof_cache.proof_key import ProofKey
 from gradproof.engine.verify.proof_cache.shape_class import key_of
+from gradproof.engine.verify.proof_cache.shipped import ShippedProofs
 
-__all__ = ["ProofCache", "ProofKey", "ProofMemory", "key_of", "keys_of", "name_of", "part_keys"]
+__all__ = ["ProofCache", "ProofKey", "ProofMemory", "ShippedProofs", "key_of", "keys_of", "name_of", "part_keys"]

@@ -19,7 +19,7 @@ from gradproof.engine.cases import Case
 from gradproof.engine.verify.trusted_folder import TrustedFolder
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 
-SCHEMA = 5
+SCHEMA = 6
 SUFFIX = ".json"
 MAX_ARRAY = 1024  # elements of an array in a case that is kept
 WARNING = "the cache of proofs at %s cannot be used as it is (%s); proofs are made again where they are missing"
@@ -52,10 +52,10 @@ class ProofCache:
 
 def _proof(body: Any) -> tuple[RuleVerdict, Case | None]:
     """The verdict and case in a file. Raises ValueError, TypeError or KeyError."""
-    return _verdict(body["verdict"]), None if body["case"] is None else case_from(body["case"])
+    return verdict_from(body["verdict"]), None if body["case"] is None else case_from(body["case"])
 
 
-def _verdict(values: Mapping[str, Any]) -> RuleVerdict:
+def verdict_from(values: Mapping[str, Any]) -> RuleVerdict:
     """A verdict from its fields. Raises ValueError for unknown or missing fields, or wrong types."""
     blank = RuleVerdict(RuleWord.PENDING, "")
     kinds = {field.name: type(getattr(blank, field.name)) for field in fields(RuleVerdict)}

@@ -31,14 +31,30 @@ def checker_modules() -> frozenset[str]:
 @cache
 def checker_digest() -> str:
     """A hash of the sources of the checker, and of its environment."""
+    return _digest(*environment())
+
+
+@cache
+def portable_digest() -> str:
+    """A hash of the sources of the checker, and of the versions of Python and its libraries, which is the same on all
+    processors and for all builds of Python."""
+    return _digest(f"{sys.implementation.name} {sys.version_info[:2]}", *_libraries())
+
+
+def _digest(*environment: str) -> str:
     parts = [f"{name} {hashlib.sha256(text.encode()).hexdigest()}" for name, text in sorted(_sources().items())]
-    return hashlib.sha256("\n".join([*parts, *environment()]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([*parts, *environment]).encode()).hexdigest()
 
 
 def environment() -> Iterator[str]:
-    """The environment of the checker: Python, libraries, and the processor, whose instructions NumPy computes forwards
-    with."""
+    """The environment of the checker: Python, libraries, and the processor."""
     yield sys.version
+    yield from _libraries()
+    yield _processor()
+
+
+def _libraries() -> Iterator[str]:
+    """The versions of the libraries that a proof rests on."""
     yield f"optimized {sys.flags.optimize}"
     for name in VERSIONED:
         try:
@@ -46,8 +62,12 @@ def environment() -> Iterator[str]:
         except PackageNotFoundError:
             yield f"{name} is not here"
     yield f"SymPy counts with {GROUND_TYPES}"
+
+
+def _processor() -> str:
+    """The processor, whose instructions NumPy computes forwards with."""
     features: dict[str, bool] = getattr(sys.modules.get(f"{np.__name__}._core._multiarray_umath"), "__cpu_features__", {})
-    yield f"{machine()} {sorted(name for name, there in features.items() if there)}"
+    return f"{machine()} {sorted(name for name, there in features.items() if there)}"
 
 
 @cache

@@ -18,8 +18,16 @@ from gradproof.engine.verify.proof_cache.proof_key import ProofKey
 
 
 def digest_of(registry: Registry, key: ProofKey) -> str | None:
-    """A hash of all that a proof depends on: the op and those in its rule with all that they reach, the traced program,
-    and the checker itself; any change proves anew. None for an op that cannot be read: its proof is not saved."""
+    """A hash of all that a proof depends on but the checker: the case, the op and those in its rule with all that they
+    reach, and the traced program. None for an op that cannot be read, or a case that it does not take: its proof is not
+    saved."""
+    try:
+        return _digest_of(registry, key)
+    except (RuleFault, NoRule, InferenceError, NotFound):
+        return None
+
+
+def _digest_of(registry: Registry, key: ProofKey) -> str | None:
     op = registry.op(key.op)
     rule = registry.rule_of(op, key.case)
     ops = {op_.name: op_ for op_ in _reached(registry, rule)} | {op.name: op}
@@ -28,17 +36,23 @@ def digest_of(registry: Registry, key: ProofKey) -> str | None:
         code = fingerprint([own, *(ops[name] for name in sorted(ops) if ops[name] is not op)])
     except Unreadable:
         return None
-    parts = (key.op, key.case.text, program_digest(rule), *sorted(ops), code, checker_digest())
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return _hash(key.op, key.case.text, program_digest(rule), *sorted(ops), code)
 
 
 def name_of(registry: Registry, key: ProofKey) -> str | None:
-    """The name of a saved proof: its op and its digest. None for a proof that is not saved."""
-    try:
-        digest = digest_of(registry, key)
-    except (RuleFault, NoRule, InferenceError, NotFound):  # a case that this op does not take
-        return None
-    return None if digest is None else f"{key.op}-{digest}"
+    """The name of a saved proof: its op, and a hash of all that it depends on, the checker included; any change proves
+    anew. None for a proof that is not saved."""
+    digest = digest_of(registry, key)
+    return None if digest is None else name_under(key.op, digest)
+
+
+def name_under(op: str, digest: str) -> str:
+    """The name of a saved proof with this `digest_of`."""
+    return f"{op}-{_hash(digest, checker_digest())}"
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _reached(registry: Registry, rule: Program) -> Iterator[Op]:

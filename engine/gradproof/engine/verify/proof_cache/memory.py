@@ -1,4 +1,4 @@
-"""Memory of proofs: verdicts on rules, in this process and on disk, and how long each is kept.
+"""Memory of proofs: verdicts on rules, in this process, shipped and on disk, and how long each is kept.
 
 A verdict that depends on no clock stays. A proof that a time limit ended is kept with its CPU time, and tried again
 where there is more. A proof that ended for an outer reason (its process died, or waited for a busy machine) is not
@@ -15,9 +15,10 @@ from threading import Lock
 from gradproof.engine.lru import LRUCache
 from gradproof.engine.registry import Registry
 from gradproof.engine.verify.proof_cache.cache import ProofCache
-from gradproof.engine.verify.proof_cache.checker import checker_digest
-from gradproof.engine.verify.proof_cache.digest import name_of
+from gradproof.engine.verify.proof_cache.checker import checker_digest, portable_digest
+from gradproof.engine.verify.proof_cache.digest import digest_of, name_of, name_under
 from gradproof.engine.verify.proof_cache.proof_key import ProofKey
+from gradproof.engine.verify.proof_cache.shipped import ShippedProofs
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 
 TRIES = 3  # proofs of a key that end for outer reasons
@@ -44,32 +45,42 @@ class ProofMemory:
 
     Args:
         directory: where proofs are saved; None saves none.
+        shipped: whether proofs that are shipped with a plugin are used.
         seconds: CPU time that a proof gets here.
         max_keys: classes that are remembered; the least recently used are forgotten, and looked up on disk again.
 
     Attributes:
-        hits, misses: how often the disk was asked for a proof, and had it, or not.
+        hits, misses: how often a proof was looked for in files, and found, or not.
     """
 
-    def __init__(self, registry: Registry, directory: Path | None, seconds: float, *, max_keys: int = MAX_KEYS) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        directory: Path | None,
+        seconds: float,
+        *,
+        shipped: bool = False,
+        max_keys: int = MAX_KEYS,
+    ) -> None:
         self.registry, self.seconds = registry, float(seconds)
         self.cache = _cache(directory)
-        if self.cache:
-            checker_digest()  # computed now, rather than while a caller waits
+        self.shipped = ShippedProofs(registry) if shipped else None
+        if self.cache or self.shipped:  # computed now, rather than while a caller waits
+            checker_digest()
+            portable_digest()
         self._records: LRUCache[ProofKey, _Record] = LRUCache(max_keys)
         self._lock = Lock()
         self.hits = self.misses = 0
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
-        """The known verdict on a traced key. Reads the disk the first time."""
+        """The known verdict on a traced key. The first time it is looked for among shipped proofs, and on disk."""
         with self._lock:
             record = self._record(key)
-            if record.verdict is not None or self.cache is None or record.is_read:
+            if record.verdict is not None or record.is_read or (self.cache is None and self.shipped is None):
                 return record.verdict
             record.is_read = True
-        name = name_of(self.registry, key)
-        verdict = self.cache.get(name) if name else None
-        if verdict is None or not self._holds(key, verdict):
+        verdict = self._read(key)
+        if verdict is None:
             with self._lock:
                 self.misses += 1
             return None
@@ -78,6 +89,17 @@ class ProofMemory:
             record = self._record(key)
             record.verdict = record.verdict or verdict
             return record.verdict
+
+    def _read(self, key: ProofKey) -> RuleVerdict | None:
+        """The verdict on a key in a file."""
+        shipped = self.shipped if self.shipped is not None and self.shipped.has(key.op) else None
+        digest = digest_of(self.registry, key) if shipped or self.cache else None
+        if digest is None:
+            return None
+        verdict = shipped.get(key.op, digest) if shipped else None
+        if (verdict is None or not self._holds(key, verdict)) and self.cache:
+            verdict = self.cache.get(name_under(key.op, digest))
+        return verdict if verdict is not None and self._holds(key, verdict) else None
 
     def _record(self, key: ProofKey) -> _Record:
         """The record of a key, which is used now. The lock is held."""

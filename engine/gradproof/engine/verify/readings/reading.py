@@ -199,8 +199,8 @@ def literals(program: Program, f: Any) -> dict[int, Array]:
     cells: dict[int, Array] = {}
     for number, literal in program.literals.items():
         cell = np.empty((), object)
-        if isinstance(literal, bool) and program.specs[number].dtype.kind == "b":
-            cell[()] = literal  # a condition: a ball of 0 is no falsehood
+        if isinstance(literal, int) and program.specs[number].dtype.kind in "biu":
+            cell[()] = literal  # a condition or a place: a ball of 0 is no falsehood, and no index
         else:
             cell[()] = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
         cells[number] = np.array([cell[()], f.number(0)], object) if is_complex(program.specs[number]) else cell

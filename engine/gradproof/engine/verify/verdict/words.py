@@ -71,7 +71,8 @@ class RuleVerdict:
     ``element``, ``point``, ``got`` and ``expected`` are the witness of a refutation. ``obligations``: the identities and
     requirements that were shown, each with its tactic ("x[0, 1]: expand"). ``seconds``: duration of the proof;
     ``budget``: seconds of CPU time after which it was stopped (0: it was not); ``digest``: hash of all that the proof
-    depends on, computed where it was made. ``arrays``: rule and op may be read over whole arrays, as their forms for
+    depends on, computed where it was made. ``cached``: it was read from a file; ``shipped``: from a file that came with the
+    plugin. ``arrays``: rule and op may be read over whole arrays, as their forms for
     these are shown to be the definitions."""
 
     word: RuleWord
@@ -90,6 +91,7 @@ class RuleVerdict:
     seconds: float = 0.0
     budget: float = 0.0
     cached: bool = False
+    shipped: bool = False
     digest: str = ""
     arrays: bool = False
 

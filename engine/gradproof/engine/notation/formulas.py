@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from docs.generator.notation import (
+from gradproof.engine.attributes import FreeNumber
+from gradproof.engine.notation.notation import (
     ATOM,
     FUNCTION,
     PRODUCT,
@@ -26,10 +27,8 @@ from docs.generator.notation import (
     total,
     where,
 )
-
-from gradproof.engine.attributes import FreeNumber
-from gradproof.engine.extend import Exact, Op
-from gradproof.engine.trace import Instruction, Program
+from gradproof.engine.op import Op
+from gradproof.engine.trace import Exact, Instruction, Program
 
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 MAX_INLINE = 12

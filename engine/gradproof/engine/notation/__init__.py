@@ -1,0 +1,1 @@
+"""Ops as people read them: definitions and rules as formulas, and a page for each op"""
