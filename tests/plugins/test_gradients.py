@@ -72,11 +72,8 @@ DRAWS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], Any]] = {
     "positive": lambda random, shape: random.uniform(0.1, 4, shape),
     "above -1": lambda random, shape: random.uniform(0.1, 4, shape) - 1,
     "above 1": lambda random, shape: random.uniform(0.1, 4, shape) + 1,
-<<<<<<< HEAD
     "real but no pole": lambda random, shape: random.integers(-3, 4, shape) + random.uniform(0.1, 0.9, shape),
     "between 0 and 2": lambda random, shape: random.uniform(0.05, 1.95, shape),
-=======
->>>>>>> house
     "between 0 and 1": lambda random, shape: random.uniform(0.02, 0.98, shape),
     "between -1 and 1": lambda random, shape: random.uniform(-0.95, 0.95, shape),
     "invertible": lambda random, shape: random.uniform(-1, 1, shape) + 3 * np.eye(shape[-1]),

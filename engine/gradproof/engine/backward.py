@@ -189,7 +189,7 @@ class _ReversePass:
         refused = [op.input_name(k) for k in op.still if needed[k]]
         if refused:
             text = f"op {op.name!r} has no derivative along its input {refused[0]!r}, and a gradient is to flow there"
-            raise NoRule(text, op=op.name)
+            raise NoRule(text, op=op.name, plugin=self.registry.plugin_of(op.name).name)
         key = (op.name, inputs, outputs, repr(attributes), needed)
         rule = traced.get(key)
         if rule is None:

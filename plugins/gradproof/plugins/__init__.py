@@ -3,12 +3,9 @@
 from gradproof.plugins import (
     activations,
     arithmetic,
-<<<<<<< HEAD
     bessel,
-=======
     checks,
     class_losses,
->>>>>>> house
     comparisons,
     complexes,
     decompositions,
@@ -20,11 +17,8 @@ from gradproof.plugins import (
     indexing,
     joining,
     linear,
-<<<<<<< HEAD
-    normal,
-=======
     losses,
->>>>>>> house
+    normal,
     ordering,
     ranges,
     rectifiers,
@@ -44,15 +38,12 @@ BUILTIN = (
     exponentials,
     trigonometry,
     activations,
-<<<<<<< HEAD
     gammas,
     normal,
     special,
     bessel,
-=======
     gelu,
     rectifiers,
->>>>>>> house
     rounding,
     reductions,
     softmax,

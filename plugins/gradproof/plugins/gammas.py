@@ -38,6 +38,7 @@ BERNOULLI = [Fraction(1, 6), Fraction(-1, 30), Fraction(1, 42), Fraction(-1, 30)
              Fraction(7, 6), Fraction(-3617, 510), Fraction(43867, 798)]  # fmt: skip
 """B₂, B₄, ..., of asymptotic expansions."""
 FAR = 10.0  # from where on Stirling's series has all digits
+LEVELS = 120  # of the fraction of the incomplete gamma function: enough from x = 1.1, and up to a = 200
 SERIES = [(-1) ** k / k for k in range(34, 1, -1)] + [0.0, 0.0]
 """Coefficients of t - ln(1 + t), of the highest power first."""
 
@@ -70,10 +71,12 @@ def gamma(x):
 
 
 def digamma(x):
-    """`scipy.special.digamma`; next to the poles left of 0 by reflection (DLMF 5.5.4), with an exact distance."""
+    """`scipy.special.digamma`; next to the poles left of 0 by recurrence or reflection (DLMF 5.5.2, 5.5.4), with an exact
+    distance."""
     y = np.array(special.digamma(x))
-    near = (x < 0) & (np.abs(x - np.rint(x)) < 0.25) & (x != np.rint(x))
-    y[near] = special.digamma(1 - x[near]) - np.pi * cotangent(0, x[near])
+    near = (x < 0) & (np.abs(x - np.rint(x)) < 0.45) & (x != np.rint(x))
+    t = x[near]
+    y[near] = np.where(t > -0.5, special.digamma(1 + t) - 1 / t, special.digamma(1 - t) - np.pi * cotangent(0, t))
     return y
 
 
@@ -224,6 +227,41 @@ def gamma_density(a, x):
     )
 
 
+def incomplete(upper):
+    """`scipy.special.gammaincc` if ``upper``, else `gammainc`; for parameters up to 200 the density times a sum of positive
+    terms, or Legendre's continued fraction (DLMF 8.7.1, 8.9.2), where SciPy's prefactor loses digits."""
+
+    def forward(a, x):
+        a, x = np.broadcast_arrays(a, x)
+        y = np.array(special.gammaincc(a, x) if upper else special.gammainc(a, x))
+        inside = (a > 0) & (a <= 200) & (x > 1.1) & (x < 700)
+        for part, share, of_upper in ((inside & (x < a), lower_share, False), (inside & (x >= a), upper_share, True)):
+            if part.any():
+                value = gamma_density(a[part], x[part]) * share(a[part], x[part])
+                y[part] = value if upper == of_upper else 1 - value
+        return y
+
+    return forward
+
+
+def lower_share(a, x):
+    """P(a, x) over the density: x / a Σ xᵏ / (a + 1)ₖ."""
+    term, total, k = x / a, x / a, 0
+    while (term > total * 1e-18).any():
+        k += 1
+        term = term * (x / (a + k))
+        total = total + term
+    return total
+
+
+def upper_share(a, x):
+    """Q(a, x) over the density: the fraction x / (x + 1 - a - (1 - a) / (x + 3 - a - 2 (2 - a) / ...)), from behind."""
+    rest = np.zeros_like(x)
+    for k in range(LEVELS, 0, -1):
+        rest = k * (k - a) / (x + (2 * k + 1) - a - rest)
+    return x / (x + 1 - a - rest)
+
+
 def gamma_density_rule(g, y, a, x):
     return g * y * (ops.log(x) - ops.digamma(a)), ops.ratio(g * y, a - 1 - x, x, 1)
 
@@ -285,7 +323,8 @@ GAMMAS = (
     # op                forward                        cotangents      definition
     R("gammaln",        in_float64(gammaln),           gammaln_rule,   lambda f, x: f.lgamma(x),  domains=NO_POLE,
       doc="ln |Γ(x)|"),
-    R("gamma",          in_float64(gamma),             gamma_rule,     lambda f, x: f.gamma(x),   domains=NO_POLE, doc="Γ(x)"),
+    R("gamma",          in_float64(gamma),             gamma_rule,     lambda f, x: f.gamma(x),   domains=NO_POLE,
+      doc="Γ(x)"),
     R("digamma",        in_float64(digamma),           digamma_rule,   lambda f, x: f.digamma(x), domains=NO_POLE,
       doc="ψ(x) = Γ'(x) / Γ(x)"),
     R("polygamma",      in_float64(polygamma),         polygamma_rule, polygamma_define, cases=ORDERS, domains=NO_POLE,
@@ -296,9 +335,9 @@ GAMMAS = (
     R("beta",           in_float64(beta),              beta_rule, beta_define, domains=POSITIVE, doc="B(a, b)"),
     R("gamma_density",  in_float64(gamma_density),     gamma_density_rule, density_define, domains=POSITIVE,
       stress=INSIDE, doc=DENSITY),
-    R("gammainc",       in_float64(special.gammainc),  gammainc_rule,  lambda f, a, x: f.gammainc(a, x),  domains=POSITIVE,
+    R("gammainc",       in_float64(incomplete(False)), gammainc_rule,  lambda f, a, x: f.gammainc(a, x),  domains=POSITIVE,
       still=(0,), stress=INSIDE, doc=LOWER),
-    R("gammaincc",      in_float64(special.gammaincc), gammaincc_rule, lambda f, a, x: f.gammaincc(a, x), domains=POSITIVE,
+    R("gammaincc",      in_float64(incomplete(True)),  gammaincc_rule, lambda f, a, x: f.gammaincc(a, x), domains=POSITIVE,
       still=(0,), stress=INSIDE, doc=UPPER),
     R("zeta",           in_float64(special.zeta),      zeta_rule, lambda f, s, q: f.zeta(s, q),
       domains=(ABOVE_ONE, POSITIVE), still=(0,), stress=(1.001, 1.5, 2.0, 40.0, 700.0), doc=ZETA),

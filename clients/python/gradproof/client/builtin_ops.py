@@ -27,6 +27,8 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "beta",
+    "betaln",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "broadcast_to",
@@ -46,12 +48,16 @@ __all__ = [
     "cumprod",
     "cumsum",
     "det",
+    "digamma",
     "divide",
     "elu",
+    "entr",
     "equal",
     "erf",
     "erfc",
+    "erfcinv",
     "erfcx",
+    "erfinv",
     "exp",
     "exp2",
     "expand_dims",
@@ -59,6 +65,11 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "gamma",
+    "gamma_density",
+    "gammainc",
+    "gammaincc",
+    "gammaln",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -71,8 +82,17 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "hypot",
+    "i0",
+    "i0e",
+    "i0e_decay",
+    "i1",
+    "i1e",
     "imag",
     "inv",
+    "iv",
+    "j0",
+    "j1",
+    "jv",
     "kl_div",
     "l1_loss",
     "leaky_relu",
@@ -82,11 +102,13 @@ __all__ = [
     "log1p",
     "log2",
     "log10",
+    "log_ndtr",
     "log_softmax",
     "logaddexp",
     "logical_and",
     "logical_not",
     "logical_or",
+    "logit",
     "logsigmoid",
     "logsumexp",
     "margin_ranking_loss",
@@ -100,14 +122,19 @@ __all__ = [
     "mish",
     "mse_loss",
     "multi_margin_loss",
+    "multigammaln",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "multiply",
+    "ndtr",
+    "ndtri",
     "negative",
     "nll_loss",
     "not_equal",
     "pad",
     "poisson_nll_loss",
+    "polygamma",
+    "polygamma_rise",
     "pow",
     "prelu",
     "prod",
@@ -158,6 +185,12 @@ __all__ = [
     "unslice",
     "var",
     "where",
+    "xlog1py",
+    "xlogy",
+    "y0",
+    "y1",
+    "yv",
+    "zeta",
 ]
 
 
@@ -235,6 +268,16 @@ def atan2(a: Operand, b: Operand, /) -> Tensor:
 def atanh(x: Operand, /) -> Tensor:
     """The op atanh: artanh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "atanh", x)[0]
+
+
+def beta(a: Operand, b: Operand, /) -> Tensor:
+    """The op beta: B(a, b). Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "beta", a, b)[0]
+
+
+def betaln(a: Operand, b: Operand, /) -> Tensor:
+    """The op betaln: ln B(a, b). Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "betaln", a, b)[0]
 
 
 def binary_cross_entropy(
@@ -382,6 +425,11 @@ def det(a: Operand, /) -> Tensor:
     return apply_as(Tensor, "det", a)[0]
 
 
+def digamma(x: Operand, /) -> Tensor:
+    """The op digamma: ψ(x) = Γ'(x) / Γ(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "digamma", x)[0]
+
+
 def divide(a: Operand, b: Operand, /) -> Tensor:
     """The op divide: a / b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "divide", a, b)[0]
@@ -390,6 +438,11 @@ def divide(a: Operand, b: Operand, /) -> Tensor:
 def elu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
     """The op elu: x where x > 0, else alpha (exp x - 1). Inputs: x. Attributes: alpha."""
     return apply_as(Tensor, "elu", x, alpha=alpha)[0]
+
+
+def entr(x: Operand, /) -> Tensor:
+    """The op entr: -x ln x, 0 at 0, and -inf for x < 0. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "entr", x)[0]
 
 
 def equal(a: Operand, b: Operand, /) -> Tensor:
@@ -407,6 +460,11 @@ def erfc(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "erfc", x)[0]
 
 
+def erfcinv(x: Operand, /) -> Tensor:
+    """The op erfcinv: erfc⁻¹x. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "erfcinv", x)[0]
+
+
 def erfcx(x: Operand, /, *, order: int = 0) -> Tensor:
     """The op erfcx: exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated order
     times.
@@ -414,6 +472,11 @@ def erfcx(x: Operand, /, *, order: int = 0) -> Tensor:
     Inputs: x. Attributes: order.
     """
     return apply_as(Tensor, "erfcx", x, order=order)[0]
+
+
+def erfinv(x: Operand, /) -> Tensor:
+    """The op erfinv: erf⁻¹x. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "erfinv", x)[0]
 
 
 def exp(x: Operand, /) -> Tensor:
@@ -449,6 +512,38 @@ def floor(x: Operand, /) -> Tensor:
 def floor_divide(a: Operand, b: Operand, /) -> Tensor:
     """The op floor_divide: ⌊a / b⌋. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "floor_divide", a, b)[0]
+
+
+def gamma(x: Operand, /) -> Tensor:
+    """The op gamma: Γ(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "gamma", x)[0]
+
+
+def gamma_density(a: Operand, x: Operand, /) -> Tensor:
+    """The op gamma_density: xᵃ⁻¹ e⁻ˣ / Γ(a), the derivative of gammainc. Inputs: a, x. Attributes: none."""
+    return apply_as(Tensor, "gamma_density", a, x)[0]
+
+
+def gammainc(a: Operand, x: Operand, /) -> Tensor:
+    """The op gammainc: the regularised lower incomplete gamma function P(a, x), without a derivative along a.
+
+    Inputs: a, x. Attributes: none.
+    """
+    return apply_as(Tensor, "gammainc", a, x)[0]
+
+
+def gammaincc(a: Operand, x: Operand, /) -> Tensor:
+    """The op gammaincc: the regularised upper incomplete gamma function Q(a, x) = 1 - P(a, x), without a derivative
+    along a.
+
+    Inputs: a, x. Attributes: none.
+    """
+    return apply_as(Tensor, "gammaincc", a, x)[0]
+
+
+def gammaln(x: Operand, /) -> Tensor:
+    """The op gammaln: ln |Γ(x)|. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "gammaln", x)[0]
 
 
 def gaussian_nll_loss(
@@ -528,6 +623,31 @@ def hypot(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "hypot", a, b)[0]
 
 
+def i0(x: Operand, /) -> Tensor:
+    """The op i0: the modified Bessel function of order 0. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "i0", x)[0]
+
+
+def i0e(x: Operand, /) -> Tensor:
+    """The op i0e: e^-|x| I₀(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "i0e", x)[0]
+
+
+def i0e_decay(x: Operand, /, *, order: int = 0) -> Tensor:
+    """The op i0e_decay: (-1)ⁿ times the derivative of order n of e⁻ˣ I₀(x). Inputs: x. Attributes: order."""
+    return apply_as(Tensor, "i0e_decay", x, order=order)[0]
+
+
+def i1(x: Operand, /) -> Tensor:
+    """The op i1: the modified Bessel function of order 1. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "i1", x)[0]
+
+
+def i1e(x: Operand, /) -> Tensor:
+    """The op i1e: e^-|x| I₁(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "i1e", x)[0]
+
+
 def imag(x: Operand, /) -> Tensor:
     """The op imag: Im x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "imag", x)[0]
@@ -536,6 +656,26 @@ def imag(x: Operand, /) -> Tensor:
 def inv(a: Operand, /) -> Tensor:
     """The op inv: the inverse of a matrix. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "inv", a)[0]
+
+
+def iv(x: Operand, /, *, order: int = 0) -> Tensor:
+    """The op iv: the modified Bessel function of a whole order. Inputs: x. Attributes: order."""
+    return apply_as(Tensor, "iv", x, order=order)[0]
+
+
+def j0(x: Operand, /) -> Tensor:
+    """The op j0: the Bessel function of the first kind of order 0. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "j0", x)[0]
+
+
+def j1(x: Operand, /) -> Tensor:
+    """The op j1: the Bessel function of the first kind of order 1. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "j1", x)[0]
+
+
+def jv(x: Operand, /, *, order: int = 0) -> Tensor:
+    """The op jv: the Bessel function of the first kind of a whole order. Inputs: x. Attributes: order."""
+    return apply_as(Tensor, "jv", x, order=order)[0]
 
 
 def kl_div(x: Operand, target: Operand, /, *, log_target: bool = False, reduction: str = "mean") -> Tensor:
@@ -590,6 +730,11 @@ def log2(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "log2", x)[0]
 
 
+def log_ndtr(x: Operand, /) -> Tensor:
+    """The op log_ndtr: ln Φ(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "log_ndtr", x)[0]
+
+
 def log_softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
     """The op log_softmax: x - ln Σ eˣ along an axis. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "log_softmax", x, axis=axis)[0]
@@ -613,6 +758,11 @@ def logical_not(x: Operand, /) -> Tensor:
 def logical_or(a: Operand, b: Operand, /) -> Tensor:
     """The op logical_or: a or b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logical_or", a, b)[0]
+
+
+def logit(x: Operand, /, *, eps: float | None = None) -> Tensor:
+    """The op logit: ln(x / (1 - x)) of x, or of x clipped to eps and 1 - eps. Inputs: x. Attributes: eps."""
+    return apply_as(Tensor, "logit", x, eps=eps)[0]
 
 
 def logsigmoid(x: Operand, /) -> Tensor:
@@ -701,6 +851,14 @@ def multi_margin_loss(
     return apply_as(Tensor, "multi_margin_loss", x, target, *given(weight), p=p, margin=margin, reduction=reduction)[0]
 
 
+def multigammaln(a: Operand, /, *, d: int = 1) -> Tensor:
+    """The op multigammaln: the logarithm of the multivariate gamma function of d dimensions.
+
+    Inputs: a. Attributes: d.
+    """
+    return apply_as(Tensor, "multigammaln", a, d=d)[0]
+
+
 def multilabel_margin_loss(x: Operand, target: Operand, /, *, reduction: str = "mean") -> Tensor:
     """The op multilabel_margin_loss: the sum of max(0, 1 - x[k] + x) over the classes k that the target lists before
     its first -1 and the classes that it does not list, by the count of all.
@@ -723,6 +881,19 @@ def multilabel_soft_margin_loss(
 def multiply(a: Operand, b: Operand, /) -> Tensor:
     """The op multiply: a b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "multiply", a, b)[0]
+
+
+def ndtr(x: Operand, /) -> Tensor:
+    """The op ndtr: Φ(x) = (1 + erf(x / √2)) / 2, the distribution function of the standard normal distribution.
+
+    Inputs: x. Attributes: none.
+    """
+    return apply_as(Tensor, "ndtr", x)[0]
+
+
+def ndtri(p: Operand, /) -> Tensor:
+    """The op ndtri: the inverse of Φ. Inputs: p. Attributes: none."""
+    return apply_as(Tensor, "ndtri", p)[0]
 
 
 def negative(x: Operand, /) -> Tensor:
@@ -766,6 +937,16 @@ def poisson_nll_loss(
     Inputs: x, target. Attributes: log_input, full, eps, reduction.
     """
     return apply_as(Tensor, "poisson_nll_loss", x, target, log_input=log_input, full=full, eps=eps, reduction=reduction)[0]
+
+
+def polygamma(x: Operand, /, *, n: int = 0) -> Tensor:
+    """The op polygamma: the derivative of order n of digamma. Inputs: x. Attributes: n."""
+    return apply_as(Tensor, "polygamma", x, n=n)[0]
+
+
+def polygamma_rise(x: Operand, h: Operand, /, *, n: int = 0) -> Tensor:
+    """The op polygamma_rise: ψ⁽ⁿ⁾(x + h) - ψ⁽ⁿ⁾(x), also where the two are close. Inputs: x, h. Attributes: n."""
+    return apply_as(Tensor, "polygamma_rise", x, h, n=n)[0]
 
 
 def pow(x: Operand, exponent: Operand, /) -> Tensor:
@@ -1066,3 +1247,36 @@ def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: i
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:
     """The op where: a if condition else b. Inputs: condition, a, b. Attributes: none."""
     return apply_as(Tensor, "where", condition, a, b)[0]
+
+
+def xlog1py(x: Operand, y: Operand, /) -> Tensor:
+    """The op xlog1py: x ln(1 + y), and 0 at x = 0. Inputs: x, y. Attributes: none."""
+    return apply_as(Tensor, "xlog1py", x, y)[0]
+
+
+def xlogy(x: Operand, y: Operand, /) -> Tensor:
+    """The op xlogy: x ln y, and 0 at x = 0. Inputs: x, y. Attributes: none."""
+    return apply_as(Tensor, "xlogy", x, y)[0]
+
+
+def y0(x: Operand, /) -> Tensor:
+    """The op y0: the Bessel function of the second kind of order 0. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "y0", x)[0]
+
+
+def y1(x: Operand, /) -> Tensor:
+    """The op y1: the Bessel function of the second kind of order 1. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "y1", x)[0]
+
+
+def yv(x: Operand, /, *, order: int = 0) -> Tensor:
+    """The op yv: the Bessel function of the second kind of a whole order. Inputs: x. Attributes: order."""
+    return apply_as(Tensor, "yv", x, order=order)[0]
+
+
+def zeta(s: Operand, q: Operand, /) -> Tensor:
+    """The op zeta: the zeta function of Hurwitz, Σ (q + k)⁻ˢ over k from 0 on, without a derivative along s.
+
+    Inputs: s, q. Attributes: none.
+    """
+    return apply_as(Tensor, "zeta", s, q)[0]
