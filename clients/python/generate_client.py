@@ -12,7 +12,7 @@ from client_names.families import FAMILIES
 from client_names.modules import MODULES
 from client_source.functions import functions_text
 from client_source.methods import all_methods, methods_text
-from client_source.signatures import signatures
+from client_source.signatures import returns_several, signatures
 from client_source.text import CLIENT, docstring, generated_from, indented, listed, write
 from gradproof.engine.op import REQUIRED, Op
 from gradproof.engine.registry import Registry, build_registry
@@ -21,12 +21,23 @@ from gradproof.plugins import BUILTIN
 ATTRIBUTES = {
     "axis": "int", "keepdims": "bool", "dtype": "DTypeLike", "shape": "Sequence[int]", "axes": "Sequence[int] | None",
     "start": "Sequence[int]", "stop": "Sequence[int | None]", "step": "Sequence[int] | None", "k": "int",
-    "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "int",
+    "axis1": "int", "axis2": "int", "source": "int | Sequence[int]", "destination": "int | Sequence[int]",
+    "start_axis": "int", "end_axis": "int", "shift": "int | Sequence[int]", "repetitions": "int | Sequence[int]",
+    "repeats": "int | Sequence[int]", "indexing": "str", "upscale_factor": "int", "downscale_factor": "int",
+    "groups": "int",
+    "indices_or_sections": "int | Sequence[int]", "mode": "str", "offset": "int", "size": "int",
+    "length": "int", "window_shape": "int | Sequence[int]", "count": "int", "num_classes": "int", "index": "int",
+    "accumulate": "bool", "padding_idx": "int | None", "key": "Sequence[Any] | None",
+    "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "float",
     "order": "int", "alpha": "float", "approximate": "str", "beta": "float", "lambd": "float", "lower": "float",
     "max": "float", "min": "float", "negative_slope": "float", "threshold": "float", "upper": "float", "value": "float",
+    "decimals": "int", "nan": "float", "posinf": "float | None", "neginf": "float | None", "rtol": "float", "atol": "float",
+    "equal_nan": "bool", "num": "int", "endpoint": "bool", "n_rows": "int", "n_cols": "int | None",
+    "ord": "float", "n": "int", "q": "float | Sequence[float]", "method": "str", "right": "bool",
+    "largest": "bool", "dx": "float", "initial": "float | None", "include_initial": "bool",
     "low": "float | None", "high": "float | None", "reduction": "str", "margin": "float", "eps": "float", "p": "float",
     "delta": "float", "full": "bool", "swap": "bool", "log_input": "bool", "log_target": "bool", "ignore_index": "int",
-    "label_smoothing": "float", "n": "int", "d": "int",
+    "label_smoothing": "float", "d": "int",
 }  # fmt: skip
 """Types of the attributes of ops, by name."""
 
@@ -34,11 +45,24 @@ SEVERAL_AXES = "int | Sequence[int] | None"
 """Type of an attribute ``axis`` whose default is None, which stands for all axes."""
 
 OP_ATTRIBUTES = {
-    **{f"{op}.axis": "int | None" for op in ("argmax", "argmin")},
+    **{f"{op}.axis": "int | None" for op in ("argmax", "argmin", "repeat", "compress", "last_occurrence")},
+    **{f"{op}.step": "int" for op in ("unfold", "overlap_add")},
     "logit.eps": "float | None",
     "softplus.threshold": "float | None",
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",
+    **{f"arange.{name}": "float" for name in ("start", "step")},
+    "arange.stop": "float | None",
+    **{f"linspace.{name}": "float" for name in ("start", "stop")},
+    **{f"{op}.dtype": "DTypeLike | None" for op in ("arange", "linspace", "eye", "zeros_like", "ones_like", "full_like")},
+    "matrix_norm.ord": "float | str",
+    "norm.ord": "float | str | None",
+    "matrix_norm.axis": "Sequence[int]",
+    **{f"{op}.axis": "int | None" for op in ("cumulative_sum", "cumulative_prod")},
+    **{
+        f"{op}.dtype": "DTypeLike | None"
+        for op in ("sum", "mean", "prod", "cumsum", "cumprod", "cumulative_sum", "cumulative_prod", "vector_norm")
+    },
 }
 """Types of attributes that differ from `ATTRIBUTES` and `SEVERAL_AXES`, by op and name."""
 
@@ -72,6 +96,7 @@ def ops_text(registry: Registry) -> str:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from gradproof.client.recording.apply import apply_as
 from gradproof.client.tensors.signatures import DTypeLike, Operand{", given" if "given(" in source else ""}
@@ -88,29 +113,22 @@ __all__ = [
 
 def op_text(op: Op) -> str:
     """The source of the function that records an op."""
-    needed, optional = op.inputs[: len(op.inputs) - op.optional], op.inputs[len(op.inputs) - op.optional :]
-    inputs = [f"*{op.inputs[0]}: Operand"] if op.variadic else [f"{name}: Operand" for name in needed]
-    inputs += [f"{name}: Operand | None = None" for name in optional]
-    if not op.variadic:
-        inputs.append("/")
+    single = op.inputs[: len(op.inputs) - op.optional - op.variadic]
+    optional = op.inputs[len(op.inputs) - op.optional :]
+    repeated = op.inputs[-1:] if op.variadic else ()
+    inputs = [*(f"{name}: Operand" for name in single), *(f"{name}: Operand | None = None" for name in optional)]
+    inputs += [*["/"] * bool(inputs), *(f"*{name}: Operand" for name in repeated)]
     attributes = [attribute_text(op, name, default) for name, default in op.attributes.items()]
     star = ["*"] if attributes and not op.variadic else []
-    several = "sections" in op.attributes or op.outputs > 1 or returns_several(op)
-    passed = [f"*{op.inputs[0]}"] if op.variadic else [*needed, *([f"*given({', '.join(optional)})"] if optional else [])]
+    several = returns_several(op)
+    passed = [*single, *([f"*given({', '.join(optional)})"] if optional else []), *(f"*{name}" for name in repeated)]
     passed += [f"{name}={name}" for name in op.attributes]
     call = f"apply_as(Tensor, {op.name!r}, {', '.join(passed)})"
     result = f"tuple({call})" if several else f"{call}[0]"
-    shown = f"Inputs: {', '.join(op.inputs)}. Attributes: {', '.join(op.attributes) or 'none'}."
+    shown = f"Inputs: {', '.join(op.inputs) or 'none'}. Attributes: {', '.join(op.attributes) or 'none'}."
     doc = indented(docstring(f"The op {op.name}: {op.doc}.", shown))
     kind = "tuple[Tensor, ...]" if several else "Tensor"
     return f"def {op.name}({', '.join([*inputs, *star, *attributes])}) -> {kind}:\n{doc}\n    return {result}"
-
-
-def returns_several(op: Op) -> bool:
-    """True for a composite of several outputs."""
-    first = op.declared_cases()[0] if op.composite else None
-    expansion = op.expand(first.specs(), first.attributes) if first else None
-    return expansion is not None and len(expansion.outputs) > 1
 
 
 def attribute_text(op: Op, name: str, default: object) -> str:

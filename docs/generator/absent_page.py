@@ -21,9 +21,9 @@ CATALOGUES = Path(__file__).parent / "catalogues"
 PAGE_PATH = Path(__file__).parents[1] / "absent.md"
 HEAD = """# Functions that are absent
 
-Names of the Array API standard, of PyTorch and of SciPy that Gradproof has not, and why. A name counts as present if it is an
-op of the server, or a name of the client: of `gradproof.client`, its namespaces (`nn.functional`, `linalg`, `special`), or
-its tensors. The page is generated (`make pages`), and a test holds that every name is present or has its reason here.
+Names of the Array API standard, of PyTorch and of SciPy that Gradproof has not, and why. A name counts as present if it is
+an op of the server, or a name of the client: of `gradproof.client`, its namespaces (`nn.functional`, `linalg`, `special`),
+or its tensors. The page is generated (`make pages`), and a test holds that every name is present or has its reason here.
 """
 LIBRARIES = {
     "array_api": "Array API standard",

@@ -137,7 +137,7 @@ class TestNodes:
             ("a.square()", "PowBackward0"), ("a.clamp(0, 1)", "ClampBackward1"), ("a.softmax()", "SoftmaxBackward0"),
             ("m.t()", "TBackward0"), ("m.T", "TBackward0"), ("m.permute(1, 0)", "PermuteBackward0"),
             ("m.reshape(4)", "ViewBackward0"), ("a.expand(3, 2)", "ExpandBackward0"),
-            ("a.unsqueeze(0)", "UnsqueezeBackward0"), ("a[[0, 1]]", "IndexSelectBackward0"),
+            ("a.unsqueeze(0)", "UnsqueezeBackward0"), ("a[[0, 1]]", "IndexBackward0"),
             ("gp.cat([a, b])", "CatBackward0"), ("gp.stack([a, b])", "StackBackward0"), ("a.double()", "ToCopyBackward0"),
             ("gp.where(a > 0, a, b)", "WhereBackward0"), ("a.sum_to_size(1)", "SumBackward1"),
         ],

@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import Bench
 from tests.support import composite_plugin
 
+from gradproof.engine import lower
 from gradproof.engine.derive import Mode, derive
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import DataFault, InvalidRequest
@@ -171,3 +172,13 @@ def test_an_input_with_a_default_is_for_composites() -> None:
 def test_unbound_it_has_no_ops() -> None:
     with pytest.raises(InferenceError, match="there is no op"):
         Composite("free.sine", lambda x: ops.sin(x)).expand([spec(())], {})
+
+
+def test_composites_do_not_make_a_graph_too_large(made: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit on nodes is not a limit on what they stand for."""
+    monkeypatch.setattr(lower, "MAX_INSTRUCTIONS", 50)
+    lines = [f"x{k + 1} = made.scaled(x{k})" for k in range(30)]
+    with pytest.raises(InvalidRequest) as caught:
+        made.values({"x0": X}, lines, "x30")
+    assert [violation.reason for violation in caught.value.faults] == ["GRAPH_LARGE"]
+    assert "more than 50 instructions" in str(caught.value)

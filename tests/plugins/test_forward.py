@@ -15,6 +15,7 @@ from tests.support.expansions import read_whole
 
 from gradproof.engine.cases import Case
 from gradproof.engine.domains import INTEGER
+from gradproof.engine.inference import InferenceError
 from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
@@ -24,11 +25,12 @@ from gradproof.engine.verify.proof.parametrisations import sample_inputs
 from gradproof.engine.verify.readings import concrete
 
 OPS = REGISTRY.ops
-MAKES_COMPLEX = ("complex",)  # has no reading in the reals: test_complex.py
+MAKES_COMPLEX = ("complex", "polar")  # have no reading in the reals: test_complex_gradients.py
+WITHOUT = ("nextafter",)  # depends on the dtype: test_elementwise.py
 CASES = [
     pytest.param(op, case, id=f"{op.name} {case}")
     for op in OPS.values()
-    if op.name not in MAKES_COMPLEX
+    if op.name not in (*MAKES_COMPLEX, *WITHOUT)
     for case in op.proof_cases()
 ]
 TOLERANCE = 1e-13
@@ -171,6 +173,8 @@ def test_every_dtype_that_is_inferred_is_computed(bench: Bench, op: Op, dtype: A
         fixed = " ".join(f"x{k}" for k in op.still)
         gradients = bench.gradients(leaves, lines, " ".join(outputs), constants=fixed, seeds=seeds)
         for name, gradient in gradients.items():
+            if gradient is None:
+                continue
             assert gradient.dtype == leaves[name].dtype
             assert gradient.shape == leaves[name].shape
 
@@ -186,3 +190,47 @@ def test_a_forward_does_not_write_to_its_inputs(registry: Registry) -> None:
             op.forward(*arrays, **inference.attributes)
             for x, y in zip(arrays, before, strict=True):
                 np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.complex64, np.int64, np.bool_])
+@pytest.mark.parametrize("rows", [0, 3, 900])
+def test_where_writes_the_bits_that_it_chooses(rows: int, dtype: Any) -> None:
+    """Whatever the memory of its inputs: a number for all, reversed rows, conditions that are integers; nan and -0 too."""
+    into = REGISTRY.op("where").into
+    assert into is not None
+    random = np.random.default_rng(rows)
+    numbers = [0, 1, 7] if np.dtype(dtype).kind in "ib" else [np.nan, -0.0, np.inf, 0.0, 1.5]
+    a, b = (random.choice(numbers, (rows, 2)).astype(dtype) for _ in range(2))
+    condition = random.random((rows, 2)) < 0.5
+    number = np.broadcast_to(np.array(3, dtype), a.shape)
+    for inputs in (
+        (condition, a, b),
+        (condition, number, b),
+        (condition, a, number),
+        (condition[::-1], a[::-1], b[:, ::-1]),
+        (condition.astype(np.int64) * 2, a, b),
+        (np.broadcast_to(np.array(True), a.shape), a, b),
+    ):
+        out = np.empty_like(a)
+        into(out, *inputs)
+        assert out.tobytes() == np.where(*inputs).tobytes()
+
+
+REAL_OF_COMPLEX = {
+    "abs", "euclidean_norm", "real", "imag", "astype", "angle", "count_nonzero", "number_true", "flatnonzero", "one_hot", "arange",
+    "linspace", "eye",
+}  # fmt: skip
+"""Primitives with a real result for complex inputs, and those that have no input of floats."""
+
+
+def test_no_op_drops_imaginary_parts(registry: Registry) -> None:
+    """A forward that converts its input to real numbers would warn, and take the real part."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for op in registry.ops.values():
+            for case in () if op.composite or op.name in REAL_OF_COMPLEX else op.declared_cases():
+                try:
+                    outputs = op.inference(case.over(np.complex128).specs(), case.attributes).outputs
+                except InferenceError:
+                    continue
+                assert all(out.dtype.kind in "cbiu" for out in outputs), op.name

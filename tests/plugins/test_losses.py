@@ -223,6 +223,15 @@ def test_triplets(bench: Bench, p: float, swap: bool) -> None:
     np.testing.assert_allclose(loss(bench, "triplet_margin_loss", a[0], b[0], c[0], **options), expected[0])
 
 
+def test_a_triplet_of_equal_points_has_no_gradient(bench: Bench) -> None:
+    """As in PyTorch: a distance has the gradient 0 where it is 0, and not nan. Nor does a large one overflow."""
+    for p in (1.0, 2.0, 3.0):
+        for gradient in gradients(bench, "triplet_margin_loss", X, X, X, eps=0.0, p=p):
+            assert not gradient.any()
+        far = np.array(X) * 1e200
+        assert np.isfinite(gradients(bench, "triplet_margin_loss", far, -far, far, p=p)[0]).all()
+
+
 def test_cosines(bench: Bench) -> None:
     a, b = np.random.default_rng(4).normal(size=(2, 4, 3))
     cosine = np.sum(a * b, -1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)

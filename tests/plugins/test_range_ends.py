@@ -100,11 +100,16 @@ SLOPES: dict[str, Slopes] = {
     "atan2": lambda a, b: (b / (a * a + b * b), -a / (a * a + b * b)),
     "erfcx": lambda x: (scaled_slope(x),),
     "logaddexp": lambda a, b: (share(a - b), share(b - a)),
+    "logaddexp2": lambda a, b: (share((a - b) * mp.log(2)), share((b - a) * mp.log(2))),
+    "cbrt": lambda x: (1 / (3 * mp.cbrt(abs(x)) ** 2),),
+    "deg2rad": lambda x: (mp.pi / 180,),
+    "rad2deg": lambda x: (180 / mp.pi,),
+    "sinc": lambda x: ((mp.cospi(x) - mp.sincpi(x)) / x if x else mp.mpf(0),),
     "pow": lambda a, b: (b * a ** (b - 1), a**b * mp.log(a)),
 }
 DOMAINS: dict[str, Callable[..., bool]] = {
     **SPECIAL_DOMAINS,
-    **dict.fromkeys(("reciprocal",), lambda x: x != 0),
+    **dict.fromkeys(("reciprocal", "cbrt"), lambda x: x != 0),
     **dict.fromkeys(("sqrt", "rsqrt", "log", "log2", "log10"), lambda x: x > 0),
     "log1p": lambda x: x > -1,
     **dict.fromkeys(("asin", "acos", "atanh"), lambda x: abs(x) < 1),
@@ -116,7 +121,7 @@ DOMAINS: dict[str, Callable[..., bool]] = {
 BY_VALUE = ("gamma", "beta", "i0", "i1", "iv", "exp", "exp2", "expm1", "sinh", "cosh", "pow", "hypot")
 """Where their value is not there (it is beyond the range, or has lost its digits) neither is their slope."""
 UNITS = {
-    ("logaddexp", 0): 64, ("logaddexp", 1): 64, ("pow", 0): 512,
+    **{(op, k): 64 for op in ("logaddexp", "logaddexp2") for k in (0, 1)}, ("pow", 0): 512,
     **{(op, k): 512 for op in ("gamma_density", "gammainc", "gammaincc") for k in (0, 1)},
     **{(op, 0): 1024 for op in (*WAVES, "i1e")},
     **{("beta", k): 64 for k in (0, 1)},
@@ -128,8 +133,8 @@ FAMILIES = {
     *(*DIGAMMAS, *WAVES),
 }
 """Their slopes are values of other ops, which may leave the range where the slope times a cotangent does not."""
-EDGES = {("log_ndtr", 0), ("beta", 0), ("beta", 1), ("pow", 1), ("atan2", 0), ("atan2", 1)}
-"""Not at the very ends: g y log x is multiplied from the left, and a radius that is denormal has few digits."""
+EDGES = {("log_ndtr", 0), ("beta", 0), ("beta", 1), ("pow", 1), ("atan2", 0), ("atan2", 1), ("sinc", 0)}
+"""Not at the very ends: g y log x is multiplied from the left, and a radius or a slope that is denormal has few digits."""
 
 
 def anywhere(*_: float) -> bool:
@@ -208,7 +213,9 @@ def test_a_slope_times_a_cotangent_is_right_at_all_sizes_of_both(bench: Bench, o
 def test_the_sweep_knows_every_elementwise_op() -> None:
     """But for those whose slopes are 0 or 1, and those that are built in other tests."""
     flat = {"add", "subtract", "negative", "abs", "sign", "relu", "floor", "ceil", "trunc", "round", "floor_divide"}
-    choosing = {"where", "maximum", "minimum", "clip", "remainder", "conj", "real", "imag"}
+    flat |= {"positive", "frac", "copysign", "heaviside", "stop_gradient", "nan_to_num"}
+    choosing = {"where", "maximum", "minimum", "clip", "remainder", "conj", "real", "imag", "fmax", "fmin", "fmod", "ldexp"}
+    choosing |= {"lerp"}
     here = {op.name for op in REGISTRY.ops.values() if op.elementwise and op.rule}
     missing = here - set(SLOPES) - flat - choosing - {"ratio"}
     assert not missing, f"add a row to SLOPES (and to DOMAINS, if not of all numbers) for {sorted(missing)}"
@@ -513,15 +520,18 @@ LARGE: list[tuple[Any, ...]] = [
     ("stack", ((),) * 40, {}),
     ("concat", ((3, 4, 5),) * 9, {"axis": 1}),
     ("concat", tuple((k, 4, 5) for k in range(1, 10)), {}),
-    ("split", (WIDE,), {"sections": (2, 3, 4), "axis": 4}),
+    ("slice_scatter", (WIDE, (5, 6, 3, 8, 9)), {"start": (0, 0, 2, 0, 0), "stop": (5, 6, 5, 8, 9)}),
+    ("unfold", (WIDE,), {"axis": 2, "size": 3, "step": 2}),
+    ("overlap_add", ((*WIDE, 3),), {"axis": 4, "step": 2, "length": 19}),
     ("tril", (WIDE,), {"k": 1}),
     ("matmul", ((2, 3, 4, 5, 6), (6,)), {}),
     ("matmul", ((2, 3, 4, 5, 6), (2, 3, 4, 6, 7)), {}),
     ("take", (WIDE, PLACES), {"axis": 2}),
-    ("scatter_add", (WIDE, PLACES, (5, 6, 4, 8, 9)), {"axis": 2}),
+    ("index_add", (WIDE, PLACES, (5, 6, 4, 8, 9)), {"axis": 2}),
+    ("index_copy", (WIDE, PLACES, (5, 6, 4, 8, 9)), {"axis": 2}),
     ("take_along_axis", (WIDE, np.zeros((5, 6, 3, 8, 9), np.int64)), {"axis": 2}),
     ("slice", ((*WIDE, 3),), {"start": (0, 0, 2, 0, 0, 1), "stop": (5, 6, 3, 8, 9, 2)}),
-    ("pad", (LONG,), {"widths": ((1, 0), *[(0, 0)] * 7)}),
+    ("unslice", (LONG,), {"shape": (LONG[0] + 1, *LONG[1:]), "start": (1, *[0] * 7), "step": (1,) * 8}),
     ("var", ((6,),), {"correction": 3}),
     ("var", ((4, 6),), {"correction": 5, "axis": 1}),
     ("var", ((3, 5),), {"correction": 12}),

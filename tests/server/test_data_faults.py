@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench
+from tests.support.sweeps import share
 
 from gradproof.engine.derive import Mode, derive
 from gradproof.engine.domains import INTEGER
@@ -86,13 +88,12 @@ def run(job: Job) -> Iterator[DataFault]:
 def test_no_value_is_a_fault_of_an_op(name: str) -> None:
     op = REGISTRY.op(name)
     for attributes in {repr(case.attributes): case.attributes for case in op.declared_cases()}.values() or [{}]:
-        for shape in SHAPES:
-            for k, dtype in enumerate(DTYPES):
-                places = [op.domain(j) is INTEGER and name != "where" for j in range(len(op.inputs))]
-                kinds = [np.dtype("i8") if place else dtype for place in places]
-                for given in (kinds, [dtype] * len(kinds)):
-                    job = one_node(name, [hostile(one, shape, k + j) for j, one in enumerate(given)], attributes)
-                    assert job is None or all(str(fault) for fault in run(job))
+        for shape, (k, dtype) in share(list(product(SHAPES, enumerate(DTYPES))), f"{name} {attributes}", of=3):
+            places = [op.domain(j) is INTEGER and name != "where" for j in range(len(op.inputs))]
+            kinds = [np.dtype("i8") if place else dtype for place in places]
+            for given in (kinds, [dtype] * len(kinds)):
+                job = one_node(name, [hostile(one, shape, k + j) for j, one in enumerate(given)], attributes)
+                assert job is None or all(str(fault) for fault in run(job))
 
 
 @pytest.mark.slow
@@ -102,7 +103,7 @@ def test_no_attribute_is_a_fault_of_an_op(name: str) -> None:
     for case in op.declared_cases()[:2]:
         arrays = [one if isinstance(one, np.ndarray) else np.ones(one) for one in case.inputs]
         for attribute in (*op.attributes, "nonsense"):
-            for value in WRONG:
+            for value in share(WRONG, f"{name} {case} {attribute}", of=3):
                 job = one_node(name, arrays, {**case.attributes, attribute: value})
                 if job is None:
                     continue
@@ -118,7 +119,7 @@ def test_no_attribute_is_a_fault_of_an_op(name: str) -> None:
         ("take", [[1.0, 2.0], [[0, 1], [5, 0]]], "[1, 0]", "index 5 is out of bounds for axis 0 with size 2"),
         ("take", [[1.0, 2.0], -3], "", "index -3 is out of bounds for axis 0 with size 2"),
         ("take_along_axis", [[1.0, 2.0], [0, 2]], "[1]", "index 2 is out of bounds for axis 0 with size 2"),
-        ("scatter_add", [[1.0, 2.0], [0, 2], [1.0, 1.0]], "[1]", "index 2 is out of bounds for axis 0 with size 2"),
+        ("index_add", [[1.0, 2.0], [0, 2], [1.0, 1.0]], "[1]", "index 2 is out of bounds for axis 0 with size 2"),
         ("add_along_axis", [[1.0, 2.0], [0, 2], [1.0, 1.0]], "[1]", "index 2 is out of bounds"),
         ("floor_divide", [[1, 2], [1, 0]], "[1]", "an integer is divided by 0"),
         ("remainder", [[1, 2], [0, 1]], "[0]", "an integer is divided by 0"),

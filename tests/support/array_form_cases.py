@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gradproof.engine.cases import Case
-from gradproof.engine.extend import Inferred, Op, case
+from gradproof.engine.extend import POSITIVE, Inferred, Op, case
 from gradproof.engine.registry import build_registry
 from gradproof.engine.spec import Array
 from gradproof.plugins import BUILTIN
@@ -26,11 +26,23 @@ LARGER: dict[str, tuple[Case, ...]] = {
     "max": (case((40,)), case((6, 7), axis=0), case((3, 4, 5), axis=(0, 2), keepdims=True)),
     "min": (case((40,)), case((6, 7), axis=1), case((3, 4, 5), axis=(0, 1))),
     "var": (case((9, 7)), case((5, 8), axis=1, correction=1), case((4, 3, 5), axis=(0, 2), keepdims=True)),
+    "std": (case((9, 7)), case((5, 8), axis=1, correction=0.5), case((4, 3, 5), axis=(0, 2), keepdims=True)),
+    **dict.fromkeys(
+        ("any", "all", "count_nonzero"), (case((9, 7)), case((4, 5, 6), axis=(0, 2)), case((3, 40), axis=1, keepdims=True))
+    ),
+    "euclidean_norm": (case((9, 7)), case((4, 5, 6), axis=(0, 2)), case((3, 40), axis=1, keepdims=True)),
+    "p_norm": (case((9, 7), p=3), case((4, 5, 6), axis=(0, 2), p=0.5), case((3, 40), axis=1, keepdims=True, p=-2.5)),
     "logsumexp": (case((9, 7)), case((5, 8), axis=0), case((4, 3, 5), axis=(0, 2), keepdims=True)),
     "softmax": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "log_softmax": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "cumsum": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "cumprod": (case((9,)), case((5, 6), axis=0), case((3, 4, 5), axis=1)),
+    "arange": (case(start=90), case(start=3, stop=-70.5, step=-0.75)),
+    "linspace": (case(start=-1.0, stop=2, num=90), case(start=0, stop=1, num=70, endpoint=False)),
+    "eye": (case(n_rows=9), case(n_rows=8, n_cols=11, k=-2)),
+    "weighted_logsumexp": (case((9, 7), (7,)), case((4, 3, 5), (4, 3, 5), axis=(0, 2), keepdims=True)),
+    "logcumsumexp": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
+    "recurrence": (case((30,), (30,)), case((6, 9), (6, 1)), case((3, 4, 7), (4, 7), axis=1)),
     "matmul": (
         case((6, 7), (7, 5)), case((9,), (9,)), case((4, 9), (9,)), case((9,), (9, 4)), case((2, 1, 3, 5), (4, 5, 2)),
         case((2, 3, 4), (4,)), case((5,), (3, 5, 2)),
@@ -48,16 +60,30 @@ LARGER: dict[str, tuple[Case, ...]] = {
     "astype": (case((7, 8), dtype="float64"), case((30,), dtype="float32")),
     "concat": (case((5, 3), (2, 3), (4, 3)), case((3, 5), (3, 8), axis=1)),
     "stack": (case((5, 6), (5, 6), axis=1), case((9,), (9,), (9,), axis=-1)),
-    "split": (case((9, 4), sections=(2, 3, 4)), case((4, 12), sections=4, axis=1)),
     "slice": (case((9, 8), start=(1, 7), stop=(8, None), step=(3, -2)), case((12,), start=(None,), stop=(-2,))),
     "unslice": (case((3, 4), shape=(9, 8), start=(1, 7), step=(3, -2)), case((5,), shape=(12,), start=(2,), step=(2,))),
-    "pad": (case((5, 6), widths=((1, 2), (0, 3))), case((9,), widths=((4, 0),))),
+    "slice_scatter": (
+        case((9, 8), (3, 4), start=(1, 7), stop=(8, None), step=(3, -2)), case((12,), (), start=(2,), stop=(9,)),
+    ),
+    "unfold": (case((3, 9, 4), axis=1, size=3, step=2), case((9,), axis=0, size=4)),
+    "overlap_add": (
+        case((5, 2, 3), length=12, axis=0, step=2), case((6, 4), length=9, axis=0), case((3, 2), length=9, axis=0, step=3),
+    ),
     "take": (case((5, 6), INDICES, axis=1), case((6, 7), INDICES), case((9,), np.array(-9))),
-    "scatter_add": (case((5, 6), INDICES, (5, 3, 4), axis=1), case((6, 2), INDICES, (3, 4, 2))),
+    "index_add": (case((5, 6), INDICES, (5, 3, 4), axis=1), case((6, 2), INDICES, (3, 4, 2))),
+    "index_copy": (case((5, 6), INDICES, (5, 3, 4), axis=1), case((6, 2), INDICES, (3, 4, 2))),
+    "put_along_axis": (case((5, 7), LINES, (5, 9)), case((6, 4), INDICES, (3, 4), axis=0)),
+    "ravel_multi_index": (case(INDICES, INDICES[0], shape=(6, 7)),),
+    "flatnonzero": (case(INDICES > 0, count=int((INDICES > 0).sum())),),
+    "number_true": (case(INDICES > 0),),
+    "last_occurrence": (case(INDICES, size=6), case(LINES, size=7, axis=1)),
+    "one_hot": (case(INDICES % 6, num_classes=6),),
     "take_along_axis": (case((5, 7), LINES), case((9, 8), INDICES[:, :1], axis=0)),
     "add_along_axis": (case((5, 7), LINES, (5, 9)), case((6, 4), INDICES, (3, 4), axis=0)),
     "argmax": (case((40,)), case((6, 7), axis=0), case((3, 4, 5), axis=2, keepdims=True)),
     "argmin": (case((40,)), case((6, 7), axis=1), case((3, 4, 5))),
+    **dict.fromkeys(("argcummax", "argcummin"), (case((40,), axis=0), case((6, 7), axis=0), case((3, 4, 5), axis=1))),
+    "searchsorted": (case(np.arange(-20, 20), (5, 6)), case(np.sort(LINES.reshape(3, 15)), (3, 6), right=True)),
     "argsort": (case((40,)), case((6, 7), axis=0, descending=True), case((3, 4, 5), axis=1)),
 }  # fmt: skip
 
@@ -75,10 +101,16 @@ def applications(name: str) -> Iterator[tuple[Case, Inferred, list[Array]]]:
             [
                 np.broadcast_to(x, spec.shape).astype(spec.dtype)
                 if isinstance(x, np.ndarray)
-                else rng.standard_normal(spec.shape)
-                for x, spec in zip(declared.inputs, specs, strict=True)
+                else drawn(rng, spec.shape, positive=op.domain(k) is POSITIVE)
+                for k, (x, spec) in enumerate(zip(declared.inputs, specs, strict=True))
             ],
         )
+
+
+def drawn(rng: np.random.Generator, shape: tuple[int, ...], *, positive: bool) -> Array:
+    """Random numbers of any sign, or not below 1/8."""
+    numbers = rng.standard_normal(shape)
+    return np.maximum(np.abs(numbers), 0.125) if positive else numbers
 
 
 def results_of(op: Op, inputs: Sequence[Array], inference: Inferred) -> list[Array]:

@@ -16,7 +16,9 @@ class Row(NamedTuple):
         parameters: the parameters behind the first tensor, as Python writes them; empty for those of the family.
         call: the expression of the result, with ``{x}`` for the first tensor, where it does not follow from the parameters:
             those that are tensors are inputs of the op, all others its attributes, ``dim`` its axis.
-        torch: the name of PyTorch that the docstring of a method has, ``=`` for its own, ``-`` for none.
+        follows: the name that the docstring says it follows, where it is not its own in PyTorch; with the library if that
+            is not PyTorch, as ``numpy.cbrt``.
+        first: the name of the first parameter of the functions.
     """
 
     names: str
@@ -25,7 +27,8 @@ class Row(NamedTuple):
     array_api: str = "-"
     parameters: str = ""
     call: str = ""
-    torch: str = "="
+    follows: str = ""
+    first: str = "input"
 
 
 class Family(NamedTuple):

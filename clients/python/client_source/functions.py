@@ -22,7 +22,7 @@ def functions_text(module: Module, signatures: Sequence[Signature], methods: Met
 
 {generated_from("``client_names``")}
 """
-# ruff: noqa: A001, A002 - names of functions and arguments are those of PyTorch
+# ruff: noqa: A001, A002, PLR0913 - functions and their arguments are those of PyTorch
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def function_text(signature: Signature, full: str) -> str:
     """The source of a function that records an op; ``full`` is its name with that of its namespace."""
     name = full.rpartition(".")[2]
     row = signature.row
-    doc = re.sub(r"\bself\b", "input", signature.docstring(counterparts(row, full)))
+    doc = re.sub(r"\bself\b", row.first, signature.docstring(counterparts(row, full)))
     if signature.symmetric:
         (other,) = [argument.arg for argument in arguments_of(signature.parameters).args]
         return (
@@ -73,8 +73,8 @@ def function_text(signature: Signature, full: str) -> str:
             f"def {name}(input: Operand, {other}: Operand) -> Tensor:\n{indented(doc)}\n"
             f"    return apply_as(Tensor, {row.op!r}, input, {other})[0]"
         )
-    parameters = ", ".join(filter(None, ["input: TensorT", signature.parameters]))
+    parameters = ", ".join(filter(None, [f"{row.first}: TensorT", signature.parameters]))
     kind = "tuple[TensorT, ...]" if signature.several else "TensorT"
-    call = signature.call.replace("{x}", f"first(input, {name!r})", 1).replace("{x}", "input")
+    call = signature.call.replace("{x}", f"first({row.first}, {name!r})", 1).replace("{x}", row.first)
     result = f"tuple({call})" if signature.several else call
     return f"def {name}({parameters}) -> {kind}:\n{indented(doc)}\n    return {result}"

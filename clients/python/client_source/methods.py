@@ -67,12 +67,12 @@ def method_text(signature: Signature, name: str) -> str:
 
 def counterparts(row: Row, name: str) -> str:
     """The sentence that names the functions of PyTorch and of the Array API standard that a method or function follows."""
-    own = row.torch if row.torch != "=" and is_method(name) else name.removeprefix("torch.")
-    first = row.names.split()[0].rpartition(".")[2]
-    names = [] if own == "-" else [f"torch.{own}"]
+    followed = row.follows or name.removeprefix("torch.")
+    names = [followed if re.match(r"(numpy|scipy)\.", followed) else f"torch.{followed}"]
     if row.array_api != "-" and is_method(name):
+        first = row.names.split()[0].rpartition(".")[2]
         names.append(f"Array API {first if row.array_api == '=' else row.array_api}")
-    return f"Follows {' and '.join(names)}." if names else ""
+    return f"Follows {' and '.join(names)}."
 
 
 def all_methods(out: Path) -> Methods:

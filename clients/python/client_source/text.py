@@ -19,7 +19,7 @@ def write(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` as ``ruff`` lays it out, without imports and exemptions that are not used."""
     ruff = str(Path(sys.executable).with_name("ruff"))
     at = [f"--stdin-filename={CLIENT / path.name}", "-"]
-    for command in (["check", "--fix-only", "--quiet", "--select=I,F401,RUF100,A"], ["format"]):
+    for command in (["check", "--fix-only", "--quiet", "--select=I,F401,RUF100,A,PLR0913"], ["format"]):
         text = subprocess.run([ruff, *command, *at], input=text, capture_output=True, text=True, check=True).stdout  # noqa: S603
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -53,10 +53,10 @@ from typing import Any, Literal, Self, TypeVar, cast, overload
 
 from gradproof.client.recording.apply import apply, apply_as, apply_multiple
 from gradproof.client.recording.record import Recorded
-from gradproof.client.tensors.arguments import along, axes_of, axis_of, first
+from gradproof.client.tensors.arguments import along, axes_of, axis_of, first, scaled
 from gradproof.client.tensors.conversions import Conversions
-from gradproof.client.tensors.ordering import ValuesAndIndices
-from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Reduction, Scalar
+from gradproof.client.tensors.ordering import MinAndMax, ValuesAndIndices
+from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Reduction, Scalar, given
 from gradproof.client.tensors.tensor import Tensor
 """
 """All that generated source may refer to; `write` leaves out the imports that a module does not need."""

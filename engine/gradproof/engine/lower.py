@@ -17,6 +17,9 @@ from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Spec, is_differentiable, shape_fault
 from gradproof.engine.trace import Builder, Tracer
 
+MAX_INSTRUCTIONS = 1_000_000
+"""Of a lowered graph: a node is one, but for conversions, unless it is a composite."""
+
 
 @dataclass(slots=True)
 class Lowered:
@@ -66,6 +69,10 @@ def lower(graph: Graph, registry: Registry) -> Lowered:
     _check_rules(lowered, registry)
     for position in watched(_topological_order(lowered)):
         look()
+        if len(lowered.node_of) > MAX_INSTRUCTIONS:
+            text = f"the nodes before this are more than {MAX_INSTRUCTIONS} instructions, with those in composites"
+            lowered.fault(f"graph.nodes[{position}]", f"{text}: send the graph in parts", "GRAPH_LARGE")
+            break
         _lower_node(lowered, registry, position, graph.nodes[position])
     return lowered
 

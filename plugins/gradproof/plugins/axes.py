@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator, Sequence
+from fractions import Fraction
 from operator import index
 from typing import Any, SupportsIndex, TypeAlias
 
@@ -23,6 +24,13 @@ def integer(name: str, value: object) -> int:
     raise InferenceError(f"{name} is {value!r}; it must be an integer")
 
 
+def real(name: str, value: object) -> int | float:
+    """``value`` as a finite number, a whole one as an integer. Raises InferenceError for booleans and what is no number."""
+    if isinstance(value, (int, float, Fraction)) and not isinstance(value, bool) and math.isfinite(value):
+        return int(value) if value == int(value) else float(value)
+    raise InferenceError(f"{name} is {value!r}; it must be a finite number")
+
+
 def integers(name: str, values: object) -> tuple[int, ...]:
     """A tuple of integers, from an integer or several."""
     return tuple(integer(name, v) for v in (values if isinstance(values, (tuple, list)) else (values,)))
@@ -33,6 +41,21 @@ def listed(name: str, values: object) -> tuple[Any, ...]:
     if not isinstance(values, (tuple, list)):
         raise InferenceError(f"{name} is {values!r}; it must be a list")
     return tuple(values)
+
+
+def number(name: str, value: object) -> int | float:
+    """``value`` as a real number. Raises InferenceError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InferenceError(f"{name} is {value!r}; it must be a number")
+    return value
+
+
+def size(name: str, value: object) -> int:
+    """``value`` as a number of elements. Raises InferenceError for anything else."""
+    count = integer(name, value)
+    if count < 0:
+        raise InferenceError(f"{name} is {count}; it must be a number of elements")
+    return count
 
 
 def boolean(name: str, value: object) -> bool:
@@ -63,6 +86,38 @@ def axes_of(axis: object, ndim: int) -> tuple[int, ...]:
 def at(index: Sequence[Any], axis: int, k: Any) -> tuple[Any, ...]:
     """``index`` (or a shape) with position ``axis`` replaced by ``k``."""
     return (*index[:axis], k, *index[axis + 1 :])
+
+
+Cut: TypeAlias = tuple[int, int | None, int]
+"""Start, stop and step of a slice of an axis, in range: the stop is None where a negative step runs to the front."""
+
+
+def cut_of(part: slice, size: int) -> Cut:
+    """The slice of an axis of ``size`` in canonical form. A slice without elements starts and stops at 0."""
+    start, stop, step = part.indices(size)
+    return (start, None if stop < 0 else stop, step) if len(range(start, stop, step)) else (0, 0, step)
+
+
+def length_of(cut: Cut) -> int:
+    """The number of elements of a canonical slice."""
+    start, stop, step = cut
+    return len(range(start, -1 if stop is None else stop, step))
+
+
+def broadcasts(shape: Sequence[int], target: Sequence[int]) -> bool:
+    """True if an array of ``shape`` can be repeated to ``target``."""
+    pairs = zip(shape[::-1], target[::-1], strict=False)
+    return len(shape) <= len(target) and all(a in (1, b) for a, b in pairs)
+
+
+def whole(index: Any) -> int:
+    """An index in a definition as an integer: a Python number, or a ball that is an integer exactly. Raises
+    NotImplementedError for any other ball."""
+    ball = getattr(index, "ball", index)
+    exact = ball.unique_fmpz() if hasattr(ball, "unique_fmpz") else ball
+    if exact is None:
+        raise NotImplementedError("a place that is not known as an integer has no element")
+    return int(exact)
 
 
 def line(i: Sequence[int], x: Array, axis: int) -> list[Any]:

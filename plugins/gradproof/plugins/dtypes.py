@@ -4,7 +4,20 @@ import functools
 
 import numpy as np
 
-from gradproof.engine.extend import ops
+from gradproof.engine.extend import InferenceError, ops
+
+
+def number_dtype(dtype):
+    """The dtype of numbers or booleans that is named ``dtype``. Raises InferenceError where there is none."""
+    try:
+        target = np.dtype(dtype) if isinstance(dtype, str) else None
+    except TypeError:
+        target = None
+    if target is None:
+        raise InferenceError(f"there is no dtype {dtype!r}")
+    if target.kind not in "biufcV" or (target.kind == "V" and target.name != "bfloat16"):
+        raise InferenceError(f"dtype {dtype!r} is not a number")
+    return target
 
 
 def narrow(function):
@@ -28,11 +41,12 @@ def rounded_once(forward):
     """``forward``, computed in float32 for float16 and bfloat16, and rounded once at the end."""
 
     @functools.wraps(forward)
-    def wide(x, **attributes):
+    def wide(x, *others, **attributes):
         if not is_half(x):
-            return forward(x, **attributes)
+            return forward(x, *others, **attributes)
         with np.errstate(over="ignore"):
-            return np.asarray(forward(x.astype(np.float32), **attributes)).astype(x.dtype)
+            operands = (part.astype(np.float32) for part in (x, *others))
+            return np.asarray(forward(*operands, **attributes)).astype(x.dtype)
 
     return wide
 
@@ -54,8 +68,8 @@ def in_float64(function):
 
     @functools.wraps(function)
     def wide(x, *others, **attributes):
-        result = function(*(np.asarray(a, np.float64) for a in (x, *others)), **attributes)
-        with np.errstate(over="ignore", under="ignore"):
+        with np.errstate(all="ignore"):
+            result = function(*(np.asarray(a, np.float64) for a in (x, *others)), **attributes)
             return np.asarray(result).astype(np.float64 if x.dtype.kind in "biu" else x.dtype, copy=False)
 
     return wide
@@ -65,10 +79,25 @@ def in_float32(rule):
     """``rule``, traced in float32 for float16 and bfloat16."""
 
     @functools.wraps(rule)
-    def wide(g, y, x, **attributes):
+    def wide(g, y, x, *others, **attributes):
         if not is_half(x):
-            return rule(g, y, x, **attributes)
-        cotangent = rule(*(ops.astype(value, dtype="float32") for value in (g, y, x)), **attributes)
-        return ops.astype(cotangent, dtype=x.dtype.name)
+            return rule(g, y, x, *others, **attributes)
+        result = rule(*(ops.astype(value, dtype="float32") for value in (g, y, x, *others)), **attributes)
+        cotangents = tuple(ops.astype(part, dtype=x.dtype.name) for part in (result if others else (result,)))
+        return cotangents if others else cotangents[0]
+
+    return wide
+
+
+def widely(function):
+    """The ``function`` of a composite, traced in float32 where all inputs are float16, or bfloat16, and rounded once."""
+
+    @functools.wraps(function)
+    def wide(*inputs, **attributes):
+        given = [x for x in inputs if x is not None]
+        if not all(is_half(x) and x.dtype == given[0].dtype for x in given):
+            return function(*inputs, **attributes)
+        result = function(*(ops.astype(x, dtype="float32") for x in given), **attributes)
+        return ops.astype(result, dtype=given[0].dtype.name)
 
     return wide

@@ -3,8 +3,6 @@
 Names, formulas and defaults are those of ``torch.nn.functional``. Inputs and weights broadcast; ``reduction`` is
 "mean", "sum" or "none". Losses of float16 and bfloat16 are computed in float32, and rounded once."""
 
-import math
-
 import numpy as np
 
 from gradproof.engine.extend import (
@@ -149,7 +147,7 @@ def margin_ranking_loss(x1, x2, target, *, margin=0.0, reduction="mean"):
 
 
 def length(x):
-    """The root of the sum of squares along the last axis, to which `TINY` is added."""
+    """The root of the squared length along the last axis and `TINY`: smooth at 0."""
     return ops.sqrt(ops.sum(ops.square(x), axis=-1) + TINY)
 
 
@@ -164,13 +162,8 @@ def cosine_embedding_loss(x1, x2, target, *, margin=0.0, reduction="mean"):
 
 
 def distance(a, b, p, eps):
-    """The p-norm of a - b + eps along the last axis."""
-    d = a - b + eps
-    if p == 2:
-        return ops.sqrt(ops.sum(ops.square(d), axis=-1))
-    if p in (1, math.inf):
-        return (ops.sum if p == 1 else ops.max)(ops.abs(d), axis=-1)
-    return ops.pow(ops.sum(ops.pow(ops.abs(d), p), axis=-1), 1 / p)
+    """The p-norm of a - b + eps along the last axis; its gradient is 0 where it is 0."""
+    return ops.vector_norm(a - b + eps, ord=p, axis=-1)
 
 
 @of_numbers

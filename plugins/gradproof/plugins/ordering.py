@@ -1,11 +1,12 @@
-"""Orders: the places of extrema and of sorted elements, which are integers without a gradient."""
+"""Orders: the places of extrema, of sorted elements, and among sorted elements: integers without a gradient."""
 
 from functools import cmp_to_key
+from typing import Literal
 
 import numpy as np
 
-from gradproof.engine.extend import InferenceError, Inferred, Spec, case, registering
-from gradproof.plugins.axes import axis_of, boolean, line, members
+from gradproof.engine.extend import DataFault, InferenceError, Inferred, Spec, case, registering
+from gradproof.plugins.axes import axis_of, boolean, first_true, line, members
 from gradproof.plugins.families import R
 from gradproof.plugins.names import named
 from gradproof.plugins.reducing import not_empty
@@ -39,10 +40,10 @@ def place_define(better):
 
     def define(f, i, x, *, axis, keepdims):
         best, *rest = members(i, x, range(x.ndim) if axis is None else (axis,), keepdims)
-        place = f.number(0)
+        place = 0
         for k, term in enumerate(rest, 1):
             beaten = better(f, term, best)
-            best, place = f.where(beaten, term, best), f.where(beaten, f.number(k), place)
+            best, place = f.where(beaten, term, best), f.where(beaten, k, place)
         return place
 
     return define
@@ -94,25 +95,122 @@ def argsort_define(f, i, x, *, axis, descending):
         first, second = (terms[k], terms[j]) if descending else (terms[j], terms[k])
         return -1 if f.less(first, second) else int(f.less(second, first))
 
-    return f.number(sorted(range(len(terms)), key=cmp_to_key(compare))[i[axis]])
+    return sorted(range(len(terms)), key=cmp_to_key(compare))[i[axis]]
 
 
 def argsort_arrays(f, x, *, axis, descending):
     return f.order(x, axis, descending)
 
 
+# argcummax and argcummin
+
+
+def running_infer(x: Spec, *, axis: object) -> Inferred:
+    require_order(x)
+    return Inferred((Spec(x.shape, PLACE),), {"axis": axis_of(axis, x.ndim)})
+
+
+def running_places(extremes):
+    """The forward: the places of the elements that are ``extremes`` of all up to them, or nan, carried on."""
+
+    def forward(x, *, axis):
+        hits = (x == extremes.accumulate(x, axis)) | np.not_equal(x, x)
+        places = np.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - 1 - axis))
+        return np.maximum.accumulate(np.where(hits, places, 0), axis)
+
+    return forward
+
+
+def running_define(worse):
+    """The place of the last element, up to each, than which no other is better: ``worse(f, best, term)`` or equal."""
+
+    def define(f, i, x, *, axis):
+        best, *rest = line(i, x, axis)[: i[axis] + 1]
+        place = 0
+        for k, term in enumerate(rest, 1):
+            beaten = worse(f, best, term)
+            best, place = f.where(beaten, term, best), f.where(beaten, k, place)
+        return place
+
+    return define
+
+
+argcummax, argcummin = running_places(np.maximum), running_places(np.minimum)
+argcummax_define = running_define(lambda f, best, term: f.less_equal(best, term))
+argcummin_define = running_define(lambda f, best, term: f.less_equal(term, best))
+
+
+def argcummax_arrays(f, x, *, axis):
+    return f.running_place_of_largest(x, axis)
+
+
+def argcummin_arrays(f, x, *, axis):
+    return f.running_place_of_largest(-f.as_number(x), axis)
+
+
+# searchsorted
+
+
+def search_infer(line: Spec, values: Spec, *, right: object = False) -> Inferred:
+    """A single line for all values; or lines along the last axis, for values along theirs, with the same other axes."""
+    require_order(line)
+    require_order(values)
+    if line.ndim == 0 or (line.ndim > 1 and line.shape[:-1] != values.shape[:-1]):
+        raise InferenceError(f"lines of {line} and values of {values}: a single line, or as many as there are of values")
+    try:
+        dtype = np.result_type(line.dtype, values.dtype)
+    except TypeError:  # float16 and bfloat16
+        raise InferenceError(f"{line.dtype.name} and {values.dtype.name} have no dtype in common") from None
+    inputs = (Spec(line.shape, dtype), Spec(values.shape, dtype))
+    return Inferred((Spec(values.shape, PLACE),), {"right": boolean("right", right)}, inputs)
+
+
+def searchsorted(line, values, *, right):
+    """`numpy.searchsorted`, line by line. Raises DataFault where a line is not sorted."""
+    falling = line[..., 1:] < line[..., :-1]
+    if falling.any():
+        raise DataFault("a line is not sorted: the next element is smaller", element=first_true(falling))
+    side: Literal["left", "right"] = "right" if right else "left"
+    if line.ndim == 1:
+        return np.searchsorted(line, values, side)
+    places = np.empty(values.shape, PLACE)
+    for index in np.ndindex(line.shape[:-1]):
+        places[index] = np.searchsorted(line[index], values[index], side)
+    return places
+
+
+def search_define(f, i, line, values, *, right):
+    """The number of elements that are less than the value, or equal to it on its right."""
+    row = line if line.ndim == 1 else line[i[:-1]]
+    below = f.less_equal if right else f.less
+    return f.total(f.as_number(below(term, values[i])) for term in row)
+
+
+def search_arrays(f, line, values, *, right):
+    return f.place_among(line, values, right)
+
+
 PLACED = (case((3,)), case((2, 3), axis=0), case((2, 3), axis=1, keepdims=True), case((2, 2)), case(()))
+RUNNING = (case((3,), axis=0), case((2, 3), axis=1), case((3, 2), axis=0))
+LINE = np.array([-1, 0, 2])
+SEARCHED = (case(LINE, (2,)), case(LINE, (2, 2), right=True), case(np.array([LINE, LINE]), (2, 1)))
 SORTED = (case((3,)), case((2, 3), axis=0), case((2, 3), descending=True), case((1, 1)))
 
 # fmt: off
 ORDERING = (
-    # op         forward  no rule definition      inference    cases
-    R("argmax",  argmax,  None,   argmax_define,  place_infer, PLACED,
+    # op              forward       no rule definition        inference      cases
+    R("argmax",       argmax,       None,   argmax_define,    place_infer,   PLACED,
       arrays=argmax_arrays, doc="the place of the largest, of several the first"),
-    R("argmin",  argmin,  None,   argmin_define,  place_infer, PLACED,
+    R("argmin",       argmin,       None,   argmin_define,    place_infer,   PLACED,
       arrays=argmin_arrays, doc="the place of the smallest, of several the first"),
-    R("argsort", argsort, None,   argsort_define, sort_infer,  SORTED,
+    R("argcummax",    argcummax,    None,   argcummax_define, running_infer, RUNNING,
+      arrays=argcummax_arrays, doc="the place of the largest of all elements up to each, of several the last"),
+    R("argcummin",    argcummin,    None,   argcummin_define, running_infer, RUNNING,
+      arrays=argcummin_arrays, doc="the place of the smallest of all elements up to each, of several the last"),
+    R("argsort",      argsort,      None,   argsort_define,   sort_infer,    SORTED,
       arrays=argsort_arrays, doc="the places of the elements of each line in order; equal ones stay in theirs"),
+    R("searchsorted", searchsorted, None,   search_define,    search_infer,  SEARCHED,
+      arrays=search_arrays, doc="the places among sorted elements where values keep the order, left or right of the same"),
 )
 # fmt: on
 

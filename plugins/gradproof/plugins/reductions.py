@@ -1,12 +1,12 @@
-"""Reductions over axes: sums, products, extrema and variances."""
+"""Reductions over axes: sums, products and extrema."""
 
 from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
-from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Kink, Memory, Spec, case, ops, registering
-from gradproof.plugins.axes import count, integer, members
+from gradproof.engine.extend import Attributes, Case, Inferred, Kink, Memory, Spec, case, ops, registering
+from gradproof.plugins.axes import count, members
 from gradproof.plugins.dtypes import in_float32, rounded_once, rounded_once_into
 from gradproof.plugins.families import H, R
 from gradproof.plugins.names import named
@@ -16,8 +16,8 @@ from gradproof.plugins.reducing import (
     not_empty,
     product,
     product_before,
-    reduce_infer,
     reduced,
+    typed_infer,
     unreduced,
 )
 from gradproof.plugins.sums import mean, total
@@ -139,83 +139,22 @@ def min_arrays(f, x, *, axis, keepdims):
     return f.smallest(x, axis, keepdims)
 
 
-# var
-
-
-def var_infer(x: Spec, *, axis: object = None, correction: object = 0, keepdims: object = False) -> Inferred:
-    if x.dtype.kind == "c":
-        raise InferenceError(f"the variance of {x.dtype.name} is not served; write it as the mean of abs(x - mean(x))²")
-    dtype = np.var(np.ones((1,), x.dtype)).dtype
-    return reduced(x, axis, keepdims, dtype, correction=integer("correction", correction))
-
-
-@rounded_once
-def var(x, *, axis, correction, keepdims):
-    """`numpy.var`, centred twice as in `var_rule`, and scaled where the squares leave the range; nan or inf for
-    ``correction >= n``."""
-    with np.errstate(all="ignore"):
-        centred = x - mean(x, axis=axis, keepdims=True)
-        centred = centred - mean(centred, axis=axis, keepdims=True)
-        n = np.asarray(max(count(x, axis) - correction, 0), x.dtype)
-        result = np.asarray(np.sum(np.square(centred), axis=axis, keepdims=keepdims) / n)
-        if not (np.isfinite(result) & (result > 1e3 * np.finfo(x.dtype).tiny)).all() and n:
-            power = np.frexp(np.max(np.abs(centred), axis=axis, keepdims=True, initial=0))[1]
-            small = np.sum(np.square(np.ldexp(centred, -power)), axis=axis, keepdims=True) / n
-            again = np.ldexp(small, 2 * power)
-            result = again if keepdims else np.squeeze(again, axis)
-        return result
-
-
-@in_float32
-def var_rule(g, y, x, *, axis, correction, keepdims):
-    """2 g (x - mean) / (n - correction), centred twice: far from 0 the mean is rounded, and the differences have a mean."""
-    centred = x - ops.mean(x, axis=axis, keepdims=True)
-    centred = centred - ops.mean(centred, axis=axis, keepdims=True)
-    half = Fraction(count(x, axis) - correction, 2)
-    share = unreduced(g, axis, keepdims)
-    return share / half * centred if half >= 1 else share * centred / half
-
-
-def var_define(f, i, x, *, axis, correction, keepdims):
-    terms = list(members(i, x, axis, keepdims))
-    centre = f.total(terms) / len(terms)
-    return f.total((term - centre) * (term - centre) for term in terms) / (len(terms) - correction)
-
-
-def var_arrays(f, x, *, axis, correction, keepdims):
-    """About any constant c, by Σ (x - c)² - n (mean - c)²; little cancels where c is close to the mean."""
-    away = x - f.anchor(x, axis, near="mean")
-    whole = f.total(away, axis, keepdims)
-    n = count(x, axis)
-    return (f.total(away * away, axis, keepdims) - whole * whole / n) / (n - correction)
-
-
 EXTREME = (case((3,)), case((2, 2), axis=1), case((2, 2), axis=0, keepdims=True), case((1, 2), axis=0), case(()))
-VARIANCES = (
-    case((2, 3)),
-    case((2, 3), axis=1, correction=1),
-    case((3, 2), axis=0, keepdims=True),
-    case((2, 2), axis=1),
-    case((1, 3), correction=1),
-)
-VARIANCE = "the variance over axes, divided by n - correction"
 SHARED = "shared evenly"
 
 # fmt: off
 REDUCTIONS = (
     # op      forward              rule           definition   inference              cases
-    H("sum",  rounded_once(total), sum_rule,      sum_define,  reduce_infer(np.sum),  REDUCED,
+    H("sum",  rounded_once(total), sum_rule,      sum_define,  typed_infer(np.sum),   REDUCED,
       shrink=axes_shrink, arrays=sum_arrays, doc="the sum over axes"),
-    H("mean", rounded_once(mean),  mean_rule,     mean_define, reduce_infer(np.mean), REDUCED,
+    H("mean", rounded_once(mean),  mean_rule,     mean_define, typed_infer(np.mean),  REDUCED,
       shrink=axes_shrink, arrays=mean_arrays, doc="the mean over axes"),
-    H("prod", rounded_once(prod),  prod_rule,     prod_define, reduce_infer(np.prod), REDUCED,
+    H("prod", rounded_once(prod),  prod_rule,     prod_define, typed_infer(np.prod),  REDUCED,
       shrink=axes_shrink, arrays=prod_arrays, doc="the product over axes"),
     R("max",  largest,             extremum_rule, max_define,  extremum_infer,        EXTREME,
       shrink=extremum_shrink, arrays=max_arrays, ties=SHARED, kink=Kink.MEAN, doc="the largest over axes"),
     R("min",  smallest,            extremum_rule, min_define,  extremum_infer,        EXTREME,
       shrink=extremum_shrink, arrays=min_arrays, ties=SHARED, kink=Kink.MEAN, doc="the smallest over axes"),
-    R("var",  var,                 var_rule,      var_define,  var_infer,             VARIANCES,
-      shrink=axes_shrink, arrays=var_arrays, doc=VARIANCE),
 )
 # fmt: on
 

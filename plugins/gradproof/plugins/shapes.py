@@ -17,7 +17,8 @@ from gradproof.engine.extend import (
     ops,
     registering,
 )
-from gradproof.plugins.axes import axes_of, axis_of, integers, listed, smaller
+from gradproof.plugins.axes import axes_of, axis_of, broadcasts, integers, listed, smaller
+from gradproof.plugins.dtypes import number_dtype
 from gradproof.plugins.families import D, H
 from gradproof.plugins.names import named
 
@@ -77,7 +78,7 @@ def reshape_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
 
 def broadcast_infer(x: Spec, *, shape: object) -> Inferred:
     sizes = integers("shape", shape)
-    if len(sizes) < x.ndim or any(a not in (1, b) for a, b in zip(x.shape[::-1], sizes[::-1], strict=False)):
+    if not broadcasts(x.shape, sizes):
         raise InferenceError(f"cannot broadcast {x} to {sizes}")
     return Inferred((Spec(sizes, x.dtype),), {"shape": sizes})
 
@@ -254,14 +255,7 @@ def flip_arrays(f, x, *, axis):
 
 
 def astype_infer(x: Spec, *, dtype: object) -> Inferred:
-    try:
-        target = np.dtype(dtype) if isinstance(dtype, str) else None
-    except TypeError:
-        target = None
-    if target is None:
-        raise InferenceError(f"there is no dtype {dtype!r}")
-    if target.kind not in "biufcV" or (target.kind == "V" and target.name != "bfloat16"):
-        raise InferenceError(f"dtype {dtype!r} is not a number")
+    target = number_dtype(dtype)
     return Inferred((Spec(x.shape, target),), {"dtype": target.name})
 
 

@@ -7,6 +7,7 @@ Generated from the ops of ``gradproof.plugins`` by ``make methods``; do not edit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from gradproof.client.recording.apply import apply_as
 from gradproof.client.tensors.signatures import DTypeLike, Operand, given
@@ -18,39 +19,85 @@ __all__ = [
     "acosh",
     "add",
     "add_along_axis",
+    "addcdiv",
+    "addcmul",
+    "adjoint",
+    "all",
+    "angle",
+    "any",
+    "arange",
+    "argcummax",
+    "argcummin",
     "argmax",
     "argmin",
     "argsort",
+    "array_split",
     "asin",
     "asinh",
     "astype",
     "atan",
     "atan2",
     "atanh",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "average",
     "beta",
     "betaln",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "block_diag",
+    "broadcast_arrays",
     "broadcast_to",
+    "cartesian_prod",
+    "cbrt",
+    "cdist",
     "ceil",
     "celu",
+    "channel_shuffle",
     "checked",
     "cholesky",
     "clip",
     "cofactors",
+    "column_stack",
     "complex",
+    "compress",
     "concat",
     "conj",
+    "copysign",
     "cos",
     "cosh",
     "cosine_embedding_loss",
+    "cosine_similarity",
+    "count_nonzero",
     "cross_entropy",
+    "cummax",
+    "cummin",
     "cumprod",
     "cumsum",
+    "cumulative_prod",
+    "cumulative_sum",
+    "cumulative_trapezoid",
+    "deg2rad",
     "det",
+    "diag",
+    "diag_embed",
+    "diagflat",
+    "diagonal",
+    "diagonal_scatter",
+    "diff",
     "digamma",
     "divide",
+    "dsplit",
+    "dstack",
     "elu",
+    "embedding",
     "entr",
     "equal",
     "erf",
@@ -58,20 +105,34 @@ __all__ = [
     "erfcinv",
     "erfcx",
     "erfinv",
+    "euclidean_norm",
     "exp",
     "exp2",
     "expand_dims",
     "expm1",
+    "eye",
+    "flatnonzero",
+    "flatten",
     "flip",
+    "fliplr",
+    "flipud",
+    "float_power",
     "floor",
     "floor_divide",
+    "fmax",
+    "fmin",
+    "fmod",
+    "frac",
+    "full_like",
     "gamma",
     "gamma_density",
     "gammainc",
     "gammaincc",
     "gammaln",
+    "gather",
     "gaussian_nll_loss",
     "gelu",
+    "getitem",
     "glu",
     "greater",
     "greater_equal",
@@ -79,7 +140,10 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "heaviside",
     "hinge_embedding_loss",
+    "hsplit",
+    "hstack",
     "huber_loss",
     "hypot",
     "i0",
@@ -88,16 +152,32 @@ __all__ = [
     "i1",
     "i1e",
     "imag",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
     "inv",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "isneginf",
+    "isposinf",
+    "isreal",
     "iv",
     "j0",
     "j1",
     "jv",
     "kl_div",
+    "kthvalue",
     "l1_loss",
+    "last_occurrence",
+    "ldexp",
     "leaky_relu",
+    "lerp",
     "less",
     "less_equal",
+    "linspace",
     "log",
     "log1p",
     "log2",
@@ -105,57 +185,109 @@ __all__ = [
     "log_ndtr",
     "log_softmax",
     "logaddexp",
+    "logaddexp2",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
+    "logical_xor",
     "logit",
     "logsigmoid",
     "logsumexp",
     "margin_ranking_loss",
+    "masked_fill",
+    "masked_scatter",
+    "masked_select",
     "matmul",
+    "matrix_norm",
     "matrix_transpose",
     "max",
     "maximum",
     "mean",
+    "median",
+    "meshgrid",
     "min",
     "minimum",
     "mish",
+    "moveaxis",
     "mse_loss",
     "multi_margin_loss",
     "multigammaln",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "multiply",
+    "nan_to_num",
+    "nanmax",
+    "nanmean",
+    "nanmedian",
+    "nanmin",
+    "nanprod",
+    "nanquantile",
+    "nansum",
     "ndtr",
     "ndtri",
     "negative",
+    "nextafter",
     "nll_loss",
+    "nonzero",
+    "norm",
+    "normalize",
     "not_equal",
+    "number_true",
+    "one_hot",
+    "ones_like",
+    "overlap_add",
+    "p_norm",
     "pad",
+    "pairwise_distance",
+    "permute_dims",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
+    "polar",
     "polygamma",
     "polygamma_rise",
+    "positive",
     "pow",
     "prelu",
     "prod",
+    "ptp",
+    "put",
+    "put_along_axis",
+    "quantile",
+    "rad2deg",
     "ratio",
+    "ravel",
+    "ravel_multi_index",
     "real",
     "reciprocal",
+    "recurrence",
     "relu",
     "relu6",
     "remainder",
+    "repeat",
     "reshape",
+    "roll",
+    "rot90",
     "round",
     "rrelu",
     "rsqrt",
+    "scatter",
     "scatter_add",
+    "searchsorted",
+    "select",
+    "select_scatter",
     "selu",
     "sigmoid",
     "sign",
+    "signbit",
     "silu",
     "sin",
+    "sinc",
     "sinh",
     "slice",
+    "slice_scatter",
+    "sliding_window_view",
     "smooth_l1_loss",
     "soft_margin_loss",
     "softmax",
@@ -164,32 +296,47 @@ __all__ = [
     "softshrink",
     "softsign",
     "solve",
+    "sort",
     "split",
     "sqrt",
     "square",
     "squeeze",
     "stack",
+    "std",
+    "stop_gradient",
     "subtract",
     "sum",
+    "swapaxes",
     "take",
     "take_along_axis",
     "tan",
     "tanh",
     "tanhshrink",
     "threshold",
+    "tile",
+    "topk",
     "transpose",
+    "trapezoid",
     "tril",
     "triplet_margin_loss",
     "triu",
     "trunc",
+    "unflatten",
+    "unfold",
     "unslice",
+    "unstack",
     "var",
+    "vector_norm",
+    "vsplit",
+    "vstack",
+    "weighted_logsumexp",
     "where",
     "xlog1py",
     "xlogy",
     "y0",
     "y1",
     "yv",
+    "zeros_like",
     "zeta",
 ]
 
@@ -222,6 +369,60 @@ def add_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: i
     return apply_as(Tensor, "add_along_axis", x, indices, updates, axis=axis)[0]
 
 
+def addcdiv(x: Operand, a: Operand, b: Operand, /, *, value: float = 1) -> Tensor:
+    """The op addcdiv: x + value a / b. Inputs: x, a, b. Attributes: value."""
+    return apply_as(Tensor, "addcdiv", x, a, b, value=value)[0]
+
+
+def addcmul(x: Operand, a: Operand, b: Operand, /, *, value: float = 1) -> Tensor:
+    """The op addcmul: x + value a b. Inputs: x, a, b. Attributes: value."""
+    return apply_as(Tensor, "addcmul", x, a, b, value=value)[0]
+
+
+def adjoint(x: Operand, /) -> Tensor:
+    """The op adjoint: the last two axes exchanged, and conjugated. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "adjoint", x)[0]
+
+
+def all(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op all: whether all elements over axes are not zero. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "all", x, axis=axis, keepdims=keepdims)[0]
+
+
+def angle(x: Operand, /) -> Tensor:
+    """The op angle: the argument of x, from -π to π; 0 or π for a real number. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "angle", x)[0]
+
+
+def any(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op any: whether any element over axes is not zero. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "any", x, axis=axis, keepdims=keepdims)[0]
+
+
+def arange(*, start: float, stop: float | None = None, step: float = 1, dtype: DTypeLike | None = None) -> Tensor:
+    """The op arange: start, start + step, ... up to stop, which is left out.
+
+    Inputs: none. Attributes: start, stop, step, dtype.
+    """
+    return apply_as(Tensor, "arange", start=start, stop=stop, step=step, dtype=dtype)[0]
+
+
+def argcummax(x: Operand, /, *, axis: int) -> Tensor:
+    """The op argcummax: the place of the largest of all elements up to each, of several the last.
+
+    Inputs: x. Attributes: axis.
+    """
+    return apply_as(Tensor, "argcummax", x, axis=axis)[0]
+
+
+def argcummin(x: Operand, /, *, axis: int) -> Tensor:
+    """The op argcummin: the place of the smallest of all elements up to each, of several the last.
+
+    Inputs: x. Attributes: axis.
+    """
+    return apply_as(Tensor, "argcummin", x, axis=axis)[0]
+
+
 def argmax(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The op argmax: the place of the largest, of several the first. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "argmax", x, axis=axis, keepdims=keepdims)[0]
@@ -238,6 +439,14 @@ def argsort(x: Operand, /, *, axis: int = -1, descending: bool = False) -> Tenso
     Inputs: x. Attributes: axis, descending.
     """
     return apply_as(Tensor, "argsort", x, axis=axis, descending=descending)[0]
+
+
+def array_split(x: Operand, /, *, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
+    """The op array_split: cut along an axis, into sections whose sizes may differ by 1.
+
+    Inputs: x. Attributes: indices_or_sections, axis.
+    """
+    return tuple(apply_as(Tensor, "array_split", x, indices_or_sections=indices_or_sections, axis=axis))
 
 
 def asin(x: Operand, /) -> Tensor:
@@ -268,6 +477,28 @@ def atan2(a: Operand, b: Operand, /) -> Tensor:
 def atanh(x: Operand, /) -> Tensor:
     """The op atanh: artanh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "atanh", x)[0]
+
+
+def atleast_1d(*arrays: Operand) -> tuple[Tensor, ...]:
+    """The op atleast_1d: a number as a vector; all else as it is. Inputs: arrays. Attributes: none."""
+    return tuple(apply_as(Tensor, "atleast_1d", *arrays))
+
+
+def atleast_2d(*arrays: Operand) -> tuple[Tensor, ...]:
+    """The op atleast_2d: a number or vector as the row of a matrix. Inputs: arrays. Attributes: none."""
+    return tuple(apply_as(Tensor, "atleast_2d", *arrays))
+
+
+def atleast_3d(*arrays: Operand) -> tuple[Tensor, ...]:
+    """The op atleast_3d: (n,) as (1, n, 1), and (n, m) as (n, m, 1). Inputs: arrays. Attributes: none."""
+    return tuple(apply_as(Tensor, "atleast_3d", *arrays))
+
+
+def average(
+    x: Operand, weights: Operand | None = None, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op average: the mean over axes, with weights or without. Inputs: x, weights. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "average", x, *given(weights), axis=axis, keepdims=keepdims)[0]
 
 
 def beta(a: Operand, b: Operand, /) -> Tensor:
@@ -310,9 +541,67 @@ def binary_cross_entropy_with_logits(
     ]
 
 
+def bitwise_and(a: Operand, b: Operand, /) -> Tensor:
+    """The op bitwise_and: a and b, bit by bit. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "bitwise_and", a, b)[0]
+
+
+def bitwise_invert(x: Operand, /) -> Tensor:
+    """The op bitwise_invert: not x, bit by bit. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "bitwise_invert", x)[0]
+
+
+def bitwise_left_shift(a: Operand, b: Operand, /) -> Tensor:
+    """The op bitwise_left_shift: a 2ᵇ, without the bits beyond those of the dtype. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "bitwise_left_shift", a, b)[0]
+
+
+def bitwise_or(a: Operand, b: Operand, /) -> Tensor:
+    """The op bitwise_or: a or b, bit by bit. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "bitwise_or", a, b)[0]
+
+
+def bitwise_right_shift(a: Operand, b: Operand, /) -> Tensor:
+    """The op bitwise_right_shift: ⌊a / 2ᵇ⌋. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "bitwise_right_shift", a, b)[0]
+
+
+def bitwise_xor(a: Operand, b: Operand, /) -> Tensor:
+    """The op bitwise_xor: a ≠ b, bit by bit. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "bitwise_xor", a, b)[0]
+
+
+def block_diag(*arrays: Operand) -> Tensor:
+    """The op block_diag: matrices along the diagonal of a larger one. Inputs: arrays. Attributes: none."""
+    return apply_as(Tensor, "block_diag", *arrays)[0]
+
+
+def broadcast_arrays(*arrays: Operand) -> tuple[Tensor, ...]:
+    """The op broadcast_arrays: arrays repeated to a common shape. Inputs: arrays. Attributes: none."""
+    return tuple(apply_as(Tensor, "broadcast_arrays", *arrays))
+
+
 def broadcast_to(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     """The op broadcast_to: x repeated to a larger shape. Inputs: x. Attributes: shape."""
     return apply_as(Tensor, "broadcast_to", x, shape=shape)[0]
+
+
+def cartesian_prod(*arrays: Operand) -> Tensor:
+    """The op cartesian_prod: all tuples of elements of vectors, as rows. Inputs: arrays. Attributes: none."""
+    return apply_as(Tensor, "cartesian_prod", *arrays)[0]
+
+
+def cbrt(x: Operand, /) -> Tensor:
+    """The op cbrt: ∛x. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "cbrt", x)[0]
+
+
+def cdist(x1: Operand, x2: Operand, /, *, p: float = 2.0) -> Tensor:
+    """The op cdist: the p-norms of the differences of each row of x1 and each row of x2.
+
+    Inputs: x1, x2. Attributes: p.
+    """
+    return apply_as(Tensor, "cdist", x1, x2, p=p)[0]
 
 
 def ceil(x: Operand, /) -> Tensor:
@@ -323,6 +612,14 @@ def ceil(x: Operand, /) -> Tensor:
 def celu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
     """The op celu: x where x > 0, else alpha (exp(x / alpha) - 1). Inputs: x. Attributes: alpha."""
     return apply_as(Tensor, "celu", x, alpha=alpha)[0]
+
+
+def channel_shuffle(x: Operand, /, *, groups: int) -> Tensor:
+    """The op channel_shuffle: the channels of (n, groups c, ...) with the groups interleaved.
+
+    Inputs: x. Attributes: groups.
+    """
+    return apply_as(Tensor, "channel_shuffle", x, groups=groups)[0]
 
 
 def checked(x: Operand, /, *, low: float | None = None, high: float | None = None) -> Tensor:
@@ -348,9 +645,25 @@ def cofactors(a: Operand, /) -> Tensor:
     return apply_as(Tensor, "cofactors", a)[0]
 
 
+def column_stack(*arrays: Operand) -> Tensor:
+    """The op column_stack: matrices joined along the second axis, vectors as columns.
+
+    Inputs: arrays. Attributes: none.
+    """
+    return apply_as(Tensor, "column_stack", *arrays)[0]
+
+
 def complex(real: Operand, imag: Operand, /) -> Tensor:
     """The op complex: real + i imag. Inputs: real, imag. Attributes: none."""
     return apply_as(Tensor, "complex", real, imag)[0]
+
+
+def compress(x: Operand, condition: Operand, /, *, count: int, axis: int | None = None) -> Tensor:
+    """The op compress: the parts along an axis where the condition is true, count of them.
+
+    Inputs: x, condition. Attributes: count, axis.
+    """
+    return apply_as(Tensor, "compress", x, condition, count=count, axis=axis)[0]
 
 
 def concat(*arrays: Operand, axis: int = 0) -> Tensor:
@@ -361,6 +674,11 @@ def concat(*arrays: Operand, axis: int = 0) -> Tensor:
 def conj(x: Operand, /) -> Tensor:
     """The op conj: conj x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "conj", x)[0]
+
+
+def copysign(a: Operand, b: Operand, /) -> Tensor:
+    """The op copysign: -|a| if 1 / b < 0 else |a|. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "copysign", a, b)[0]
 
 
 def cos(x: Operand, /) -> Tensor:
@@ -382,6 +700,23 @@ def cosine_embedding_loss(
     Inputs: x1, x2, target. Attributes: margin, reduction.
     """
     return apply_as(Tensor, "cosine_embedding_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
+
+
+def cosine_similarity(x1: Operand, x2: Operand, /, *, axis: int = 1, eps: float = 1e-08) -> Tensor:
+    """The op cosine_similarity: the cosine of the angle between vectors along an axis, whose norms count as eps where
+    they are smaller.
+
+    Inputs: x1, x2. Attributes: axis, eps.
+    """
+    return apply_as(Tensor, "cosine_similarity", x1, x2, axis=axis, eps=eps)[0]
+
+
+def count_nonzero(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op count_nonzero: the number of elements over axes that are not zero.
+
+    Inputs: x. Attributes: axis, keepdims.
+    """
+    return apply_as(Tensor, "count_nonzero", x, axis=axis, keepdims=keepdims)[0]
 
 
 def cross_entropy(
@@ -410,19 +745,111 @@ def cross_entropy(
     )[0]
 
 
-def cumprod(x: Operand, /, *, axis: int = 0) -> Tensor:
-    """The op cumprod: running products along an axis. Inputs: x. Attributes: axis."""
-    return apply_as(Tensor, "cumprod", x, axis=axis)[0]
+def cummax(x: Operand, /, *, axis: int) -> tuple[Tensor, ...]:
+    """The op cummax: the largest of all elements up to each along an axis, and their places.
+
+    Inputs: x. Attributes: axis.
+    """
+    return tuple(apply_as(Tensor, "cummax", x, axis=axis))
 
 
-def cumsum(x: Operand, /, *, axis: int = 0) -> Tensor:
-    """The op cumsum: running sums along an axis. Inputs: x. Attributes: axis."""
-    return apply_as(Tensor, "cumsum", x, axis=axis)[0]
+def cummin(x: Operand, /, *, axis: int) -> tuple[Tensor, ...]:
+    """The op cummin: the smallest of all elements up to each along an axis, and their places.
+
+    Inputs: x. Attributes: axis.
+    """
+    return tuple(apply_as(Tensor, "cummin", x, axis=axis))
+
+
+def cumprod(x: Operand, /, *, axis: int = 0, dtype: DTypeLike | None = None) -> Tensor:
+    """The op cumprod: running products along an axis. Inputs: x. Attributes: axis, dtype."""
+    return apply_as(Tensor, "cumprod", x, axis=axis, dtype=dtype)[0]
+
+
+def cumsum(x: Operand, /, *, axis: int = 0, dtype: DTypeLike | None = None) -> Tensor:
+    """The op cumsum: running sums along an axis. Inputs: x. Attributes: axis, dtype."""
+    return apply_as(Tensor, "cumsum", x, axis=axis, dtype=dtype)[0]
+
+
+def cumulative_prod(
+    x: Operand, /, *, axis: int | None = None, dtype: DTypeLike | None = None, include_initial: bool = False
+) -> Tensor:
+    """The op cumulative_prod: running products along an axis, behind 1 with include_initial.
+
+    Inputs: x. Attributes: axis, dtype, include_initial.
+    """
+    return apply_as(Tensor, "cumulative_prod", x, axis=axis, dtype=dtype, include_initial=include_initial)[0]
+
+
+def cumulative_sum(
+    x: Operand, /, *, axis: int | None = None, dtype: DTypeLike | None = None, include_initial: bool = False
+) -> Tensor:
+    """The op cumulative_sum: running sums along an axis, behind 0 with include_initial.
+
+    Inputs: x. Attributes: axis, dtype, include_initial.
+    """
+    return apply_as(Tensor, "cumulative_sum", x, axis=axis, dtype=dtype, include_initial=include_initial)[0]
+
+
+def cumulative_trapezoid(
+    y: Operand, x: Operand | None = None, /, *, dx: float = 1.0, axis: int = -1, initial: float | None = None
+) -> Tensor:
+    """The op cumulative_trapezoid: the integrals of y up to each element by the trapezoidal rule.
+
+    Inputs: y, x. Attributes: dx, axis, initial.
+    """
+    return apply_as(Tensor, "cumulative_trapezoid", y, *given(x), dx=dx, axis=axis, initial=initial)[0]
+
+
+def deg2rad(x: Operand, /) -> Tensor:
+    """The op deg2rad: x π / 180. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "deg2rad", x)[0]
 
 
 def det(a: Operand, /) -> Tensor:
     """The op det: the determinant. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "det", a)[0]
+
+
+def diag(x: Operand, /, *, k: int = 0) -> Tensor:
+    """The op diag: the matrix with a vector on diagonal k; of a matrix, its diagonal k. Inputs: x. Attributes: k."""
+    return apply_as(Tensor, "diag", x, k=k)[0]
+
+
+def diag_embed(x: Operand, /, *, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Tensor:
+    """The op diag_embed: zeros, with the last axis of x on a diagonal of two new axes.
+
+    Inputs: x. Attributes: offset, axis1, axis2.
+    """
+    return apply_as(Tensor, "diag_embed", x, offset=offset, axis1=axis1, axis2=axis2)[0]
+
+
+def diagflat(x: Operand, /, *, k: int = 0) -> Tensor:
+    """The op diagflat: the matrix with all elements of x on diagonal k. Inputs: x. Attributes: k."""
+    return apply_as(Tensor, "diagflat", x, k=k)[0]
+
+
+def diagonal(x: Operand, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The op diagonal: a diagonal of two axes, which become the last axis.
+
+    Inputs: x. Attributes: offset, axis1, axis2.
+    """
+    return apply_as(Tensor, "diagonal", x, offset=offset, axis1=axis1, axis2=axis2)[0]
+
+
+def diagonal_scatter(x: Operand, values: Operand, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The op diagonal_scatter: x with values on a diagonal of two axes.
+
+    Inputs: x, values. Attributes: offset, axis1, axis2.
+    """
+    return apply_as(Tensor, "diagonal_scatter", x, values, offset=offset, axis1=axis1, axis2=axis2)[0]
+
+
+def diff(
+    x: Operand, prepend: Operand | None = None, append: Operand | None = None, /, *, n: int = 1, axis: int = -1
+) -> Tensor:
+    """The op diff: differences of neighbours, n times. Inputs: x, prepend, append. Attributes: n, axis."""
+    return apply_as(Tensor, "diff", x, *given(prepend, append), n=n, axis=axis)[0]
 
 
 def digamma(x: Operand, /) -> Tensor:
@@ -435,9 +862,24 @@ def divide(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "divide", a, b)[0]
 
 
+def dsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """The op dsplit: cut into sections along the third axis. Inputs: x. Attributes: indices_or_sections."""
+    return tuple(apply_as(Tensor, "dsplit", x, indices_or_sections=indices_or_sections))
+
+
+def dstack(*arrays: Operand) -> Tensor:
+    """The op dstack: arrays joined along the third axis. Inputs: arrays. Attributes: none."""
+    return apply_as(Tensor, "dstack", *arrays)[0]
+
+
 def elu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
     """The op elu: x where x > 0, else alpha (exp x - 1). Inputs: x. Attributes: alpha."""
     return apply_as(Tensor, "elu", x, alpha=alpha)[0]
+
+
+def embedding(weight: Operand, indices: Operand, /, *, padding_idx: int | None = None) -> Tensor:
+    """The op embedding: rows of weight at indices. Inputs: weight, indices. Attributes: padding_idx."""
+    return apply_as(Tensor, "embedding", weight, indices, padding_idx=padding_idx)[0]
 
 
 def entr(x: Operand, /) -> Tensor:
@@ -479,6 +921,11 @@ def erfinv(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "erfinv", x)[0]
 
 
+def euclidean_norm(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op euclidean_norm: √Σ |x|² over axes. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "euclidean_norm", x, axis=axis, keepdims=keepdims)[0]
+
+
 def exp(x: Operand, /) -> Tensor:
     """The op exp: eˣ. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "exp", x)[0]
@@ -499,9 +946,45 @@ def expm1(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "expm1", x)[0]
 
 
+def eye(*, n_rows: int, n_cols: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:
+    """The op eye: 1 on diagonal k, 0 elsewhere. Inputs: none. Attributes: n_rows, n_cols, k, dtype."""
+    return apply_as(Tensor, "eye", n_rows=n_rows, n_cols=n_cols, k=k, dtype=dtype)[0]
+
+
+def flatnonzero(mask: Operand, /, *, count: int) -> Tensor:
+    """The op flatnonzero: the places, in C order, of the true elements, count of them.
+
+    Inputs: mask. Attributes: count.
+    """
+    return apply_as(Tensor, "flatnonzero", mask, count=count)[0]
+
+
+def flatten(x: Operand, /, *, start_axis: int = 0, end_axis: int = -1) -> Tensor:
+    """The op flatten: the axes from start_axis to end_axis joined to a single axis.
+
+    Inputs: x. Attributes: start_axis, end_axis.
+    """
+    return apply_as(Tensor, "flatten", x, start_axis=start_axis, end_axis=end_axis)[0]
+
+
 def flip(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Tensor:
     """The op flip: the order reversed along axes. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "flip", x, axis=axis)[0]
+
+
+def fliplr(x: Operand, /) -> Tensor:
+    """The op fliplr: the order of the second axis reversed. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "fliplr", x)[0]
+
+
+def flipud(x: Operand, /) -> Tensor:
+    """The op flipud: the order of the first axis reversed. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "flipud", x)[0]
+
+
+def float_power(x: Operand, exponent: Operand, /) -> Tensor:
+    """The op float_power: x^exponent in float64 or complex128. Inputs: x, exponent. Attributes: none."""
+    return apply_as(Tensor, "float_power", x, exponent)[0]
 
 
 def floor(x: Operand, /) -> Tensor:
@@ -512,6 +995,31 @@ def floor(x: Operand, /) -> Tensor:
 def floor_divide(a: Operand, b: Operand, /) -> Tensor:
     """The op floor_divide: ⌊a / b⌋. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "floor_divide", a, b)[0]
+
+
+def fmax(a: Operand, b: Operand, /) -> Tensor:
+    """The op fmax: the larger, or the number beside a nan. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "fmax", a, b)[0]
+
+
+def fmin(a: Operand, b: Operand, /) -> Tensor:
+    """The op fmin: the smaller, or the number beside a nan. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "fmin", a, b)[0]
+
+
+def fmod(a: Operand, b: Operand, /) -> Tensor:
+    """The op fmod: a - b (-⌊-a / b⌋ if a / b < 0 else ⌊a / b⌋). Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "fmod", a, b)[0]
+
+
+def frac(x: Operand, /) -> Tensor:
+    """The op frac: x - (-⌊-x⌋ if x < 0 else ⌊x⌋). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "frac", x)[0]
+
+
+def full_like(x: Operand, /, *, value: float, dtype: DTypeLike | None = None) -> Tensor:
+    """The op full_like: the number value in the shape of x. Inputs: x. Attributes: value, dtype."""
+    return apply_as(Tensor, "full_like", x, value=value, dtype=dtype)[0]
 
 
 def gamma(x: Operand, /) -> Tensor:
@@ -546,6 +1054,14 @@ def gammaln(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "gammaln", x)[0]
 
 
+def gather(x: Operand, indices: Operand, /, *, axis: int) -> Tensor:
+    """The op gather: elements at indices along an axis, of each line its own; the indices may be for a corner of x.
+
+    Inputs: x, indices. Attributes: axis.
+    """
+    return apply_as(Tensor, "gather", x, indices, axis=axis)[0]
+
+
 def gaussian_nll_loss(
     x: Operand, target: Operand, var: Operand, /, *, full: bool = False, eps: float = 1e-06, reduction: str = "mean"
 ) -> Tensor:
@@ -562,6 +1078,11 @@ def gelu(x: Operand, /, *, approximate: str = "none") -> Tensor:
     Inputs: x. Attributes: approximate.
     """
     return apply_as(Tensor, "gelu", x, approximate=approximate)[0]
+
+
+def getitem(x: Operand, /, *indices: Operand, key: Sequence[Any] | None = None) -> Tensor:
+    """The op getitem: the elements at a key, as NumPy has it. Inputs: x, indices. Attributes: key."""
+    return apply_as(Tensor, "getitem", x, *indices, key=key)[0]
 
 
 def glu(x: Operand, /, *, axis: int = -1) -> Tensor:
@@ -599,12 +1120,33 @@ def hardtanh(x: Operand, /, *, min: float = -1.0, max: float = 1.0) -> Tensor:
     return apply_as(Tensor, "hardtanh", x, min=min, max=max)[0]
 
 
+def heaviside(x: Operand, value: Operand, /) -> Tensor:
+    """The op heaviside: 0 where x < 0, value where x = 0, 1 where x > 0. Inputs: x, value. Attributes: none."""
+    return apply_as(Tensor, "heaviside", x, value)[0]
+
+
 def hinge_embedding_loss(x: Operand, target: Operand, /, *, margin: float = 1.0, reduction: str = "mean") -> Tensor:
     """The op hinge_embedding_loss: x where target is 1, max(0, margin - x) where it is -1, and their sum elsewhere.
 
     Inputs: x, target. Attributes: margin, reduction.
     """
     return apply_as(Tensor, "hinge_embedding_loss", x, target, margin=margin, reduction=reduction)[0]
+
+
+def hsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """The op hsplit: cut into sections along the second axis, a vector along its only axis.
+
+    Inputs: x. Attributes: indices_or_sections.
+    """
+    return tuple(apply_as(Tensor, "hsplit", x, indices_or_sections=indices_or_sections))
+
+
+def hstack(*arrays: Operand) -> Tensor:
+    """The op hstack: arrays joined along the second axis, vectors along their only axis.
+
+    Inputs: arrays. Attributes: none.
+    """
+    return apply_as(Tensor, "hstack", *arrays)[0]
 
 
 def huber_loss(
@@ -653,9 +1195,81 @@ def imag(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "imag", x)[0]
 
 
+def index_add(x: Operand, indices: Operand, updates: Operand, /, *, axis: int = 0) -> Tensor:
+    """The op index_add: x with updates added at indices along an axis.
+
+    Inputs: x, indices, updates. Attributes: axis.
+    """
+    return apply_as(Tensor, "index_add", x, indices, updates, axis=axis)[0]
+
+
+def index_copy(x: Operand, indices: Operand, updates: Operand, /, *, axis: int = 0) -> Tensor:
+    """The op index_copy: x with updates in place of its parts at indices along an axis, of several the last one.
+
+    Inputs: x, indices, updates. Attributes: axis.
+    """
+    return apply_as(Tensor, "index_copy", x, indices, updates, axis=axis)[0]
+
+
+def index_fill(x: Operand, indices: Operand, value: Operand, /, *, axis: int) -> Tensor:
+    """The op index_fill: x with a number in place of its parts at indices along an axis.
+
+    Inputs: x, indices, value. Attributes: axis.
+    """
+    return apply_as(Tensor, "index_fill", x, indices, value, axis=axis)[0]
+
+
+def index_put(
+    x: Operand, values: Operand, /, *indices: Operand, key: Sequence[Any] | None = None, accumulate: bool = False
+) -> Tensor:
+    """The op index_put: x with values in place of the elements at a key, or added to them.
+
+    Inputs: x, values, indices. Attributes: key, accumulate.
+    """
+    return apply_as(Tensor, "index_put", x, values, *indices, key=key, accumulate=accumulate)[0]
+
+
 def inv(a: Operand, /) -> Tensor:
     """The op inv: the inverse of a matrix. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "inv", a)[0]
+
+
+def isclose(a: Operand, b: Operand, /, *, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
+    """The op isclose: |a - b| ≤ atol + rtol |b|; a nan is close to a nan if equal_nan.
+
+    Inputs: a, b. Attributes: rtol, atol, equal_nan.
+    """
+    return apply_as(Tensor, "isclose", a, b, rtol=rtol, atol=atol, equal_nan=equal_nan)[0]
+
+
+def isfinite(x: Operand, /) -> Tensor:
+    """The op isfinite: whether x is neither nan nor infinite. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "isfinite", x)[0]
+
+
+def isinf(x: Operand, /) -> Tensor:
+    """The op isinf: whether x is infinite. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "isinf", x)[0]
+
+
+def isnan(x: Operand, /) -> Tensor:
+    """The op isnan: whether x is nan. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "isnan", x)[0]
+
+
+def isneginf(x: Operand, /) -> Tensor:
+    """The op isneginf: whether x is -∞. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "isneginf", x)[0]
+
+
+def isposinf(x: Operand, /) -> Tensor:
+    """The op isposinf: whether x is ∞. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "isposinf", x)[0]
+
+
+def isreal(x: Operand, /) -> Tensor:
+    """The op isreal: whether the imaginary part of x is 0. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "isreal", x)[0]
 
 
 def iv(x: Operand, /, *, order: int = 0) -> Tensor:
@@ -687,6 +1301,14 @@ def kl_div(x: Operand, target: Operand, /, *, log_target: bool = False, reductio
     return apply_as(Tensor, "kl_div", x, target, log_target=log_target, reduction=reduction)[0]
 
 
+def kthvalue(x: Operand, /, *, k: int, axis: int = -1, keepdims: bool = False) -> tuple[Tensor, ...]:
+    """The op kthvalue: the k-th smallest element of each line, counted from 1, and its place.
+
+    Inputs: x. Attributes: k, axis, keepdims.
+    """
+    return tuple(apply_as(Tensor, "kthvalue", x, k=k, axis=axis, keepdims=keepdims))
+
+
 def l1_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
     """The op l1_loss: |x - target|, weighted; the mean is over the sum of the weights.
 
@@ -695,9 +1317,27 @@ def l1_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, re
     return apply_as(Tensor, "l1_loss", x, target, *given(weight), reduction=reduction)[0]
 
 
+def last_occurrence(indices: Operand, /, *, size: int, axis: int | None = None) -> Tensor:
+    """The op last_occurrence: true where no later index along the axis names the same place.
+
+    Inputs: indices. Attributes: size, axis.
+    """
+    return apply_as(Tensor, "last_occurrence", indices, size=size, axis=axis)[0]
+
+
+def ldexp(x: Operand, exponent: Operand, /) -> Tensor:
+    """The op ldexp: x 2^exponent. Inputs: x, exponent. Attributes: none."""
+    return apply_as(Tensor, "ldexp", x, exponent)[0]
+
+
 def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Tensor:
     """The op leaky_relu: x where x > 0, else the negative slope times x. Inputs: x. Attributes: negative_slope."""
     return apply_as(Tensor, "leaky_relu", x, negative_slope=negative_slope)[0]
+
+
+def lerp(start: Operand, end: Operand, weight: Operand, /) -> Tensor:
+    """The op lerp: start + weight (end - start). Inputs: start, end, weight. Attributes: none."""
+    return apply_as(Tensor, "lerp", start, end, weight)[0]
 
 
 def less(a: Operand, b: Operand, /) -> Tensor:
@@ -708,6 +1348,14 @@ def less(a: Operand, b: Operand, /) -> Tensor:
 def less_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op less_equal: a ≤ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "less_equal", a, b)[0]
+
+
+def linspace(*, start: float, stop: float, num: int, endpoint: bool = True, dtype: DTypeLike | None = None) -> Tensor:
+    """The op linspace: num numbers from start to stop, evenly spaced.
+
+    Inputs: none. Attributes: start, stop, num, endpoint, dtype.
+    """
+    return apply_as(Tensor, "linspace", start=start, stop=stop, num=num, endpoint=endpoint, dtype=dtype)[0]
 
 
 def log(x: Operand, /) -> Tensor:
@@ -745,6 +1393,16 @@ def logaddexp(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "logaddexp", a, b)[0]
 
 
+def logaddexp2(a: Operand, b: Operand, /) -> Tensor:
+    """The op logaddexp2: ln(e^(a ln 2) + e^(b ln 2)) / ln 2. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "logaddexp2", a, b)[0]
+
+
+def logcumsumexp(x: Operand, /, *, axis: int = 0) -> Tensor:
+    """The op logcumsumexp: running ln Σ eˣ along an axis. Inputs: x. Attributes: axis."""
+    return apply_as(Tensor, "logcumsumexp", x, axis=axis)[0]
+
+
 def logical_and(a: Operand, b: Operand, /) -> Tensor:
     """The op logical_and: a and b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logical_and", a, b)[0]
@@ -758,6 +1416,11 @@ def logical_not(x: Operand, /) -> Tensor:
 def logical_or(a: Operand, b: Operand, /) -> Tensor:
     """The op logical_or: a or b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logical_or", a, b)[0]
+
+
+def logical_xor(a: Operand, b: Operand, /) -> Tensor:
+    """The op logical_xor: a and not b or b and not a. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "logical_xor", a, b)[0]
 
 
 def logit(x: Operand, /, *, eps: float | None = None) -> Tensor:
@@ -785,9 +1448,41 @@ def margin_ranking_loss(
     return apply_as(Tensor, "margin_ranking_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
 
 
+def masked_fill(x: Operand, mask: Operand, value: Operand, /) -> Tensor:
+    """The op masked_fill: x with a number where the mask is true. Inputs: x, mask, value. Attributes: none."""
+    return apply_as(Tensor, "masked_fill", x, mask, value)[0]
+
+
+def masked_scatter(x: Operand, mask: Operand, source: Operand, /) -> Tensor:
+    """The op masked_scatter: x with the elements of source, in their order, where the mask is true.
+
+    Inputs: x, mask, source. Attributes: none.
+    """
+    return apply_as(Tensor, "masked_scatter", x, mask, source)[0]
+
+
+def masked_select(x: Operand, mask: Operand, /, *, count: int) -> Tensor:
+    """The op masked_select: the elements where the mask is true, count of them, as a vector.
+
+    Inputs: x, mask. Attributes: count.
+    """
+    return apply_as(Tensor, "masked_select", x, mask, count=count)[0]
+
+
 def matmul(a: Operand, b: Operand, /) -> Tensor:
     """The op matmul: matrix product. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "matmul", a, b)[0]
+
+
+def matrix_norm(
+    x: Operand, /, *, ord: float | str = "fro", axis: Sequence[int] = (-2, -1), keepdims: bool = False
+) -> Tensor:
+    """The op matrix_norm: the norm of matrices: Frobenius, the largest or smallest sum of a column (1, -1), of a row
+    (inf, -inf).
+
+    Inputs: x. Attributes: ord, axis, keepdims.
+    """
+    return apply_as(Tensor, "matrix_norm", x, ord=ord, axis=axis, keepdims=keepdims)[0]
 
 
 def matrix_transpose(x: Operand, /) -> Tensor:
@@ -805,9 +1500,21 @@ def maximum(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "maximum", a, b)[0]
 
 
-def mean(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The op mean: the mean over axes. Inputs: x. Attributes: axis, keepdims."""
-    return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims)[0]
+def mean(
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The op mean: the mean over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
+    return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
+
+
+def median(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op median: the middle element over axes, or the mean of two. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "median", x, axis=axis, keepdims=keepdims)[0]
+
+
+def meshgrid(*arrays: Operand, indexing: str = "xy") -> tuple[Tensor, ...]:
+    """The op meshgrid: the coordinates of a grid, from those along its axes. Inputs: arrays. Attributes: indexing."""
+    return tuple(apply_as(Tensor, "meshgrid", *arrays, indexing=indexing))
 
 
 def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
@@ -823,6 +1530,14 @@ def minimum(a: Operand, b: Operand, /) -> Tensor:
 def mish(x: Operand, /) -> Tensor:
     """The op mish: x tanh(ln(1 + eˣ)). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "mish", x)[0]
+
+
+def moveaxis(x: Operand, /, *, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """The op moveaxis: axes moved to other positions; the others keep their order.
+
+    Inputs: x. Attributes: source, destination.
+    """
+    return apply_as(Tensor, "moveaxis", x, source=source, destination=destination)[0]
 
 
 def mse_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
@@ -883,6 +1598,63 @@ def multiply(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "multiply", a, b)[0]
 
 
+def nan_to_num(x: Operand, /, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """The op nan_to_num: x; nan, and the infinities, by default the largest and the least float, where x is none.
+
+    Inputs: x. Attributes: nan, posinf, neginf.
+    """
+    return apply_as(Tensor, "nan_to_num", x, nan=nan, posinf=posinf, neginf=neginf)[0]
+
+
+def nanmax(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmax: the largest over axes that is not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmax", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmean(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmean: the mean of the elements over axes that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmean", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmedian(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmedian: the median of the elements that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmedian", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmin(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmin: the smallest over axes that is not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmin", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanprod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanprod: the product of the elements over axes that are not nan.
+
+    Inputs: x. Attributes: axis, keepdims.
+    """
+    return apply_as(Tensor, "nanprod", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanquantile(
+    x: Operand,
+    /,
+    *,
+    q: float | Sequence[float],
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    method: str = "linear",
+) -> Tensor:
+    """The op nanquantile: the quantile of the elements that are not nan, for a share q, or for several.
+
+    Inputs: x. Attributes: q, axis, keepdims, method.
+    """
+    return apply_as(Tensor, "nanquantile", x, q=q, axis=axis, keepdims=keepdims, method=method)[0]
+
+
+def nansum(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nansum: the sum of the elements over axes that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nansum", x, axis=axis, keepdims=keepdims)[0]
+
+
 def ndtr(x: Operand, /) -> Tensor:
     """The op ndtr: Φ(x) = (1 + erf(x / √2)) / 2, the distribution function of the standard normal distribution.
 
@@ -901,6 +1673,11 @@ def negative(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "negative", x)[0]
 
 
+def nextafter(a: Operand, b: Operand, /) -> Tensor:
+    """The op nextafter: the float after a towards b. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "nextafter", a, b)[0]
+
+
 def nll_loss(
     x: Operand, target: Operand, weight: Operand | None = None, /, *, ignore_index: int = -100, reduction: str = "mean"
 ) -> Tensor:
@@ -911,14 +1688,103 @@ def nll_loss(
     return apply_as(Tensor, "nll_loss", x, target, *given(weight), ignore_index=ignore_index, reduction=reduction)[0]
 
 
+def nonzero(x: Operand, /, *, count: int) -> tuple[Tensor, ...]:
+    """The op nonzero: the indices, along each axis, of the elements that are not 0, of which there are count.
+
+    Inputs: x. Attributes: count.
+    """
+    return tuple(apply_as(Tensor, "nonzero", x, count=count))
+
+
+def norm(
+    x: Operand, /, *, ord: float | str | None = None, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op norm: a norm of vectors over an axis, or of matrices over two.
+
+    Inputs: x. Attributes: ord, axis, keepdims.
+    """
+    return apply_as(Tensor, "norm", x, ord=ord, axis=axis, keepdims=keepdims)[0]
+
+
+def normalize(x: Operand, /, *, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> Tensor:
+    """The op normalize: x divided by its p-norm along an axis, or by eps where that is larger.
+
+    Inputs: x. Attributes: p, axis, eps.
+    """
+    return apply_as(Tensor, "normalize", x, p=p, axis=axis, eps=eps)[0]
+
+
 def not_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op not_equal: a ≠ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "not_equal", a, b)[0]
 
 
-def pad(x: Operand, /, *, widths: Sequence[Sequence[int]]) -> Tensor:
-    """The op pad: zeros put around x. Inputs: x. Attributes: widths."""
-    return apply_as(Tensor, "pad", x, widths=widths)[0]
+def number_true(mask: Operand, /) -> Tensor:
+    """The op number_true: the numbers, in C order from 0, of the true elements; 0 for the others.
+
+    Inputs: mask. Attributes: none.
+    """
+    return apply_as(Tensor, "number_true", mask)[0]
+
+
+def one_hot(indices: Operand, /, *, num_classes: int) -> Tensor:
+    """The op one_hot: 1 at the place of each class along a new last axis, and 0 elsewhere.
+
+    Inputs: indices. Attributes: num_classes.
+    """
+    return apply_as(Tensor, "one_hot", indices, num_classes=num_classes)[0]
+
+
+def ones_like(x: Operand, /, *, dtype: DTypeLike | None = None) -> Tensor:
+    """The op ones_like: ones in the shape of x. Inputs: x. Attributes: dtype."""
+    return apply_as(Tensor, "ones_like", x, dtype=dtype)[0]
+
+
+def overlap_add(x: Operand, /, *, length: int, axis: int, step: int = 1) -> Tensor:
+    """The op overlap_add: the sum of windows at their places along an axis.
+
+    Inputs: x. Attributes: length, axis, step.
+    """
+    return apply_as(Tensor, "overlap_add", x, length=length, axis=axis, step=step)[0]
+
+
+def p_norm(x: Operand, /, *, p: float, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op p_norm: (Σ xᵖ)^(1/p) over axes, for numbers that are not negative.
+
+    Inputs: x. Attributes: p, axis, keepdims.
+    """
+    return apply_as(Tensor, "p_norm", x, p=p, axis=axis, keepdims=keepdims)[0]
+
+
+def pad(x: Operand, /, *, widths: Sequence[Sequence[int]], mode: str = "constant", value: float = 0) -> Tensor:
+    """The op pad: x, and around it a number, or its own elements once more.
+
+    Inputs: x. Attributes: widths, mode, value.
+    """
+    return apply_as(Tensor, "pad", x, widths=widths, mode=mode, value=value)[0]
+
+
+def pairwise_distance(x1: Operand, x2: Operand, /, *, p: float = 2.0, eps: float = 1e-06, keepdims: bool = False) -> Tensor:
+    """The op pairwise_distance: the p-norm of x1 - x2 + eps along the last axis.
+
+    Inputs: x1, x2. Attributes: p, eps, keepdims.
+    """
+    return apply_as(Tensor, "pairwise_distance", x1, x2, p=p, eps=eps, keepdims=keepdims)[0]
+
+
+def permute_dims(x: Operand, /, *, axes: Sequence[int] | None) -> Tensor:
+    """The op permute_dims: axes permuted. Inputs: x. Attributes: axes."""
+    return apply_as(Tensor, "permute_dims", x, axes=axes)[0]
+
+
+def pixel_shuffle(x: Operand, /, *, upscale_factor: int) -> Tensor:
+    """The op pixel_shuffle: (..., c r², h, w) as (..., c, h r, w r). Inputs: x. Attributes: upscale_factor."""
+    return apply_as(Tensor, "pixel_shuffle", x, upscale_factor=upscale_factor)[0]
+
+
+def pixel_unshuffle(x: Operand, /, *, downscale_factor: int) -> Tensor:
+    """The op pixel_unshuffle: (..., c, h r, w r) as (..., c r², h, w). Inputs: x. Attributes: downscale_factor."""
+    return apply_as(Tensor, "pixel_unshuffle", x, downscale_factor=downscale_factor)[0]
 
 
 def poisson_nll_loss(
@@ -939,6 +1805,11 @@ def poisson_nll_loss(
     return apply_as(Tensor, "poisson_nll_loss", x, target, log_input=log_input, full=full, eps=eps, reduction=reduction)[0]
 
 
+def polar(modulus: Operand, angle: Operand, /) -> Tensor:
+    """The op polar: modulus (cos angle + i sin angle). Inputs: modulus, angle. Attributes: none."""
+    return apply_as(Tensor, "polar", modulus, angle)[0]
+
+
 def polygamma(x: Operand, /, *, n: int = 0) -> Tensor:
     """The op polygamma: the derivative of order n of digamma. Inputs: x. Attributes: n."""
     return apply_as(Tensor, "polygamma", x, n=n)[0]
@@ -947,6 +1818,11 @@ def polygamma(x: Operand, /, *, n: int = 0) -> Tensor:
 def polygamma_rise(x: Operand, h: Operand, /, *, n: int = 0) -> Tensor:
     """The op polygamma_rise: ψ⁽ⁿ⁾(x + h) - ψ⁽ⁿ⁾(x), also where the two are close. Inputs: x, h. Attributes: n."""
     return apply_as(Tensor, "polygamma_rise", x, h, n=n)[0]
+
+
+def positive(x: Operand, /) -> Tensor:
+    """The op positive: x. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "positive", x)[0]
 
 
 def pow(x: Operand, exponent: Operand, /) -> Tensor:
@@ -962,14 +1838,72 @@ def prelu(x: Operand, weight: Operand, /) -> Tensor:
     return apply_as(Tensor, "prelu", x, weight)[0]
 
 
-def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims."""
-    return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims)[0]
+def prod(
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
+    return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
+
+
+def ptp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op ptp: the largest less the smallest over axes. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "ptp", x, axis=axis, keepdims=keepdims)[0]
+
+
+def put(x: Operand, indices: Operand, values: Operand, /, *, accumulate: bool = False) -> Tensor:
+    """The op put: x with values in place of its elements, or added to them, at places in C order.
+
+    Inputs: x, indices, values. Attributes: accumulate.
+    """
+    return apply_as(Tensor, "put", x, indices, values, accumulate=accumulate)[0]
+
+
+def put_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op put_along_axis: x with updates in place of elements at indices along an axis, on each line its own, of
+    several the last one.
+
+    Inputs: x, indices, updates. Attributes: axis.
+    """
+    return apply_as(Tensor, "put_along_axis", x, indices, updates, axis=axis)[0]
+
+
+def quantile(
+    x: Operand,
+    /,
+    *,
+    q: float | Sequence[float],
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    method: str = "linear",
+) -> Tensor:
+    """The op quantile: the quantile for a share q, or for several.
+
+    Inputs: x. Attributes: q, axis, keepdims, method.
+    """
+    return apply_as(Tensor, "quantile", x, q=q, axis=axis, keepdims=keepdims, method=method)[0]
+
+
+def rad2deg(x: Operand, /) -> Tensor:
+    """The op rad2deg: 180 x / π. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "rad2deg", x)[0]
 
 
 def ratio(a: Operand, b: Operand, c: Operand, d: Operand, /) -> Tensor:
     """The op ratio: a b / (c d). Inputs: a, b, c, d. Attributes: none."""
     return apply_as(Tensor, "ratio", a, b, c, d)[0]
+
+
+def ravel(x: Operand, /) -> Tensor:
+    """The op ravel: the elements in C order, as a vector. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "ravel", x)[0]
+
+
+def ravel_multi_index(*indices: Operand, shape: Sequence[int]) -> Tensor:
+    """The op ravel_multi_index: the places, in C order, of elements at indices along each axis.
+
+    Inputs: indices. Attributes: shape.
+    """
+    return apply_as(Tensor, "ravel_multi_index", *indices, shape=shape)[0]
 
 
 def real(x: Operand, /) -> Tensor:
@@ -980,6 +1914,11 @@ def real(x: Operand, /) -> Tensor:
 def reciprocal(x: Operand, /) -> Tensor:
     """The op reciprocal: 1 / x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "reciprocal", x)[0]
+
+
+def recurrence(a: Operand, x: Operand, /, *, axis: int = 0) -> Tensor:
+    """The op recurrence: yₖ = aₖ yₖ₋₁ + xₖ along an axis, with y₀ = x₀. Inputs: a, x. Attributes: axis."""
+    return apply_as(Tensor, "recurrence", a, x, axis=axis)[0]
 
 
 def relu(x: Operand, /) -> Tensor:
@@ -997,14 +1936,35 @@ def remainder(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "remainder", a, b)[0]
 
 
+def repeat(x: Operand, /, *, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+    """The op repeat: each element along an axis repeated. Inputs: x. Attributes: repeats, axis."""
+    return apply_as(Tensor, "repeat", x, repeats=repeats, axis=axis)[0]
+
+
 def reshape(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     """The op reshape: the same elements in C order, in another shape. Inputs: x. Attributes: shape."""
     return apply_as(Tensor, "reshape", x, shape=shape)[0]
 
 
-def round(x: Operand, /) -> Tensor:
-    """The op round: the nearest integer; of two, the even integer. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "round", x)[0]
+def roll(x: Operand, /, *, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Tensor:
+    """The op roll: elements moved along axes, those beyond the end to the front.
+
+    Inputs: x. Attributes: shift, axis.
+    """
+    return apply_as(Tensor, "roll", x, shift=shift, axis=axis)[0]
+
+
+def rot90(x: Operand, /, *, k: int = 1, axes: Sequence[int] | None = (0, 1)) -> Tensor:
+    """The op rot90: turned by k right angles, from the first of axes to the second. Inputs: x. Attributes: k, axes."""
+    return apply_as(Tensor, "rot90", x, k=k, axes=axes)[0]
+
+
+def round(x: Operand, /, *, decimals: int = 0) -> Tensor:
+    """The op round: the nearest multiple of 10^-decimals, an integer by default; of two, the even multiple.
+
+    Inputs: x. Attributes: decimals.
+    """
+    return apply_as(Tensor, "round", x, decimals=decimals)[0]
 
 
 def rrelu(x: Operand, /, *, lower: float = 0.125, upper: float = 0.3333333333333333) -> Tensor:
@@ -1020,12 +1980,41 @@ def rsqrt(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "rsqrt", x)[0]
 
 
-def scatter_add(x: Operand, indices: Operand, updates: Operand, /, *, axis: int = 0) -> Tensor:
-    """The op scatter_add: x with updates added at indices along an axis.
+def scatter(x: Operand, indices: Operand, values: Operand, /, *, axis: int) -> Tensor:
+    """The op scatter: x with values in place of its elements at indices along an axis, on each line its own.
 
-    Inputs: x, indices, updates. Attributes: axis.
+    Inputs: x, indices, values. Attributes: axis.
     """
-    return apply_as(Tensor, "scatter_add", x, indices, updates, axis=axis)[0]
+    return apply_as(Tensor, "scatter", x, indices, values, axis=axis)[0]
+
+
+def scatter_add(x: Operand, indices: Operand, values: Operand, /, *, axis: int) -> Tensor:
+    """The op scatter_add: x with values added at indices along an axis, on each line its own.
+
+    Inputs: x, indices, values. Attributes: axis.
+    """
+    return apply_as(Tensor, "scatter_add", x, indices, values, axis=axis)[0]
+
+
+def searchsorted(line: Operand, values: Operand, /, *, right: bool = False) -> Tensor:
+    """The op searchsorted: the places among sorted elements where values keep the order, left or right of the same.
+
+    Inputs: line, values. Attributes: right.
+    """
+    return apply_as(Tensor, "searchsorted", line, values, right=right)[0]
+
+
+def select(x: Operand, /, *, axis: int, index: int) -> Tensor:
+    """The op select: the part at a place of an axis, without that axis. Inputs: x. Attributes: axis, index."""
+    return apply_as(Tensor, "select", x, axis=axis, index=index)[0]
+
+
+def select_scatter(x: Operand, values: Operand, /, *, axis: int, index: int) -> Tensor:
+    """The op select_scatter: x with values in place of its part at a place of an axis.
+
+    Inputs: x, values. Attributes: axis, index.
+    """
+    return apply_as(Tensor, "select_scatter", x, values, axis=axis, index=index)[0]
 
 
 def selu(x: Operand, /) -> Tensor:
@@ -1046,6 +2035,11 @@ def sign(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "sign", x)[0]
 
 
+def signbit(x: Operand, /) -> Tensor:
+    """The op signbit: whether x is negative, -0 included. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "signbit", x)[0]
+
+
 def silu(x: Operand, /) -> Tensor:
     """The op silu: x / (1 + e⁻ˣ). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "silu", x)[0]
@@ -1056,6 +2050,11 @@ def sin(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "sin", x)[0]
 
 
+def sinc(x: Operand, /, *, order: int = 0) -> Tensor:
+    """The op sinc: sin(πx) / (πx), 1 at 0; or its derivative of the order. Inputs: x. Attributes: order."""
+    return apply_as(Tensor, "sinc", x, order=order)[0]
+
+
 def sinh(x: Operand, /) -> Tensor:
     """The op sinh: sinh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "sinh", x)[0]
@@ -1064,6 +2063,23 @@ def sinh(x: Operand, /) -> Tensor:
 def slice(x: Operand, /, *, start: Sequence[int], stop: Sequence[int | None], step: Sequence[int] | None = None) -> Tensor:
     """The op slice: x[start:stop:step] on each axis. Inputs: x. Attributes: start, stop, step."""
     return apply_as(Tensor, "slice", x, start=start, stop=stop, step=step)[0]
+
+
+def slice_scatter(
+    x: Operand, values: Operand, /, *, start: Sequence[int], stop: Sequence[int | None], step: Sequence[int] | None = None
+) -> Tensor:
+    """The op slice_scatter: x with values in place of a slice. Inputs: x, values. Attributes: start, stop, step."""
+    return apply_as(Tensor, "slice_scatter", x, values, start=start, stop=stop, step=step)[0]
+
+
+def sliding_window_view(
+    x: Operand, /, *, window_shape: int | Sequence[int], axis: int | Sequence[int] | None = None
+) -> Tensor:
+    """The op sliding_window_view: windows along several axes, with their elements along new last axes.
+
+    Inputs: x. Attributes: window_shape, axis.
+    """
+    return apply_as(Tensor, "sliding_window_view", x, window_shape=window_shape, axis=axis)[0]
 
 
 def smooth_l1_loss(x: Operand, target: Operand, /, *, beta: float = 1.0, reduction: str = "mean") -> Tensor:
@@ -1112,8 +2128,13 @@ def solve(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "solve", a, b)[0]
 
 
+def sort(x: Operand, /, *, axis: int = -1, descending: bool = False) -> Tensor:
+    """The op sort: the elements of each line in order. Inputs: x. Attributes: axis, descending."""
+    return apply_as(Tensor, "sort", x, axis=axis, descending=descending)[0]
+
+
 def split(x: Operand, /, *, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
-    """The op split: cut into sections along an axis (at most 16). Inputs: x. Attributes: sections, axis."""
+    """The op split: cut into sections along an axis. Inputs: x. Attributes: sections, axis."""
     return tuple(apply_as(Tensor, "split", x, sections=sections, axis=axis))
 
 
@@ -1137,14 +2158,34 @@ def stack(*arrays: Operand, axis: int = 0) -> Tensor:
     return apply_as(Tensor, "stack", *arrays, axis=axis)[0]
 
 
+def std(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: float = 0, keepdims: bool = False) -> Tensor:
+    """The op std: the standard deviation over axes, the root of the variance.
+
+    Inputs: x. Attributes: axis, correction, keepdims.
+    """
+    return apply_as(Tensor, "std", x, axis=axis, correction=correction, keepdims=keepdims)[0]
+
+
+def stop_gradient(x: Operand, /) -> Tensor:
+    """The op stop_gradient: x, held constant: no gradient flows back through it. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "stop_gradient", x)[0]
+
+
 def subtract(a: Operand, b: Operand, /) -> Tensor:
     """The op subtract: a - b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "subtract", a, b)[0]
 
 
-def sum(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The op sum: the sum over axes. Inputs: x. Attributes: axis, keepdims."""
-    return apply_as(Tensor, "sum", x, axis=axis, keepdims=keepdims)[0]
+def sum(
+    x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The op sum: the sum over axes. Inputs: x. Attributes: axis, keepdims, dtype."""
+    return apply_as(Tensor, "sum", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
+
+
+def swapaxes(x: Operand, /, *, axis1: int, axis2: int) -> Tensor:
+    """The op swapaxes: two axes exchanged. Inputs: x. Attributes: axis1, axis2."""
+    return apply_as(Tensor, "swapaxes", x, axis1=axis1, axis2=axis2)[0]
 
 
 def take(x: Operand, indices: Operand, /, *, axis: int = 0) -> Tensor:
@@ -1180,9 +2221,30 @@ def threshold(x: Operand, /, *, threshold: float, value: float) -> Tensor:
     return apply_as(Tensor, "threshold", x, threshold=threshold, value=value)[0]
 
 
+def tile(x: Operand, /, *, repetitions: int | Sequence[int]) -> Tensor:
+    """The op tile: x repeated as a whole, along each axis. Inputs: x. Attributes: repetitions."""
+    return apply_as(Tensor, "tile", x, repetitions=repetitions)[0]
+
+
+def topk(x: Operand, /, *, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, ...]:
+    """The op topk: the k largest or smallest elements of each line in order, and their places.
+
+    Inputs: x. Attributes: k, axis, largest.
+    """
+    return tuple(apply_as(Tensor, "topk", x, k=k, axis=axis, largest=largest))
+
+
 def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:
     """The op transpose: axes permuted. Inputs: x. Attributes: axes."""
     return apply_as(Tensor, "transpose", x, axes=axes)[0]
+
+
+def trapezoid(y: Operand, x: Operand | None = None, /, *, dx: float = 1.0, axis: int = -1) -> Tensor:
+    """The op trapezoid: the integral of y along an axis by the trapezoidal rule, at places x or at a distance dx.
+
+    Inputs: y, x. Attributes: dx, axis.
+    """
+    return apply_as(Tensor, "trapezoid", y, *given(x), dx=dx, axis=axis)[0]
 
 
 def tril(x: Operand, /, *, k: int = 0) -> Tensor:
@@ -1231,17 +2293,68 @@ def trunc(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "trunc", x)[0]
 
 
+def unflatten(x: Operand, /, *, axis: int, shape: Sequence[int]) -> Tensor:
+    """The op unflatten: an axis taken apart into several. Inputs: x. Attributes: axis, shape."""
+    return apply_as(Tensor, "unflatten", x, axis=axis, shape=shape)[0]
+
+
+def unfold(x: Operand, /, *, axis: int, size: int, step: int = 1) -> Tensor:
+    """The op unfold: windows along an axis, with their elements along a new last axis.
+
+    Inputs: x. Attributes: axis, size, step.
+    """
+    return apply_as(Tensor, "unfold", x, axis=axis, size=size, step=step)[0]
+
+
 def unslice(x: Operand, /, *, shape: Sequence[int], start: Sequence[int], step: Sequence[int]) -> Tensor:
     """The op unslice: zeros, with x at a slice: what slice is undone by. Inputs: x. Attributes: shape, start, step."""
     return apply_as(Tensor, "unslice", x, shape=shape, start=start, step=step)[0]
 
 
-def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: int = 0, keepdims: bool = False) -> Tensor:
+def unstack(x: Operand, /, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """The op unstack: the parts along an axis, without that axis. Inputs: x. Attributes: axis."""
+    return tuple(apply_as(Tensor, "unstack", x, axis=axis))
+
+
+def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: float = 0, keepdims: bool = False) -> Tensor:
     """The op var: the variance over axes, divided by n - correction.
 
     Inputs: x. Attributes: axis, correction, keepdims.
     """
     return apply_as(Tensor, "var", x, axis=axis, correction=correction, keepdims=keepdims)[0]
+
+
+def vector_norm(
+    x: Operand,
+    /,
+    *,
+    ord: float = 2,
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> Tensor:
+    """The op vector_norm: the norm of vectors over axes, of any order.
+
+    Inputs: x. Attributes: ord, axis, keepdims, dtype.
+    """
+    return apply_as(Tensor, "vector_norm", x, ord=ord, axis=axis, keepdims=keepdims, dtype=dtype)[0]
+
+
+def vsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """The op vsplit: cut into sections along the first axis. Inputs: x. Attributes: indices_or_sections."""
+    return tuple(apply_as(Tensor, "vsplit", x, indices_or_sections=indices_or_sections))
+
+
+def vstack(*arrays: Operand) -> Tensor:
+    """The op vstack: arrays joined along the first axis, vectors as rows. Inputs: arrays. Attributes: none."""
+    return apply_as(Tensor, "vstack", *arrays)[0]
+
+
+def weighted_logsumexp(
+    x: Operand, b: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op weighted_logsumexp: ln Σ b eˣ over axes. Inputs: x, b. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "weighted_logsumexp", x, b, axis=axis, keepdims=keepdims)[0]
 
 
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:
@@ -1272,6 +2385,11 @@ def y1(x: Operand, /) -> Tensor:
 def yv(x: Operand, /, *, order: int = 0) -> Tensor:
     """The op yv: the Bessel function of the second kind of a whole order. Inputs: x. Attributes: order."""
     return apply_as(Tensor, "yv", x, order=order)[0]
+
+
+def zeros_like(x: Operand, /, *, dtype: DTypeLike | None = None) -> Tensor:
+    """The op zeros_like: zeros in the shape of x. Inputs: x. Attributes: dtype."""
+    return apply_as(Tensor, "zeros_like", x, dtype=dtype)[0]
 
 
 def zeta(s: Operand, q: Operand, /) -> Tensor:

@@ -2,16 +2,17 @@
 
 Generated from ``client_names`` by ``make methods``; do not edit.
 """
-# ruff: noqa: A002 - names of functions and arguments are those of PyTorch
+# ruff: noqa: A002 - functions and their arguments are those of PyTorch
 
 from __future__ import annotations
 
 from typing import TypeVar
 
+from gradproof.client.recording.apply import apply
 from gradproof.client.recording.record import Recorded
-from gradproof.client.tensors.arguments import first
+from gradproof.client.tensors.arguments import axes_of, first
 from gradproof.client.tensors.linear_algebra import cholesky, multi_dot, solve, vecdot
-from gradproof.client.tensors.signatures import Operand
+from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
@@ -21,10 +22,13 @@ __all__ = [
     "diagonal",
     "inv",
     "matmul",
+    "matrix_norm",
     "matrix_power",
     "multi_dot",
+    "norm",
     "solve",
     "vecdot",
+    "vector_norm",
 ]
 
 TensorT = TypeVar("TensorT", bound=Tensor)
@@ -46,12 +50,9 @@ def det(input: TensorT) -> TensorT:
     return first(input, "det").det()
 
 
-def diagonal(input: TensorT) -> TensorT:
-    """The diagonal of a matrix (n, m), of shape (min(n, m),). Follows torch.linalg.diagonal.
-
-    Raises RuntimeError if the tensor is no matrix.
-    """
-    return first(input, "diagonal").diagonal()
+def diagonal(A: TensorT, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> TensorT:
+    """A diagonal of matrices. Raises IndexError for an axis out of range. Follows torch.linalg.diagonal."""
+    return apply("diagonal", first(A, "diagonal"), offset=offset, axis1=dim1, axis2=dim2)
 
 
 def inv(input: TensorT) -> TensorT:
@@ -67,7 +68,30 @@ def matmul(input: TensorT, other: Operand) -> TensorT:
 
     Raises InvalidRequest if shapes do not fit. Follows torch.linalg.matmul.
     """
-    return first(input, "matmul").matmul(other)
+    return apply("matmul", first(input, "matmul"), other)
+
+
+def matrix_norm(
+    A: TensorT,
+    ord: float | str = "fro",
+    dim: tuple[int, int] = (-2, -1),
+    keepdim: bool = False,
+    *,
+    dtype: DTypeLike | None = None,
+) -> TensorT:
+    """The norms of matrices along the axes ``dim``: Frobenius, or the largest or smallest sum of a column (1, -1) or
+    of a row (inf, -inf).
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows torch.linalg.matrix_norm.
+    """
+    return apply(
+        "matrix_norm",
+        first(A, "matrix_norm") if dtype is None else A.to(dtype),
+        ord=ord,
+        axis=axes_of(A, dim),
+        keepdims=keepdim,
+    )
 
 
 def matrix_power(input: TensorT, n: int) -> TensorT:
@@ -76,3 +100,28 @@ def matrix_power(input: TensorT, n: int) -> TensorT:
     Follows torch.linalg.matrix_power.
     """
     return first(input, "matrix_power").matrix_power(n)
+
+
+def norm(
+    A: TensorT, ord: float | str | None = None, dim: Axes = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
+) -> TensorT:
+    """The norm of vectors along an axis ``dim``, or of matrices along two; without ``dim`` that of a vector or matrix,
+    and without ``ord`` that of all elements.
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows torch.linalg.norm.
+    """
+    return apply(
+        "norm", first(A, "norm") if dtype is None else A.to(dtype), ord=ord, axis=axes_of(A, dim), keepdims=keepdim
+    )
+
+
+def vector_norm(
+    x: TensorT, ord: float = 2, dim: Axes = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
+) -> TensorT:
+    """The norm of order ``ord`` of the elements over all axes, or over ``dim``.
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows torch.linalg.vector_norm.
+    """
+    return apply("vector_norm", first(x, "vector_norm"), ord=ord, axis=axes_of(x, dim), keepdims=keepdim, dtype=dtype)

@@ -73,7 +73,7 @@ if not TYPE_CHECKING:
         known = current().ops()
         if name in known:
             return _function(name)
-        if any(op.startswith(f"{name}.") for op in known):
+        if [op for op in known if op.startswith(f"{name}.")]:  # `any` is an op here
             return Namespace(name)
         raise AttributeError(f"the server has no op and no namespace {name!r}")
 

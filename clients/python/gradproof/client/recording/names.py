@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Protocol
 
 from gradproof.client.events import OpInfo
@@ -10,9 +11,15 @@ from gradproof.client.recording.spec import Spec
 
 SAVE_NOTHING = frozenset(
     {
-        "add", "subtract", "negative", "sum", "mean", "reshape", "broadcast_to", "expand_dims", "squeeze", "transpose",
-        "matrix_transpose", "flip", "astype", "concat", "stack", "split", "slice", "unslice", "pad", "cumsum", "sign",
-        "tril", "triu", "floor", "ceil", "trunc", "round", "floor_divide",
+        "add", "subtract", "negative", "positive", "deg2rad", "rad2deg", "sum", "mean", "diff", "cumsum", "reshape",
+        "broadcast_to", "expand_dims", "squeeze", "transpose", "matrix_transpose", "permute_dims", "moveaxis", "swapaxes",
+        "adjoint", "ravel", "flatten", "unflatten", "flip", "fliplr", "flipud", "rot90", "roll", "astype", "real", "imag",
+        "conj", "complex", "concat", "stack", "hstack", "vstack", "dstack", "column_stack", "block_diag", "split",
+        "array_split", "vsplit", "hsplit", "dsplit", "unstack", "slice", "unslice", "select", "pad", "tile", "repeat",
+        "unfold", "overlap_add", "sliding_window_view", "broadcast_arrays", "meshgrid", "atleast_1d", "atleast_2d",
+        "atleast_3d", "diag", "diagflat", "diagonal", "diag_embed", "tril", "triu", "select_scatter", "slice_scatter",
+        "diagonal_scatter", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "sign", "floor", "ceil", "trunc",
+        "round", "frac", "floor_divide",
     }
 )  # fmt: skip
 """Ops whose rules use shapes only, so that their graph can be run again."""
@@ -88,7 +95,20 @@ def _transpose(node: Application) -> str:
     return "TBackward0" if rank <= 2 and node.attributes.get("axes") is None else "PermuteBackward0"
 
 
-_NO_EDGES = {"where": (0,), "take": (1,), "scatter_add": (1,)}
+_INDEX_SECOND = (
+    "take", "take_along_axis", "gather", "embedding", "masked_select", "masked_fill", "masked_scatter", "put_along_axis",
+    "add_along_axis", "scatter", "scatter_add", "index_add", "index_copy", "index_fill", "put",
+)  # fmt: skip
+"""Ops whose second input is an index or a mask."""
+
+_NO_EDGES: Mapping[str, Container[int]] = {
+    "where": (0,),
+    "getitem": range(1, sys.maxsize),
+    "index_put": range(2, sys.maxsize),
+    **dict.fromkeys(_INDEX_SECOND, (1,)),
+}
+"""The positions of conditions, indices and masks."""
+
 _PARAMETERS = frozenset({"pow", "clip"})
 
 _SPECIAL: dict[str, Callable[[Application], str]] = {

@@ -1,4 +1,4 @@
-"""Arguments of methods and functions: axes as PyTorch takes them, and the tensor that comes first."""
+"""Arguments of methods and functions: axes as PyTorch takes them, the tensor that comes first, and factors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.record import Recorded
-from gradproof.client.tensors.signatures import Axes
+from gradproof.client.tensors.signatures import Axes, Operand, Scalar
 
 T = TypeVar("T", bound=Recorded)
 
@@ -70,3 +70,8 @@ def along(op: str, x: T, dim: int, **attributes: object) -> T:
     if x.ndim:
         return apply(op, x, axis=axis, **attributes)
     return apply("reshape", apply(op, apply("reshape", x, shape=(1,)), axis=0, **attributes), shape=())
+
+
+def scaled(alpha: Scalar, operand: Operand) -> Operand:
+    """``alpha * operand``."""
+    return operand if alpha == 1 else alpha * operand  # type: ignore[operator]

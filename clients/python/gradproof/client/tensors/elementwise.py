@@ -8,6 +8,8 @@ from typing import Self
 import numpy as np
 
 from gradproof.client.recording.apply import apply
+from gradproof.client.recording.record import Recorded
+from gradproof.client.tensors.arguments import scaled
 from gradproof.client.tensors.signatures import Operand, Scalar
 from gradproof.client.tensors.uniform import Uniform
 
@@ -62,25 +64,15 @@ class Elementwise(Uniform):
 
     divide = div
 
-    def frac(self) -> Self:
-        """The fractional part of each element, with its sign. Follows torch.frac. InvalidRequest for complex elements."""
-        return apply("subtract", self, apply("trunc", self))
+    true_divide = divide
 
-    def logical_xor(self, other: Operand) -> Self:
-        """True where either, but not both, is not 0; bool. Shapes broadcast. Follows torch.logical_xor."""
-        return apply("not_equal", self.logical_not(), apply("logical_not", other))
+    def allclose(self, other: Operand, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+        """True if all elements are close to those of ``other``, see `isclose`. Shapes broadcast. Follows torch.allclose."""
+        return bool(self.isclose(other, rtol, atol, equal_nan).value().all())
 
-    def isnan(self) -> Self:
-        """True where an element is nan; bool. Follows torch.isnan and Array API isnan."""
-        return apply("not_equal", self, self)
-
-    def isinf(self) -> Self:
-        """True where an element is infinite; bool. Follows torch.isinf and Array API isinf."""
-        return apply("equal", self.abs(), np.inf)
-
-    def isfinite(self) -> Self:
-        """True where an element is neither infinite nor nan; bool. Follows torch.isfinite and Array API isfinite."""
-        return apply("less", self.abs(), np.inf)
+    def equal(self, other: Recorded) -> bool:
+        """True if shape and elements are those of ``other``; a nan is equal to nothing. Follows torch.equal."""
+        return self.shape == other.shape and bool((self.value() == other.value()).all())
 
     def is_complex(self) -> bool:
         """True if the dtype is complex. Follows torch.is_complex."""
@@ -101,8 +93,3 @@ class Elementwise(Uniform):
     def conj(self) -> Self:
         """The complex conjugate; the tensor itself if it is not complex. Follows torch.conj and Array API conj."""
         return apply("conj", self) if self.is_complex() else self
-
-
-def scaled(alpha: Scalar, operand: Operand) -> Operand:
-    """``alpha * operand``."""
-    return operand if alpha == 1 else alpha * operand  # type: ignore[operator]

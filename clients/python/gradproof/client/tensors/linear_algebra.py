@@ -1,10 +1,12 @@
-"""Linear algebra by the names of `torch.linalg`: functions that no method of tensors has."""
+"""Linear algebra by the names of PyTorch: functions that no method of tensors has."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
 from typing import TypeVar, cast
+
+import numpy as np
 
 from gradproof.client.recording.apply import apply
 from gradproof.client.tensors.arguments import axis_of, first
@@ -54,3 +56,24 @@ def vecdot(x: TensorT, y: Operand, *, dim: int = -1) -> TensorT:
     """
     product = apply("multiply", first(x, "vecdot").conj(), y)
     return apply("sum", product, axis=axis_of(product, dim) if product.ndim else None)
+
+
+def tensordot(a: TensorT, b: Tensor, dims: int | Sequence[Sequence[int]] = 2) -> TensorT:
+    """The sums of products over pairs of axes: the last of ``a`` and the first of ``b``, as many as ``dims``, or those that
+    two lists name. Follows torch.tensordot and Array API tensordot.
+
+    Raises RuntimeError if their sizes differ.
+    """
+    if isinstance(dims, int):
+        dims = (range(a.ndim - dims, a.ndim), range(dims))
+    inner = [axis_of(a, dim) for dim in dims[0]], [axis_of(b, dim) for dim in dims[1]]
+    free = [k for k in range(a.ndim) if k not in inner[0]], [k for k in range(b.ndim) if k not in inner[1]]
+    sizes = [a.shape[k] for k in inner[0]]
+    if sizes != [b.shape[k] for k in inner[1]]:
+        raise RuntimeError(
+            f"contracted dimensions need to match, but first has sizes {sizes} and second {[b.shape[k] for k in inner[1]]}"
+        )
+    count = int(np.prod(sizes, dtype=int))
+    rows = a.permute([*free[0], *inner[0]]).reshape(a.numel() // max(count, 1), count)
+    columns = b.permute([*inner[1], *free[1]]).reshape(count, b.numel() // max(count, 1))
+    return rows.matmul(columns).reshape([*(a.shape[k] for k in free[0]), *(b.shape[k] for k in free[1])])

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Generic, NamedTuple, Self, TypeVar, overload
 
-from gradproof.client.recording.apply import apply
+from gradproof.client.recording.apply import apply, apply_multiple
 from gradproof.client.recording.record import Recorded
-from gradproof.client.tensors.arguments import axis_of
+from gradproof.client.tensors.arguments import axis_of, integer
 from gradproof.client.tensors.selecting import Selecting
 
 TensorT = TypeVar("TensorT", bound=Recorded)
@@ -18,6 +18,13 @@ class ValuesAndIndices(NamedTuple, Generic[TensorT]):
 
     values: TensorT
     indices: TensorT
+
+
+class MinAndMax(NamedTuple, Generic[TensorT]):
+    """The smallest and the largest elements."""
+
+    min: TensorT
+    max: TensorT
 
 
 class Ordering(Selecting):
@@ -82,10 +89,58 @@ class Ordering(Selecting):
 
         Follows torch.topk. Raises RuntimeError if ``k`` is out of range.
         """
-        size = self.shape[axis_of(self, dim)] if self.ndim else 1
-        if not 0 <= k <= size:
+        axis = axis_of(self, dim)
+        if not 0 <= integer("k", k) <= (self.shape[axis] if self.ndim else 1):
             raise RuntimeError("selected index k out of range")
-        return self._elements(self.argsort(dim, largest).narrow(dim, 0, k) if self.ndim else self.argsort(), dim)
+        return self._with_places("topk", dim, k=k, largest=largest)
+
+    def kthvalue(self, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices[Self]:
+        """The ``k``-th smallest element of each line along ``dim``, counted from 1: values and positions.
+
+        Follows torch.kthvalue. Raises RuntimeError if ``k`` is out of range.
+        """
+        axis = axis_of(self, dim)
+        if not 1 <= integer("k", k) <= (self.shape[axis] if self.ndim else 1):
+            raise RuntimeError("kthvalue(): selected number k out of range for dimension " + str(axis))
+        return self._with_places("kthvalue", dim, k=k, keepdims=keepdim)
+
+    @overload
+    def median(self, dim: None = None, keepdim: bool = False) -> Self: ...
+    @overload
+    def median(self, dim: int, keepdim: bool = False) -> ValuesAndIndices[Self]: ...
+    def median(self, dim: int | None = None, keepdim: bool = False) -> Self | ValuesAndIndices[Self]:
+        """The median of all elements, or of each line along ``dim`` with its position: of two in the middle the smaller,
+        nan if there is a nan. Follows torch.median. Raises RuntimeError for no elements."""
+        line = self.reshape(-1) if dim is None else self
+        axis = axis_of(line, 0 if dim is None else dim)
+        size = line.shape[axis] if line.ndim else 1
+        if not size:
+            raise RuntimeError("median(): expected to have elements along the axis")
+        middle = line.kthvalue((size + 1) // 2, axis, keepdim)
+        if self.dtype.kind in "fV":
+            last = line.kthvalue(size, axis, keepdim)  # a nan is behind all numbers
+            middle = ValuesAndIndices(
+                *(apply("where", last.values.isnan(), b, a) for a, b in zip(middle, last, strict=True))
+            )
+        return middle.values if dim is None else middle
+
+    def cummax(self, dim: int) -> ValuesAndIndices[Self]:
+        """The largest of all elements up to each along ``dim``: values and positions. Follows torch.cummax."""
+        return self._with_places("cummax", dim)
+
+    def cummin(self, dim: int) -> ValuesAndIndices[Self]:
+        """The smallest of all elements up to each along ``dim``: values and positions. Follows torch.cummin."""
+        return self._with_places("cummin", dim)
+
+    def aminmax(self, *, dim: int | None = None, keepdim: bool = False) -> MinAndMax[Self]:
+        """The smallest and the largest element over all axes, or along ``dim``. Follows torch.aminmax."""
+        return MinAndMax(self.amin(dim, keepdim), self.amax(dim, keepdim))
+
+    def _with_places(self, op: str, dim: int, **attributes: object) -> ValuesAndIndices[Self]:
+        """The two results of an op along an axis; of a 0-d tensor, which is taken to have an axis, those of rank 0."""
+        axis = axis_of(self, dim)
+        values, places = apply_multiple(op, self if self.ndim else self.reshape(1), axis=axis, **attributes)
+        return ValuesAndIndices(values, places) if self.ndim else ValuesAndIndices(values.reshape(()), places.reshape(()))
 
     def _extremum(self, op: str, of_two: str, dim: int | Recorded | None, keepdim: bool) -> Self | ValuesAndIndices[Self]:
         if dim is None:

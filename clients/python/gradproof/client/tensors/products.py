@@ -8,8 +8,7 @@ import numpy as np
 
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.record import Recorded
-from gradproof.client.tensors.arguments import axis_of
-from gradproof.client.tensors.elementwise import scaled
+from gradproof.client.tensors.arguments import axis_of, scaled
 from gradproof.client.tensors.shapes import Shapes
 from gradproof.client.tensors.signatures import Operand, Scalar
 

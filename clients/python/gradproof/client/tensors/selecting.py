@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self, TypeGuard, cast
+from typing import Any, Literal, Self, cast, overload
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from gradproof.client.recording.apply import apply, apply_multiple
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arguments import axis_of, integer, integers
 from gradproof.client.tensors.arithmetic import in_place_refused
+from gradproof.client.tensors.keys import key_of, plain, read
 from gradproof.client.tensors.products import Products
 from gradproof.client.tensors.signatures import Key, Operand, Places
 
@@ -26,19 +27,22 @@ class Selecting(Products):
     def __getitem__(self, key: Key) -> Self:
         """The elements at ``key``: integers, slices, ``...``, None, lists, integer and boolean arrays and tensors.
 
-        Slices become an op slice, all else a gather. Raises IndexError for an index out of range, or for too many.
+        Raises IndexError for an index that is known and out of range, or for too many; DataFault, when the value is
+        computed, for a computed index out of range.
         """
-        parts = [_plain(part) for part in (key if isinstance(key, tuple) else (key,))]
-        if _is_basic(parts):
-            return self._basic(parts)
-        positions = np.arange(self.numel(), dtype=np.int64).reshape(self.shape)[tuple(parts)]
-        return apply("take", self.reshape(-1), np.asarray(positions), axis=0)
+        parts = list(key) if isinstance(key, tuple) else [key]
+        if not all(part is None or part is Ellipsis or isinstance(part, (slice, int)) for part in parts):
+            parts = [read(part) for part in parts]
+        if any(isinstance(part, (bool, np.ndarray, Recorded)) for part in parts):
+            entries, arrays = key_of(parts, self.shape)
+            return apply("getitem", self, *arrays, key=entries)
+        return self._basic(parts)
 
     def __setitem__(self, key: Key, value: Operand) -> None:
         """Give a leaf a new value: that of ``value`` at ``key``. Raises RuntimeError as changes in place do."""
         in_place_refused(self, value)
         array = np.array(self.value())
-        parts = tuple(_plain(part) for part in (key if isinstance(key, tuple) else (key,)))
+        parts = tuple(plain(part) for part in (key if isinstance(key, tuple) else (key,)))
         array[parts] = value.value() if isinstance(value, Recorded) else value
         self._become(array)
 
@@ -49,14 +53,45 @@ class Selecting(Products):
         """
         return cast("Self", apply("where", condition, self, other))
 
-    def masked_fill(self, mask: Operand, value: Operand) -> Self:
-        """``value`` where ``mask`` is not 0, the elements elsewhere. Shapes broadcast. Follows torch.masked_fill."""
-        return cast("Self", apply("where", mask, value, self))
-
     def masked_select(self, mask: Recorded) -> Self:
-        """The elements where ``mask`` is true, as a vector. Shapes broadcast. Follows torch.masked_select."""
+        """The elements where ``mask`` is true, as a vector. Shapes broadcast. Follows torch.masked_select.
+
+        The mask is computed at once, since shapes depend on it.
+        """
         shape = np.broadcast_shapes(self.shape, mask.shape)
-        return self.expand(shape)[np.broadcast_to(mask.value(), shape)]
+        return apply("masked_select", self, mask, count=int(np.count_nonzero(np.broadcast_to(mask.value(), shape))))
+
+    @overload
+    def nonzero(self, *, as_tuple: Literal[False] = False) -> Self: ...
+    @overload
+    def nonzero(self, *, as_tuple: Literal[True]) -> tuple[Self, ...]: ...
+    @overload
+    def nonzero(self, *, as_tuple: bool) -> Self | tuple[Self, ...]: ...
+    def nonzero(self, *, as_tuple: bool = False) -> Self | tuple[Self, ...]:
+        """The indices of the elements that are not 0: a row (ndim,) of a matrix for each, or with ``as_tuple`` a vector for
+        each axis; int64. Follows torch.nonzero and Array API nonzero.
+
+        The tensor is computed at once, since shapes depend on it.
+        """
+        line = self if self.ndim else self.reshape(1)
+        places = apply_multiple("nonzero", line, count=int(np.count_nonzero(line.value())))
+        if as_tuple:
+            return tuple(places)
+        matrix = apply("stack", *places, axis=1)
+        return matrix if self.ndim else matrix.narrow(1, 0, 0)
+
+    def argwhere(self) -> Self:
+        """The indices of the elements that are not 0, a row (ndim,) for each; int64. Follows torch.argwhere."""
+        return self.nonzero()
+
+    def index_put(self, indices: Sequence[Places], values: Operand, accumulate: bool = False) -> Self:
+        """The tensor with ``values`` in place of the elements at integer or boolean ``indices`` of its first axes, the last
+        of those that are named twice; or added to them. Follows torch.index_put.
+
+        Raises IndexError for too many indices, InvalidRequest if the shape of ``values`` does not fit.
+        """
+        entries, arrays = key_of([read(part) for part in indices], self.shape)
+        return apply("index_put", self, values, *arrays, key=entries, accumulate=accumulate)
 
     def take(self, index: Places) -> Self:
         """The elements at ``index``, counted through the whole tensor; of the shape of ``index``. Follows torch.take."""
@@ -79,15 +114,31 @@ class Selecting(Products):
         axis = axis_of(self, dim)
         if index.ndim != self.ndim:
             raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
-        if not self.ndim:
-            return apply("take", self.reshape(1), index, axis=0)
-        part = tuple(slice(None) if k == axis else slice(n) for k, n in enumerate(index.shape))
         if any(n > size for k, (n, size) in enumerate(zip(index.shape, self.shape, strict=True)) if k != axis):
             raise RuntimeError(
                 f"Size does not match at dimension {axis} expected index {list(index.shape)} to be no larger than self "
                 f"{list(self.shape)} apart from dimension {axis}"
             )
-        return apply("take_along_axis", self if index.shape == self.shape else self[part], index, axis=axis)
+        return apply("gather", self, index, axis=axis)
+
+    def take_along_dim(self, indices: Recorded, dim: int | None = None) -> Self:
+        """The elements at ``indices`` along an axis, of each line its own; counted through the whole tensor without one.
+
+        The shapes broadcast along the other axes. Follows torch.take_along_dim and Array API take_along_axis. Raises
+        RuntimeError if ``indices`` has another number of axes.
+        """
+        if dim is None:
+            return self.reshape(-1).take_along_dim(apply("reshape", indices, shape=(indices.numel(),)), 0)
+        axis = axis_of(self, dim)
+        if indices.ndim != self.ndim:
+            raise RuntimeError(
+                "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+                f"{self.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
+            )
+        own, others = (tuple(1 if k == axis else n for k, n in enumerate(x.shape)) for x in (self, indices))
+        wide = list(np.broadcast_shapes(own, others))
+        sizes = [tuple(x.shape[k] if k == axis else n for k, n in enumerate(wide)) for x in (self, indices)]
+        return apply("take_along_axis", self.expand(sizes[0]), apply("broadcast_to", indices, shape=sizes[1]), axis=axis)
 
     def narrow(self, dim: int, start: int, length: int) -> Self:
         """The ``length`` parts along an axis from ``start`` on. Follows torch.narrow.
@@ -101,7 +152,27 @@ class Selecting(Products):
 
     def select(self, dim: int, index: int) -> Self:
         """The part at ``index`` along an axis, without that axis. Follows torch.select. Raises IndexError out of range."""
-        return self[(slice(None),) * axis_of(self, dim) + (index,)]
+        axis, place = axis_of(self, dim), integer("index", index)
+        if not self.ndim:
+            raise IndexError("select() cannot be applied to a 0-dim tensor.")
+        if not -self.shape[axis] <= place < self.shape[axis]:
+            raise IndexError(
+                f"select(): index {place} out of range for tensor of size {list(self.shape)} at dimension {axis}"
+            )
+        return apply("select", self, axis=axis, index=place)
+
+    def slice_scatter(
+        self, src: Operand, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+    ) -> Self:
+        """The tensor with ``src`` in place of a slice along an axis. Follows torch.slice_scatter.
+
+        Raises IndexError for an axis out of range, InvalidRequest if the shape of ``src`` does not fit.
+        """
+        axis = axis_of(self, dim)
+        first, last, stride = slice(start, end, step).indices(self.shape[axis])
+        starts, stops, steps = [0] * self.ndim, list(self.shape), [1] * self.ndim
+        starts[axis], stops[axis], steps[axis] = first, max(first, last), stride
+        return apply("slice_scatter", self, src, start=starts, stop=stops, step=steps)
 
     def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
         """Parts along an axis: all of a size (the last may be smaller), or of several sizes. Follows torch.split.
@@ -120,7 +191,7 @@ class Selecting(Products):
     def unbind(self, dim: int = 0) -> tuple[Self, ...]:
         """The parts along an axis, without that axis. Follows torch.unbind and Array API unstack."""
         axis = axis_of(self, dim)
-        return tuple(part.squeeze(axis) for part in self.split((1,) * self.shape[axis], axis))
+        return tuple(apply_multiple("unstack", self, axis=axis)) if self.shape[axis] else ()
 
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Self, ...]:
         """At most ``chunks`` parts along an axis, of a common size (the last may be smaller). Follows torch.chunk."""
@@ -134,23 +205,27 @@ class Selecting(Products):
         counts = integers("times", times, rest)
         if len(counts) < self.ndim:
             raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
-        aligned = (1,) * (len(counts) - self.ndim) + self.shape
-        apart = [part for size in aligned for part in (1, size)]
-        wide = [part for count, size in zip(counts, aligned, strict=True) for part in (count, size)]
-        return self.reshape(apart).expand(wide).reshape([n * k for n, k in zip(aligned, counts, strict=True)])
+        return apply("tile", self, repetitions=counts)
 
-    def diagonal(self) -> Self:
-        """The diagonal of a matrix (n, m), of shape (min(n, m),). Follows torch.diagonal and Array API linalg.diagonal.
+    def tile(self, dims: int | Sequence[int], *rest: int) -> Self:
+        """The tensor repeated along its last axes, once along the others. Follows torch.tile and Array API tile."""
+        return apply("tile", self, repetitions=integers("dims", dims, rest))
+
+    def repeat_interleave(self, repeats: int | Sequence[int] | Recorded, dim: int | None = None) -> Self:
+        """Each element along an axis, or of the flattened tensor, repeated, by a count for all or one for each.
+
+        Follows torch.repeat_interleave and Array API repeat. Raises InvalidRequest if the number of counts does not fit.
+        """
+        counts = repeats.value().tolist() if isinstance(repeats, Recorded) else repeats
+        return apply("repeat", self, repeats=counts, axis=None if dim is None else axis_of(self, dim))
+
+    def trace(self) -> Self:
+        """The sum of the diagonal of a matrix; a scalar. Follows torch.trace and Array API linalg.trace.
 
         Raises RuntimeError if the tensor is no matrix.
         """
         if self.ndim != 2:
-            raise RuntimeError(f"diagonal() is for matrices here, but this tensor is {self.ndim}D")
-        positions = np.arange(min(self.shape))
-        return self[positions, positions]
-
-    def trace(self) -> Self:
-        """The sum of the diagonal of a matrix; a scalar. Follows torch.trace. Raises as `diagonal`."""
+            raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {self.ndim}")
         return self.diagonal().sum()
 
     def _basic(self, parts: list[Any]) -> Self:
@@ -190,20 +265,3 @@ class Selecting(Products):
         if removed:
             result = apply("squeeze", result, axis=tuple(removed))
         return apply("expand_dims", result, axis=tuple(inserted)) if inserted else result
-
-
-def _is_basic(parts: list[Any]) -> TypeGuard[list[int | slice | None]]:
-    """True if an index has nothing but integers, slices, ``...`` and None."""
-    return all(part is None or part is Ellipsis or type(part) is int or isinstance(part, slice) for part in parts)
-
-
-def _plain(part: Any) -> Any:
-    """A part of an index as NumPy takes it."""
-    if isinstance(part, Recorded):
-        array = part.value()
-        return int(array) if array.ndim == 0 and array.dtype.kind in "iu" else array
-    if isinstance(part, np.integer):
-        return int(part)
-    if isinstance(part, (list, np.ndarray)):
-        return np.asarray(part) if len(part) or isinstance(part, np.ndarray) else np.zeros(0, np.int64)
-    return part

@@ -138,6 +138,18 @@ class Shapes(Arithmetic):
         """
         return apply("matrix_transpose", self)
 
+    @property
+    def mH(self) -> Self:
+        """The last two axes exchanged, and the elements conjugated. Follows torch.Tensor.mH. Raises as `mT`."""
+        return apply("adjoint", self)
+
+    @property
+    def H(self) -> Self:
+        """The conjugate transpose of a matrix. Follows torch.Tensor.H. Raises RuntimeError unless it has two axes."""
+        if self.ndim not in (0, 2):
+            raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor.")
+        return apply("adjoint", self) if self.ndim else apply("conj", self)
+
     def flip(self, dims: int | Sequence[int], *rest: int) -> Self:
         """The order of elements reversed along axes. Follows torch.flip and Array API flip.
 

@@ -46,6 +46,19 @@ class Extremes:
         """The index of the first of the smallest elements, likewise."""
         return self.place_of_largest(-self.as_number(x), axis, keepdims)
 
+    def running_place_of_largest(self, x: Any, axis: int) -> BallArray:
+        """The index of the last of the largest elements up to each along an axis; nan where balls do not decide it."""
+        ball = head(self.as_number(x))
+        lines = ball.moved(lambda a: np.moveaxis(a, axis, -1))
+        wide = np.where(lines.radius() > 0, lines.radius() * (1 + 4 * UNIT) + np.abs(lines.mid) * (2 * UNIT), 0.0)
+        low, high = lines.mid - wide, lines.mid + wide
+        places = np.arange(low.shape[-1])
+        before = [np.maximum.accumulate(end, axis=-1) for end in (low, high)]
+        sure, possible = low >= before[1], high >= before[0]
+        last = [np.maximum.accumulate(np.where(hits, places, 0), axis=-1) for hits in (sure, possible)]
+        known = (last[0] == last[1]) & ~np.isnan(before[1])
+        return BallArray(np.moveaxis(np.where(known, last[0], np.nan), -1, axis))
+
     def _top(self, x: Any) -> Any:
         """The largest element of each line along the last axis."""
         ball = head(x)

@@ -16,7 +16,7 @@ from scipy import special
 
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays import movements as moves
-from gradproof.engine.verify.arrays.array_function import ArrayFunction
+from gradproof.engine.verify.arrays.array_function import ArrayFunction, Partial
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.special_rows import SPECIAL_ROWS
 
@@ -28,6 +28,11 @@ def erfc(x: Array) -> Array:
     few = np.rint(t * 16) / 16
     tail = np.exp(-few * few) * np.exp((few - t) * (few + t)) * special.erfcx(t)
     return np.where(x < 0, 1 - special.erf(x), tail)
+
+
+def sinc(x: Array) -> Array:
+    """sin x / x, and 1 at 0."""
+    return np.where(x == 0, 1.0, np.sin(x) / np.where(x == 0, 1.0, x))
 
 
 def power(x: Array, exponent: Array) -> Array:
@@ -57,6 +62,19 @@ def _power_slope(f: Any, y: Any, x: Any, a: Any) -> Any:
     return BallArray(np.where(constant, 0.0, slope.mid), np.where(constant, 0.0, slope.radius()), slope.unit)
 
 
+def sinc_slope(rest: Any) -> Partial:
+    """The slope (cos x - y) / x of sin x / x; below 1, where that cancels, its series -x/3 (1 - x²/10 (1 - x²/28 (...))),
+    of which ``rest`` is the ninth factor."""
+
+    def slope(f: Any, y: Any, x: Any) -> Any:
+        series = rest
+        for k in range(7, -1, -1):
+            series = 1 - x * x * series / ((2 * k + 2) * (2 * k + 5))
+        return f.where(f.less(x * x, 1), -x * series / 3, (f.cos(x) - y) / x)
+
+    return slope
+
+
 ROWS: tuple[ArrayFunction, ...] = (
     ArrayFunction("exp", np.exp, moves.exp, (lambda f, y, x: y,), condition=lambda x: x),
     ArrayFunction("expm1", np.expm1, moves.expm1, (lambda f, y, x: f.exp(x),), condition=lambda x: 1 + x),
@@ -65,6 +83,7 @@ ROWS: tuple[ArrayFunction, ...] = (
     ArrayFunction("sqrt", np.sqrt, moves.sqrt, (lambda f, y, x: 0.5 / y,), ulps=1, condition=lambda x: 0.5),
     ArrayFunction("sin", np.sin, moves.wave, (lambda f, y, x: f.cos(x),)),
     ArrayFunction("cos", np.cos, moves.wave, (lambda f, y, x: -f.sin(x),)),
+    ArrayFunction("sinc", sinc, moves.sinc, (sinc_slope(BallArray(0.995, 0.005)),)),
     ArrayFunction("tan", np.tan, moves.tan, (lambda f, y, x: 1 + y * y,)),
     ArrayFunction("asin", np.arcsin, moves.asin, (lambda f, y, x: 1 / (f.sqrt(1 - x) * f.sqrt(1 + x)),)),
     ArrayFunction("acos", np.arccos, moves.asin, (lambda f, y, x: -1 / (f.sqrt(1 - x) * f.sqrt(1 + x)),)),

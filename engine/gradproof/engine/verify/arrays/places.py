@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -128,6 +128,20 @@ def ordered(x: BallArray, axis: int, descending: bool) -> BallArray:
     if np.isnan(mid).any() or not np.isfinite(rad).all():
         undecided |= (np.isnan(line) | ~np.isfinite(wide)).any(axis=-1, keepdims=True)
     return BallArray(np.moveaxis(np.where(undecided, np.nan, places), -1, axis))
+
+
+def placed_among(lines: BallArray, values: BallArray, right: bool) -> BallArray:
+    """The number of elements of a line that are less than each value, or with ``right`` up to it; nan where balls do not
+    decide it. A single line, or lines along the last axis for values along theirs."""
+    low, high = _ends(lines.mid, lines.radius())
+    least, most = _ends(values.mid, values.radius())
+    side: Literal["left", "right"] = "right" if right else "left"
+    sure, possible = np.empty(values.mid.shape), np.empty(values.mid.shape)
+    for index in np.ndindex(low.shape[:-1]):
+        sure[index] = np.searchsorted(np.sort(high[index]), least[index], side)
+        possible[index] = np.searchsorted(np.sort(low[index]), most[index], side)
+    unknown = np.isnan(values.mid) | np.isnan(high).any(axis=-1, keepdims=high.ndim > 1)
+    return BallArray(np.where((sure == possible) & ~unknown, sure, np.nan))
 
 
 def _ends(mid: Array, rad: Array) -> tuple[Array, Array]:

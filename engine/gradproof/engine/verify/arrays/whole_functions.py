@@ -17,7 +17,7 @@ from gradproof.engine.verify.arrays.conditions import Mask
 from gradproof.engine.verify.arrays.dual import Dual, broadcast, head, tangents
 from gradproof.engine.verify.arrays.extremes import Extremes
 from gradproof.engine.verify.arrays.folds import Folds
-from gradproof.engine.verify.arrays.places import added_at, ordered, whole_numbers
+from gradproof.engine.verify.arrays.places import added_at, ordered, placed_among, whole_numbers
 from gradproof.engine.verify.arrays.products import product_of
 from gradproof.engine.verify.arrays.scans import running_totals
 from gradproof.engine.verify.arrays.selected_products import selected_products
@@ -147,6 +147,11 @@ class WholeArrayFunctions(Extremes, Folds):
     def order(self, x: Any, axis: int, descending: bool = False) -> BallArray:
         """The indices that sort each line (stable); nan where balls do not decide them."""
         return ordered(head(self.as_number(x)), axis, descending)
+
+    def place_among(self, lines: Any, values: Any, right: bool = False) -> BallArray:
+        """The number of elements of a line that are less than each value, or with ``right`` up to it; nan where balls do
+        not decide it. A single line, or lines along the last axis for values along theirs."""
+        return placed_among(head(self.as_number(lines)), head(self.as_number(values)), right)
 
     # functions that leave the value unchanged
 

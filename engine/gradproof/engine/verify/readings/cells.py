@@ -173,6 +173,15 @@ class CellFunctions(OnReals):
     def negate(self, a: Any) -> CellArray:
         return self._each(self.f.negate)(a)
 
+    def isnan(self, x: Any) -> CellArray:
+        return self._each(self.f.isnan)(x)
+
+    def isinf(self, x: Any) -> CellArray:
+        return self._each(self.f.isinf)(x)
+
+    def constant(self, x: Any) -> CellArray:
+        return self._each(self.f.constant)(x)
+
     def floor(self, x: Any) -> CellArray:
         return self._each(self.f.floor)(x)
 
@@ -278,6 +287,18 @@ class CellFunctions(OnReals):
                 )
                 places[*index, ahead] = self.f.number(k)
         return CellArray(np.moveaxis(places, -1, axis))
+
+    def running_place_of_largest(self, x: Any, axis: int) -> CellArray:
+        return self._scanned(lambda line: self._best(line, self.f.less_equal)[1], x, axis)
+
+    def place_among(self, lines: Any, values: Any, right: bool = False) -> CellArray:
+        rows, sought = boxed(cells_of(lines)), boxed(cells_of(values))
+        below = self.f.less_equal if right else self.f.less
+        places = np.empty(sought.shape, object)
+        for index in np.ndindex(sought.shape):
+            row = rows if rows.ndim == 1 else rows[index[:-1]]
+            places[index] = self.f.total(self.f.as_number(below(cell, sought[index])) for cell in row)
+        return CellArray(places)
 
     def anchor(self, x: Any, axis: Axis, near: str = "largest") -> CellArray:
         cells = boxed(cells_of(x))

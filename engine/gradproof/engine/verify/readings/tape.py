@@ -15,7 +15,7 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.scalar_function import ScalarFunction
-from gradproof.engine.scalar_functions import Balls, Undecided
+from gradproof.engine.scalar_functions import Balls, Infinity, Undecided
 
 
 class TooLarge(Exception):
@@ -111,6 +111,13 @@ class Bounded(Balls):
         if self._compared > self.limit:
             raise TooLarge
         return super().compare(a, b)
+
+    def isnan(self, x: Any) -> bool:
+        return bool(arb(ball_of(x)).is_nan())
+
+    def isinf(self, x: Any) -> bool:
+        ball = ball_of(x)
+        return isinstance(ball, Infinity) or bool(abs(arb(ball)) == arb("inf"))
 
 
 class Tape(Bounded):
