@@ -64,10 +64,13 @@ def rounded_once_into(forward):
 
 
 def in_float64(function):
-    """``function``, computed in float64 and rounded once to the dtype of its first argument, if that is a float."""
+    """``function`` of real numbers, computed in float64 and rounded once to the dtype of its first argument, if that is a
+    float. Raises InferenceError for complex numbers."""
 
     @functools.wraps(function)
     def wide(x, *others, **attributes):
+        if x.dtype.kind == "c":
+            raise InferenceError(f"takes no {x.dtype.name}: it is a function of real numbers")
         with np.errstate(all="ignore"):
             result = function(*(np.asarray(a, np.float64) for a in (x, *others)), **attributes)
             return np.asarray(result).astype(np.float64 if x.dtype.kind in "biu" else x.dtype, copy=False)

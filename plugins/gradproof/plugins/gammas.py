@@ -99,8 +99,8 @@ def cotangent(n, x):
     for _ in range(n):
         terms = terms.deriv() * np.polynomial.Polynomial([-1, 0, -1])
     t = np.pi * (x - np.rint(x))
-    with np.errstate(divide="ignore"):
-        return terms(np.where(t == 0, np.nan, 1 / np.tan(t)))
+    pole = t == 0
+    return np.where(pole, (-1.0) ** n * np.inf, terms(1 / np.tan(np.where(pole, 1, t))))
 
 
 def polygamma_define(f, x, *, n=0):
@@ -306,7 +306,7 @@ def beta_define(f, a, b):
     return f.gamma(a) * f.gamma(b) / f.gamma(a + b)
 
 
-INSIDE = (1e-300, 1e-3, 0.5, 1.0, 1.5, 40.0, 100.0)  # stress
+INSIDE = (1e-300, 1e-3, 0.5, 1.0, 1.5, 40.0)  # stress
 POLYGAMMA = "the derivative of order n of digamma"
 RISE = "ψ⁽ⁿ⁾(x + h) - ψ⁽ⁿ⁾(x), also where the two are close"
 LOWER = "the regularised lower incomplete gamma function P(a, x), without a derivative along a"
