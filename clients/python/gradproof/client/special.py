@@ -61,22 +61,34 @@ TensorT = TypeVar("TensorT", bound=Tensor)
 
 
 def bessel_j0(input: TensorT) -> TensorT:
-    """The Bessel function of the first kind of order 0. The shape stays. Follows torch.special.bessel_j0."""
+    """The Bessel function of the first kind of order 0.
+
+    The shape stays. Follows torch.special.bessel_j0. Raises InvalidRequest for complex elements.
+    """
     return apply("j0", first(input, "bessel_j0"))
 
 
 def bessel_j1(input: TensorT) -> TensorT:
-    """The Bessel function of the first kind of order 1. The shape stays. Follows torch.special.bessel_j1."""
+    """The Bessel function of the first kind of order 1.
+
+    The shape stays. Follows torch.special.bessel_j1. Raises InvalidRequest for complex elements.
+    """
     return apply("j1", first(input, "bessel_j1"))
 
 
 def bessel_y0(input: TensorT) -> TensorT:
-    """The Bessel function of the second kind of order 0. The shape stays. Follows torch.special.bessel_y0."""
+    """The Bessel function of the second kind of order 0.
+
+    The shape stays. Follows torch.special.bessel_y0. Raises InvalidRequest for complex elements.
+    """
     return apply("y0", first(input, "bessel_y0"))
 
 
 def bessel_y1(input: TensorT) -> TensorT:
-    """The Bessel function of the second kind of order 1. The shape stays. Follows torch.special.bessel_y1."""
+    """The Bessel function of the second kind of order 1.
+
+    The shape stays. Follows torch.special.bessel_y1. Raises InvalidRequest for complex elements.
+    """
     return apply("y1", first(input, "bessel_y1"))
 
 
@@ -87,7 +99,8 @@ def beta(input: Operand, other: Operand) -> Tensor: ...
 def beta(input: Operand, other: Operand) -> Tensor:
     """The beta function Γ(x) Γ(other) / Γ(x + other).
 
-    Shapes broadcast; RuntimeError if they do not. Follows scipy.special.beta.
+    Shapes broadcast; RuntimeError if they do not. Follows scipy.special.beta. Raises InvalidRequest for complex
+    elements.
     """
     return apply_as(Tensor, "beta", input, other)[0]
 
@@ -99,18 +112,25 @@ def betaln(input: Operand, other: Operand) -> Tensor: ...
 def betaln(input: Operand, other: Operand) -> Tensor:
     """The logarithm of the modulus of the beta function.
 
-    Shapes broadcast; RuntimeError if they do not. Follows scipy.special.betaln.
+    Shapes broadcast; RuntimeError if they do not. Follows scipy.special.betaln. Raises InvalidRequest for complex
+    elements.
     """
     return apply_as(Tensor, "betaln", input, other)[0]
 
 
 def digamma(input: TensorT) -> TensorT:
-    """The derivative ψ(x) of ln Γ(x) at each element. The shape stays. Follows torch.special.digamma."""
+    """The derivative ψ(x) of ln Γ(x) at each element.
+
+    The shape stays. Follows torch.special.digamma. Raises InvalidRequest for complex elements.
+    """
     return apply("digamma", first(input, "digamma"))
 
 
 def entr(input: TensorT) -> TensorT:
-    """-x ln x of each element, 0 at 0, -∞ below. The shape stays. Follows torch.special.entr."""
+    """-x ln x of each element, 0 at 0, -∞ below.
+
+    The shape stays. Follows torch.special.entr. Raises InvalidRequest for complex elements.
+    """
     return apply("entr", first(input, "entr"))
 
 
@@ -125,7 +145,10 @@ def erfc(input: TensorT) -> TensorT:
 
 
 def erfcinv(input: TensorT) -> TensorT:
-    """The inverse of erfc at each element. The shape stays. Follows scipy.special.erfcinv."""
+    """The inverse of erfc at each element.
+
+    The shape stays. Follows scipy.special.erfcinv. Raises InvalidRequest for complex elements.
+    """
     return apply("erfcinv", first(input, "erfcinv"))
 
 
@@ -138,7 +161,10 @@ def erfcx(input: TensorT) -> TensorT:
 
 
 def erfinv(input: TensorT) -> TensorT:
-    """The inverse of the error function at each element. The shape stays. Follows torch.special.erfinv."""
+    """The inverse of the error function at each element.
+
+    The shape stays. Follows torch.special.erfinv. Raises InvalidRequest for complex elements.
+    """
     return apply("erfinv", first(input, "erfinv"))
 
 
@@ -161,7 +187,10 @@ def expm1(input: TensorT) -> TensorT:
 
 
 def gamma(input: TensorT) -> TensorT:
-    """Γ(x) of each element. The shape stays. Follows scipy.special.gamma."""
+    """Γ(x) of each element.
+
+    The shape stays. Follows scipy.special.gamma. Raises InvalidRequest for complex elements.
+    """
     return apply("gamma", first(input, "gamma"))
 
 
@@ -172,7 +201,8 @@ def gammainc(input: Operand, other: Operand) -> Tensor: ...
 def gammainc(input: Operand, other: Operand) -> Tensor:
     """The regularised lower incomplete gamma function P(x, other). There is no derivative along x.
 
-    Shapes broadcast; RuntimeError if they do not. Follows torch.special.gammainc.
+    Shapes broadcast; RuntimeError if they do not. Follows torch.special.gammainc. Raises InvalidRequest for complex
+    elements.
     """
     return apply_as(Tensor, "gammainc", input, other)[0]
 
@@ -184,38 +214,48 @@ def gammaincc(input: Operand, other: Operand) -> Tensor: ...
 def gammaincc(input: Operand, other: Operand) -> Tensor:
     """The regularised upper incomplete gamma function Q(x, other) = 1 - P(x, other). There is no derivative along x.
 
-    Shapes broadcast; RuntimeError if they do not. Follows torch.special.gammaincc.
+    Shapes broadcast; RuntimeError if they do not. Follows torch.special.gammaincc. Raises InvalidRequest for complex
+    elements.
     """
     return apply_as(Tensor, "gammaincc", input, other)[0]
 
 
 def gammaln(input: TensorT) -> TensorT:
-    """ln |Γ(x)| of each element. The shape stays. Follows torch.special.gammaln."""
+    """ln |Γ(x)| of each element.
+
+    The shape stays. Follows torch.special.gammaln. Raises InvalidRequest for complex elements.
+    """
     return apply("gammaln", first(input, "gammaln"))
 
 
 def i0(input: TensorT) -> TensorT:
-    """The modified Bessel function of the first kind of order 0. The shape stays. Follows torch.special.i0."""
+    """The modified Bessel function of the first kind of order 0.
+
+    The shape stays. Follows torch.special.i0. Raises InvalidRequest for complex elements.
+    """
     return apply("i0", first(input, "i0"))
 
 
 def i0e(input: TensorT) -> TensorT:
     """e^(-|x|) times the modified Bessel function of the first kind of order 0.
 
-    The shape stays. Follows torch.special.i0e.
+    The shape stays. Follows torch.special.i0e. Raises InvalidRequest for complex elements.
     """
     return apply("i0e", first(input, "i0e"))
 
 
 def i1(input: TensorT) -> TensorT:
-    """The modified Bessel function of the first kind of order 1. The shape stays. Follows torch.special.i1."""
+    """The modified Bessel function of the first kind of order 1.
+
+    The shape stays. Follows torch.special.i1. Raises InvalidRequest for complex elements.
+    """
     return apply("i1", first(input, "i1"))
 
 
 def i1e(input: TensorT) -> TensorT:
     """e^(-|x|) times the modified Bessel function of the first kind of order 1.
 
-    The shape stays. Follows torch.special.i1e.
+    The shape stays. Follows torch.special.i1e. Raises InvalidRequest for complex elements.
     """
     return apply("i1e", first(input, "i1e"))
 
@@ -229,7 +269,10 @@ def log1p(input: TensorT) -> TensorT:
 
 
 def log_ndtr(input: TensorT) -> TensorT:
-    """ln Φ(x) of each element, accurate in both tails. The shape stays. Follows torch.special.log_ndtr."""
+    """ln Φ(x) of each element, accurate in both tails.
+
+    The shape stays. Follows torch.special.log_ndtr. Raises InvalidRequest for complex elements.
+    """
     return apply("log_ndtr", first(input, "log_ndtr"))
 
 
@@ -245,7 +288,7 @@ def log_softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None
 def logit(input: TensorT, eps: float | None = None) -> TensorT:
     """ln(x / (1 - x)) of each element, which is first limited to [``eps``, 1 - ``eps``] if there is one.
 
-    The shape stays. Follows torch.special.logit.
+    The shape stays. Follows torch.special.logit. Raises InvalidRequest for complex elements.
     """
     return apply("logit", first(input, "logit"), eps=eps)
 
@@ -275,26 +318,32 @@ def logsumexp(
 def multigammaln(input: TensorT, p: int) -> TensorT:
     """The logarithm of the multivariate gamma function of dimension ``p`` at each element.
 
-    The shape stays. Follows torch.special.multigammaln.
+    The shape stays. Follows torch.special.multigammaln. Raises InvalidRequest for complex elements.
     """
     return apply("multigammaln", first(input, "multigammaln"), d=p)
 
 
 def ndtr(input: TensorT) -> TensorT:
-    """The normal distribution function Φ(x) of each element. The shape stays. Follows torch.special.ndtr."""
+    """The normal distribution function Φ(x) of each element.
+
+    The shape stays. Follows torch.special.ndtr. Raises InvalidRequest for complex elements.
+    """
     return apply("ndtr", first(input, "ndtr"))
 
 
 def ndtri(input: TensorT) -> TensorT:
     """The inverse of the normal distribution function at each element.
 
-    The shape stays. Follows torch.special.ndtri.
+    The shape stays. Follows torch.special.ndtri. Raises InvalidRequest for complex elements.
     """
     return apply("ndtri", first(input, "ndtri"))
 
 
 def psi(input: TensorT) -> TensorT:
-    """The derivative ψ(x) of ln Γ(x) at each element. The shape stays. Follows torch.special.psi."""
+    """The derivative ψ(x) of ln Γ(x) at each element.
+
+    The shape stays. Follows torch.special.psi. Raises InvalidRequest for complex elements.
+    """
     return apply("digamma", first(input, "psi"))
 
 
@@ -327,7 +376,8 @@ def xlog1py(input: Operand, other: Operand) -> Tensor: ...
 def xlog1py(input: Operand, other: Operand) -> Tensor:
     """x ln(1 + other), 0 where x is 0 and ``other`` is not nan.
 
-    Shapes broadcast; RuntimeError if they do not. Follows torch.special.xlog1py.
+    Shapes broadcast; RuntimeError if they do not. Follows torch.special.xlog1py. Raises InvalidRequest for complex
+    elements.
     """
     return apply_as(Tensor, "xlog1py", input, other)[0]
 
@@ -339,7 +389,8 @@ def xlogy(input: Operand, other: Operand) -> Tensor: ...
 def xlogy(input: Operand, other: Operand) -> Tensor:
     """x ln(other), 0 where x is 0 and ``other`` is not nan.
 
-    Shapes broadcast; RuntimeError if they do not. Follows torch.special.xlogy.
+    Shapes broadcast; RuntimeError if they do not. Follows torch.special.xlogy. Raises InvalidRequest for complex
+    elements.
     """
     return apply_as(Tensor, "xlogy", input, other)[0]
 
@@ -351,6 +402,7 @@ def zeta(input: Operand, other: Operand) -> Tensor: ...
 def zeta(input: Operand, other: Operand) -> Tensor:
     """The zeta function of Hurwitz, Σ (other + k)⁻ˣ over k >= 0. There is no derivative along x.
 
-    Shapes broadcast; RuntimeError if they do not. Follows torch.special.zeta.
+    Shapes broadcast; RuntimeError if they do not. Follows torch.special.zeta. Raises InvalidRequest for complex
+    elements.
     """
     return apply_as(Tensor, "zeta", input, other)[0]

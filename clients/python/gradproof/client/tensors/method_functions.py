@@ -932,7 +932,10 @@ def diff(
 
 
 def digamma(input: TensorT) -> TensorT:
-    """The derivative ψ(x) of ln Γ(x) at each element. The shape stays. Follows torch.digamma."""
+    """The derivative ψ(x) of ln Γ(x) at each element.
+
+    The shape stays. Follows torch.digamma. Raises InvalidRequest for complex elements.
+    """
     return first(input, "digamma").digamma()
 
 
@@ -1001,7 +1004,10 @@ def erfc(input: TensorT) -> TensorT:
 
 
 def erfinv(input: TensorT) -> TensorT:
-    """The inverse of the error function at each element. The shape stays. Follows torch.erfinv."""
+    """The inverse of the error function at each element.
+
+    The shape stays. Follows torch.erfinv. Raises InvalidRequest for complex elements.
+    """
     return first(input, "erfinv").erfinv()
 
 
@@ -1247,7 +1253,10 @@ def hypot(input: Operand, other: Operand) -> Tensor:
 
 
 def i0(input: TensorT) -> TensorT:
-    """The modified Bessel function of the first kind of order 0. The shape stays. Follows torch.i0."""
+    """The modified Bessel function of the first kind of order 0.
+
+    The shape stays. Follows torch.i0. Raises InvalidRequest for complex elements.
+    """
     return first(input, "i0").i0()
 
 
@@ -1258,7 +1267,7 @@ def igamma(input: Operand, other: Operand) -> Tensor: ...
 def igamma(input: Operand, other: Operand) -> Tensor:
     """The regularised lower incomplete gamma function P(x, other). There is no derivative along x.
 
-    Shapes broadcast; RuntimeError if they do not. Follows torch.igamma.
+    Shapes broadcast; RuntimeError if they do not. Follows torch.igamma. Raises InvalidRequest for complex elements.
     """
     return apply_as(Tensor, "gammainc", input, other)[0]
 
@@ -1270,7 +1279,7 @@ def igammac(input: Operand, other: Operand) -> Tensor: ...
 def igammac(input: Operand, other: Operand) -> Tensor:
     """The regularised upper incomplete gamma function Q(x, other) = 1 - P(x, other). There is no derivative along x.
 
-    Shapes broadcast; RuntimeError if they do not. Follows torch.igammac.
+    Shapes broadcast; RuntimeError if they do not. Follows torch.igammac. Raises InvalidRequest for complex elements.
     """
     return apply_as(Tensor, "gammaincc", input, other)[0]
 
@@ -1466,7 +1475,7 @@ def less_equal(input: Operand, other: Operand) -> Tensor:
 
 
 def lgamma(input: TensorT) -> TensorT:
-    """ln |Γ(x)| of each element. The shape stays. Follows torch.lgamma."""
+    """ln |Γ(x)| of each element. The shape stays. Follows torch.lgamma. Raises InvalidRequest for complex elements."""
     return first(input, "lgamma").lgamma()
 
 
@@ -1579,7 +1588,7 @@ def logical_xor(input: Operand, other: Operand) -> Tensor:
 def logit(input: TensorT, eps: float | None = None) -> TensorT:
     """ln(x / (1 - x)) of each element, which is first limited to [``eps``, 1 - ``eps``] if there is one.
 
-    The shape stays. Follows torch.logit.
+    The shape stays. Follows torch.logit. Raises InvalidRequest for complex elements.
     """
     return first(input, "logit").logit(eps)
 
@@ -1826,7 +1835,7 @@ def mv(input: TensorT, vec: Operand) -> TensorT:
 def mvlgamma(input: TensorT, p: int) -> TensorT:
     """The logarithm of the multivariate gamma function of dimension ``p`` at each element.
 
-    The shape stays. Follows torch.mvlgamma.
+    The shape stays. Follows torch.mvlgamma. Raises InvalidRequest for complex elements.
     """
     return first(input, "mvlgamma").mvlgamma(p)
 
@@ -2670,6 +2679,6 @@ def xlogy(input: Operand, other: Operand) -> Tensor: ...
 def xlogy(input: Operand, other: Operand) -> Tensor:
     """x ln(other), 0 where x is 0 and ``other`` is not nan.
 
-    Shapes broadcast; RuntimeError if they do not. Follows torch.xlogy.
+    Shapes broadcast; RuntimeError if they do not. Follows torch.xlogy. Raises InvalidRequest for complex elements.
     """
     return apply_as(Tensor, "xlogy", input, other)[0]
