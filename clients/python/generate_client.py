@@ -21,6 +21,13 @@ from gradproof.plugins import BUILTIN
 ATTRIBUTES = {
     "axis": "int", "keepdims": "bool", "dtype": "DTypeLike", "shape": "Sequence[int]", "axes": "Sequence[int] | None",
     "start": "Sequence[int]", "stop": "Sequence[int | None]", "step": "Sequence[int] | None", "k": "int",
+    "axis1": "int", "axis2": "int", "source": "int | Sequence[int]", "destination": "int | Sequence[int]",
+    "start_axis": "int", "end_axis": "int", "shift": "int | Sequence[int]", "repetitions": "int | Sequence[int]",
+    "repeats": "int | Sequence[int]", "indexing": "str", "upscale_factor": "int", "downscale_factor": "int",
+    "groups": "int",
+    "indices_or_sections": "int | Sequence[int]", "mode": "str", "offset": "int", "size": "int",
+    "length": "int", "window_shape": "int | Sequence[int]", "count": "int", "num_classes": "int", "index": "int",
+    "accumulate": "bool", "padding_idx": "int | None", "key": "Sequence[Any] | None",
     "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "float",
     "order": "int", "alpha": "float", "approximate": "str", "beta": "float", "lambd": "float", "lower": "float",
     "max": "float", "min": "float", "negative_slope": "float", "threshold": "float", "upper": "float", "value": "float",
@@ -36,7 +43,8 @@ SEVERAL_AXES = "int | Sequence[int] | None"
 """Type of an attribute ``axis`` whose default is None, which stands for all axes."""
 
 OP_ATTRIBUTES = {
-    **{f"{op}.axis": "int | None" for op in ("argmax", "argmin")},
+    **{f"{op}.axis": "int | None" for op in ("argmax", "argmin", "repeat", "compress", "last_occurrence")},
+    **{f"{op}.step": "int" for op in ("unfold", "overlap_add")},
     "softplus.threshold": "float | None",
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",
@@ -81,6 +89,7 @@ def ops_text(registry: Registry) -> str:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from gradproof.client.recording.apply import apply_as
 from gradproof.client.tensors.signatures import DTypeLike, Operand{", given" if "given(" in source else ""}
@@ -97,15 +106,15 @@ __all__ = [
 
 def op_text(op: Op) -> str:
     """The source of the function that records an op."""
-    needed, optional = op.inputs[: len(op.inputs) - op.optional], op.inputs[len(op.inputs) - op.optional :]
-    inputs = [f"*{op.inputs[0]}: Operand"] if op.variadic else [f"{name}: Operand" for name in needed]
-    inputs += [f"{name}: Operand | None = None" for name in optional]
-    if not op.variadic:
-        inputs.append("/")
+    single = op.inputs[: len(op.inputs) - op.optional - op.variadic]
+    optional = op.inputs[len(op.inputs) - op.optional :]
+    repeated = op.inputs[-1:] if op.variadic else ()
+    inputs = [*(f"{name}: Operand" for name in single), *(f"{name}: Operand | None = None" for name in optional)]
+    inputs += [*["/"] * bool(inputs), *(f"*{name}: Operand" for name in repeated)]
     attributes = [attribute_text(op, name, default) for name, default in op.attributes.items()]
     star = ["*"] if attributes and not op.variadic else []
     several = returns_several(op)
-    passed = [f"*{op.inputs[0]}"] if op.variadic else [*needed, *([f"*given({', '.join(optional)})"] if optional else [])]
+    passed = [*single, *([f"*given({', '.join(optional)})"] if optional else []), *(f"*{name}" for name in repeated)]
     passed += [f"{name}={name}" for name in op.attributes]
     call = f"apply_as(Tensor, {op.name!r}, {', '.join(passed)})"
     result = f"tuple({call})" if several else f"{call}[0]"

@@ -41,6 +41,8 @@ class Decimal(Plainly, OnReals):
         return mp.log(1 + x)
 
     def number(self, value: Any) -> Any:
+        if isinstance(value, float) and not np.isfinite(value):
+            return mp.mpf(value)
         exact = Fraction(value)
         return mp.mpf(exact.numerator) / exact.denominator
 

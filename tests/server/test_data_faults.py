@@ -118,7 +118,7 @@ def test_no_attribute_is_a_fault_of_an_op(name: str) -> None:
         ("take", [[1.0, 2.0], [[0, 1], [5, 0]]], "[1, 0]", "index 5 is out of bounds for axis 0 with size 2"),
         ("take", [[1.0, 2.0], -3], "", "index -3 is out of bounds for axis 0 with size 2"),
         ("take_along_axis", [[1.0, 2.0], [0, 2]], "[1]", "index 2 is out of bounds for axis 0 with size 2"),
-        ("scatter_add", [[1.0, 2.0], [0, 2], [1.0, 1.0]], "[1]", "index 2 is out of bounds for axis 0 with size 2"),
+        ("index_add", [[1.0, 2.0], [0, 2], [1.0, 1.0]], "[1]", "index 2 is out of bounds for axis 0 with size 2"),
         ("add_along_axis", [[1.0, 2.0], [0, 2], [1.0, 1.0]], "[1]", "index 2 is out of bounds"),
         ("floor_divide", [[1, 2], [1, 0]], "[1]", "an integer is divided by 0"),
         ("remainder", [[1, 2], [0, 1]], "[0]", "an integer is divided by 0"),

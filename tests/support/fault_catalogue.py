@@ -361,8 +361,9 @@ INDEXING = [
         start=(3,), stop=(None,), step=(-1,),
     ),
     rule(
-        "from the front", "pad",
-        lambda g, y, x, *, widths: ops.slice(g, start=(0,) * x.ndim, stop=x.shape), ONE, widths=((1, 2),),
+        "from the front", "unslice",
+        lambda g, y, x, *, shape, start, step: ops.slice(g, start=(0,) * x.ndim, stop=x.shape), ONE,
+        shape=(5,), start=(1,), step=(1,),
     ),
     rule(
         "start forgotten", "unslice",
@@ -372,11 +373,11 @@ INDEXING = [
     backward("assigned, not added", "take", scattered(lambda k, n: k, add=False), TAKEN),
     backward("off by one", "take", scattered(lambda k, n: (k + 1) % n, add=True), TAKEN),
     rule(
-        "updates get nothing", "scatter_add",
+        "updates get nothing", "index_add",
         lambda g, y, x, k, u, *, axis: (g, NO_GRADIENT, zeros_like(u)), ([0.7, -1.3, 0.2], [2, 0, 2], [1.0, 2.0, 3.0]),
     ),
     rule(
-        "updates denied", "scatter_add",
+        "updates denied", "index_add",
         lambda g, y, x, k, u, *, axis: (g, NO_GRADIENT, NO_GRADIENT), ([0.7, 0.2], [1, 1], [1.0, 2.0]),
     ),
     rule(
@@ -398,8 +399,8 @@ INDEXING = [
         lambda g, y, *parts, axis: stack_rule(g, y, *parts, axis=axis)[::-1], TWO,
     ),
     rule(
-        "joined in reverse", "split",
-        lambda g, y, x, *, sections, axis: ops.concat(*g[::-1], axis=axis), FOUR, sections=2,
+        "joined in reverse", "parts.split",
+        lambda g, y, x, *, sections: ops.concat(*g[::-1], axis=0), FOUR, sections=2,
     ),
 ]  # fmt: skip
 

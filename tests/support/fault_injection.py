@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from tests.support import parts_plugin
 from tests.support.fault_catalogue import Fault
 from tests.support.proof_sources import LocalProofs
 from tests.support.verdicts import finish, graph_of
@@ -23,7 +24,7 @@ from gradproof.engine.verify.verdict import AccumulationWord, GradientVerdict, G
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.plugins import BUILTIN
 
-BASE = build_registry(BUILTIN)
+BASE = build_registry(BUILTIN, others=[parts_plugin])
 NAME = "planted.op"
 
 

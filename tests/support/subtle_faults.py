@@ -237,9 +237,9 @@ INDEXED = ([0.7, -1.3, 0.2], [2, 0, 0], [1.0, 2.0, 3.0])
 PLACES = [
     rule(
         "as if it overwrote",
-        "scatter_add",
+        "index_add",
         lambda g, y, x, k, u, *, axis: (
-            g * (ops.scatter_add(full_like(g, 0), k, full_like(u, 1), axis=axis) < 1),
+            g * (ops.index_add(full_like(g, 0), k, full_like(u, 1), axis=axis) < 1),
             NO_GRADIENT,
             ops.take(g, k, axis=axis),
         ),
@@ -247,7 +247,7 @@ PLACES = [
     ),
     rule(
         "updates in reverse",
-        "scatter_add",
+        "index_add",
         lambda g, y, x, k, u, *, axis: (g, NO_GRADIENT, ops.flip(ops.take(g, k, axis=axis), axis=axis)),
         INDEXED,
     ),
@@ -255,25 +255,31 @@ PLACES = [
         "duplicates counted once",
         "take",
         lambda g, y, x, k, *, axis: (
-            ops.scatter_add(zeros_like(x), k, g, axis=axis)
-            / ops.maximum(ops.scatter_add(zeros_like(x), k, full_like(g, 1), axis=axis), 1),
+            ops.index_add(zeros_like(x), k, g, axis=axis)
+            / ops.maximum(ops.index_add(zeros_like(x), k, full_like(g, 1), axis=axis), 1),
             NO_GRADIENT,
         ),
         ([0.7, -1.3, 0.2], [2, 0, 2]),
     ),
     rule(
         "one too early",
-        "pad",
-        lambda g, y, x, *, widths: ops.slice(g, start=(widths[0][0] - 1,), stop=(widths[0][0] - 1 + x.size,)),
+        "unslice",
+        lambda g, y, x, *, shape, start, step: ops.slice(g, start=(start[0] - 1,), stop=(start[0] - 1 + x.size,)),
         ONE,
-        widths=((1, 2),),
+        shape=(5,),
+        start=(1,),
+        step=(1,),
     ),
     rule(
         "before and after exchanged",
-        "pad",
-        lambda g, y, x, *, widths: ops.slice(g, start=(widths[0][1],), stop=(widths[0][1] + x.size,)),
+        "unslice",
+        lambda g, y, x, *, shape, start, step: ops.slice(
+            g, start=(shape[0] - start[0] - x.size,), stop=(shape[0] - start[0],)
+        ),
         ONE,
-        widths=((1, 2),),
+        shape=(5,),
+        start=(1,),
+        step=(1,),
     ),
     rule(
         "every second, from 1",
@@ -286,8 +292,8 @@ PLACES = [
     ),
     rule(
         "sections exchanged",
-        "split",
-        lambda g, y, x, *, sections, axis: ops.concat(g[1], g[0], axis=axis),
+        "parts.split",
+        lambda g, y, x, *, sections: ops.concat(g[1], g[0], axis=0),
         ([0.7, -1.3, 0.2],),
         sections=(1, 2),
     ),

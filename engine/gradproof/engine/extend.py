@@ -9,7 +9,7 @@ from gradproof.engine.domains import ABOVE_MINUS_ONE, ABOVE_ONE, INTEGER, NONZER
 from gradproof.engine.errors import DataFault
 from gradproof.engine.hookspecs import API_VERSION, hookimpl
 from gradproof.engine.implicit import Equation, Parametrisation
-from gradproof.engine.inference import InferenceError, Inferred
+from gradproof.engine.inference import InferenceError, Inferred, promoted
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import NO_GRADIENT, Op
 from gradproof.engine.registering import Memory, registering
@@ -51,6 +51,7 @@ __all__ = [
     "full_like",
     "hookimpl",
     "ops",
+    "promoted",
     "registering",
     "zeros_like",
 ]

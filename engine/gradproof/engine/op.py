@@ -177,7 +177,8 @@ class Op:
 
     def input_name(self, position: int) -> str:
         """The name of the input at ``position`` in messages: ``x``, or ``arrays[2]`` of an op that takes any number."""
-        return f"{self.inputs[0]}[{position}]" if self.variadic else self.inputs[position]
+        first = len(self.inputs) - self.variadic
+        return self.inputs[position] if position < first else f"{self.inputs[-1]}[{position - first}]"
 
     def proof_cases(self) -> tuple[Case, ...]:
         """The declared cases, and two more where a numeric attribute has the same value in all of them: with values near
@@ -222,7 +223,8 @@ class Op:
         """The fault of a call with ``count`` inputs, or None. The text completes "op ...": "takes 2 inputs (x, y), got
         1"."""
         if self.variadic:
-            return None if count >= 1 else "takes 1 or more inputs, got 0"
+            least = max(1, len(self.inputs) - 1)
+            return None if count >= least else f"takes {least} or more inputs, got {count}"
         most = len(self.inputs)
         if most - self.optional <= count <= most:
             return None
@@ -261,8 +263,8 @@ class Op:
 
 
 class _Signature(NamedTuple):
-    """Names of the inputs, defaults of the attributes, whether any number of inputs is taken, and how many of the last
-    inputs may be left out."""
+    """Names of the inputs, defaults of the attributes, whether the last input stands for any number of them, and how many
+    of the last inputs may be left out."""
 
     inputs: tuple[str, ...]
     attributes: Mapping[str, Any]
@@ -282,4 +284,4 @@ def _parameters(function: Callable[..., Any], skip: int) -> _Signature:
     named = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
     variadic = [p for p in parameters if p.kind is p.VAR_POSITIONAL]
     optional = sum(p.default is not p.empty for p in positional)
-    return _Signature(tuple(p.name for p in variadic or positional), named, bool(variadic), optional)
+    return _Signature(tuple(p.name for p in (*positional, *variadic)), named, bool(variadic), optional)

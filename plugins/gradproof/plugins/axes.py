@@ -73,6 +73,28 @@ def at(index: Sequence[Any], axis: int, k: Any) -> tuple[Any, ...]:
     return (*index[:axis], k, *index[axis + 1 :])
 
 
+Cut: TypeAlias = tuple[int, int | None, int]
+"""Start, stop and step of a slice of an axis, in range: the stop is None where a negative step runs to the front."""
+
+
+def cut_of(part: slice, size: int) -> Cut:
+    """The slice of an axis of ``size`` in canonical form. A slice without elements starts and stops at 0."""
+    start, stop, step = part.indices(size)
+    return (start, None if stop < 0 else stop, step) if len(range(start, stop, step)) else (0, 0, step)
+
+
+def length_of(cut: Cut) -> int:
+    """The number of elements of a canonical slice."""
+    start, stop, step = cut
+    return len(range(start, -1 if stop is None else stop, step))
+
+
+def broadcasts(shape: Sequence[int], target: Sequence[int]) -> bool:
+    """True if an array of ``shape`` can be repeated to ``target``."""
+    pairs = zip(shape[::-1], target[::-1], strict=False)
+    return len(shape) <= len(target) and all(a in (1, b) for a, b in pairs)
+
+
 def whole(index: Any) -> int:
     """An index in a definition as an integer: a Python number, or a ball that is an integer exactly. Raises
     NotImplementedError for any other ball."""

@@ -18,10 +18,11 @@ from gradproof.engine.extend import (
     Spec,
     case,
     ops,
+    promoted,
     registering,
     zeros_like,
 )
-from gradproof.plugins.axes import at, axis_of, first_true, smaller, whole
+from gradproof.plugins.axes import at, axis_of, broadcasts, first_true, smaller, whole
 from gradproof.plugins.families import H
 from gradproof.plugins.names import named
 
@@ -35,13 +36,14 @@ def require_integers(indices: Spec) -> None:
 
 
 def updated(taken: Inferred, x: Spec, indices: Spec, updates: Spec) -> Inferred:
-    """The inference of ``x`` with ``updates`` added, from that of the elements ``taken`` at the same indices.
+    """The inference of ``x`` with ``updates`` added or put in, from that of the elements ``taken`` at the same indices.
 
-    Raises InferenceError unless the updates have the shape of these elements."""
-    if (taken.inputs or (x,))[0].shape != x.shape or taken.outputs[0].shape != updates.shape:
-        raise InferenceError(f"updates have shape {updates.shape}; taking from {x} gives {taken.outputs[0].shape}")
-    dtype = np.result_type(x.dtype, updates.dtype)
-    inputs = (Spec(x.shape, dtype), indices, Spec(updates.shape, dtype))
+    Raises InferenceError unless the updates have the shape of these elements, or one that broadcasts to it."""
+    shape = taken.outputs[0].shape
+    if (taken.inputs or (x,))[0].shape != x.shape or not broadcasts(updates.shape, shape):
+        raise InferenceError(f"updates have shape {updates.shape}; taking from {x} gives {shape}")
+    dtype = promoted((x, updates))
+    inputs = (Spec(x.shape, dtype), indices, Spec(shape, dtype))
     return Inferred((Spec(x.shape, dtype),), taken.attributes, inputs)
 
 
@@ -61,10 +63,13 @@ def gathered(function):
 
     def forward(x, indices, *, axis):
         try:
-            return function(x, indices, axis)
+            result = function(x, indices, axis)
         except IndexError:
             from_front(indices, x.shape[axis], axis)
             raise
+        if not result.size:  # where NumPy does not look at the indices
+            from_front(indices, x.shape[axis], axis)
+        return result
 
     return forward
 
@@ -89,7 +94,7 @@ def allocating(into):
     return forward
 
 
-# take and scatter_add: whole slices, at places along an axis
+# take and index_add: whole slices, at places along an axis
 
 
 def take_infer(x: Spec, indices: Spec, *, axis: object = 0) -> Inferred:
@@ -100,7 +105,7 @@ def take_infer(x: Spec, indices: Spec, *, axis: object = 0) -> Inferred:
 
 def take_rule(g, y, x, indices, *, axis):
     """Zeros with g added at the indices."""
-    return ops.scatter_add(zeros_like(x), indices, g, axis=axis), NO_GRADIENT
+    return ops.index_add(zeros_like(x), indices, g, axis=axis), NO_GRADIENT
 
 
 def take_define(f, i, x, indices, *, axis):
@@ -127,27 +132,27 @@ def taken_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
     )
 
 
-def scatter_infer(x: Spec, indices: Spec, updates: Spec, *, axis: object = 0) -> Inferred:
+def index_add_infer(x: Spec, indices: Spec, updates: Spec, *, axis: object = 0) -> Inferred:
     return updated(take_infer(x, indices, axis=axis), x, indices, updates)
 
 
-def scatter_into(out, x, indices, updates, *, axis):
+def index_add_into(out, x, indices, updates, *, axis):
     before, size, after = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
     rows = np.arange(before)[:, None, None] * size + from_front(indices, size, axis).reshape(1, -1, 1)
     add_at(out, x, rows * after + np.arange(after), updates)
 
 
-def scatter_rule(g, y, x, indices, updates, *, axis):
+def index_add_rule(g, y, x, indices, updates, *, axis):
     return g, NO_GRADIENT, ops.take(g, indices, axis=axis)
 
 
-def scatter_define(f, i, x, indices, updates, *, axis):
+def index_add_define(f, i, x, indices, updates, *, axis):
     size = x.shape[axis]
     hits = [j for j in np.ndindex(indices.shape) if whole(indices[j]) % size == i[axis]]
     return f.total([x[i], *(updates[(*i[:axis], *j, *i[axis + 1 :])] for j in hits)])
 
 
-def scatter_arrays(f, x, indices, updates, *, axis):
+def index_add_arrays(f, x, indices, updates, *, axis):
     return f.added(x, indices, updates, axis)
 
 
@@ -230,7 +235,7 @@ TAKEN = (
     case((3, 2), np.array([[0, 1], [1, 1]])),
     case((3,), np.array(-1)),
 )
-SCATTERED = (case((3,), INDICES, (3,)), case((2, 3), INDICES, (2, 3), axis=1))
+ADDED = (case((3,), INDICES, (3,)), case((2, 3), INDICES, (2, 3), axis=1))
 TAKEN_ALONG = (case((3,), INDICES), case((2, 2), GRID), case((2, 3), GRID[:1], axis=0), case((1, 2), GRID))
 ADDED_ALONG = (case((3,), INDICES, (3,)), case((2, 2), GRID, (2, 3)), case((2, 3), GRID[:1], (1, 3), axis=0))
 INDEXED = (REAL, INTEGER)
@@ -241,8 +246,8 @@ GATHERING = (
     # op                 forward                       rule            definition        inference        cases
     H("take",            gathered(np.take),            take_rule,      take_define,      take_infer,      TAKEN,
       domains=INDEXED, shrink=taken_shrink, arrays=take_arrays, doc="elements at indices along an axis"),
-    H("scatter_add",     allocating(scatter_into),     scatter_rule,   scatter_define,   scatter_infer,   SCATTERED,
-      domains=UPDATED, shrink=taken_shrink, arrays=scatter_arrays, doc="x with updates added at indices along an axis"),
+    H("index_add",       allocating(index_add_into),   index_add_rule, index_add_define, index_add_infer, ADDED,
+      domains=UPDATED, shrink=taken_shrink, arrays=index_add_arrays, doc="x with updates added at indices along an axis"),
     H("take_along_axis", gathered(np.take_along_axis), along_rule,     along_define,     along_infer,     TAKEN_ALONG,
       domains=INDEXED, shrink=along_shrink, arrays=along_arrays,
       doc="elements at indices along an axis, of each line its own"),
@@ -252,6 +257,6 @@ GATHERING = (
 )
 # fmt: on
 
-MEMORY = {"scatter_add": Memory(into=scatter_into), "add_along_axis": Memory(into=add_along_into)}
+MEMORY = {"index_add": Memory(into=index_add_into), "add_along_axis": Memory(into=add_along_into)}
 
 register_ops = registering(*named(GATHERING), memory=MEMORY)

@@ -1,4 +1,4 @@
-"""Slices and padding."""
+"""Slices, and what undoes them."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Memory, Spec, case, ops, registering
-from gradproof.plugins.axes import ROOM, integers, listed, smaller
+from gradproof.plugins.axes import ROOM, cut_of, integers, length_of, listed
 from gradproof.plugins.families import H
 from gradproof.plugins.names import named
 
@@ -25,13 +25,9 @@ def slice_infer(x: Spec, *, start: object, stop: object, step: object = None) ->
         raise InferenceError(f"start, stop and step need an entry for each of the {x.ndim} axes")
     if 0 in steps:
         raise InferenceError("a step is 0")
-    ranges = [slice(a, b, s).indices(size) for a, b, s, size in zip(starts, stops, steps, x.shape, strict=True)]
-    attributes = {
-        "start": tuple(a for a, _, _ in ranges),
-        "stop": tuple(None if s < 0 and b < 0 else b for _, b, s in ranges),
-        "step": steps,
-    }
-    return Inferred((Spec(tuple(len(range(a, b, s)) for a, b, s in ranges), x.dtype),), attributes)
+    cuts = [cut_of(slice(a, b, s), size) for a, b, s, size in zip(starts, stops, steps, x.shape, strict=True)]
+    attributes = {"start": tuple(a for a, _, _ in cuts), "stop": tuple(b for _, b, _ in cuts), "step": steps}
+    return Inferred((Spec(tuple(map(length_of, cuts)), x.dtype),), attributes)
 
 
 def slice_forward(x, *, start, stop, step):
@@ -125,63 +121,17 @@ def put(x, shape, places):
 
 
 def unslice_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
-    """Each axis stays whole, or spread by a step. Where there is no room, the first axes become 1."""
+    """Each axis stays whole, or spread by a step. Where there is no room, axes become 1, the whole ones first."""
     [x] = specs
     axes: list[tuple[int, int, int, int]] = []
     for n, size, s in zip(x.shape, attributes["shape"], attributes["step"], strict=True):
         step = 1 if s == 1 else 2 if s > 1 else -1 if s == -1 else -2
         axes.append((2, 2, 0, 1) if n == size and s == 1 else (2, 4, 1 if s > 0 else 3, step))
-    for k, axis in enumerate(axes):
-        if math.prod(size for _, size, *_ in axes) > 4 * ROOM:
+    for k, axis in sorted(enumerate(axes), key=lambda entry: entry[1][1]):
+        if math.prod(n for n, *_ in axes) > ROOM or math.prod(size for _, size, *_ in axes) > 4 * ROOM:
             axes[k] = (1, 1, 0, 1) if axis[1] == 2 else (1, 2, axis[2] % 2, axis[3])
     sizes, wide, first, steps = zip(*axes, strict=True) if axes else ((), (), (), ())
     return case(sizes, shape=wide, start=first, step=steps)
-
-
-# pad
-
-
-def pad_infer(x: Spec, *, widths: object) -> Inferred:
-    pairs = tuple(integers("widths", listed("widths", pair)) for pair in listed("widths", widths))
-    if len(pairs) != x.ndim or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
-        raise InferenceError(f"widths needs a (before, after) pair >= 0 for each of the {x.ndim} axes")
-    shape = tuple(s + a + b for s, (a, b) in zip(x.shape, pairs, strict=True))
-    return Inferred((Spec(shape, x.dtype),), {"widths": pairs})
-
-
-def pad_forward(x, *, widths):
-    out = np.empty(tuple(s + a + b for s, (a, b) in zip(x.shape, widths, strict=True)), x.dtype)
-    pad_into(out, x, widths=widths)
-    return out
-
-
-def pad_into(out, x, *, widths):
-    out.fill(0)
-    out[pad_place(x, widths=widths)] = x
-
-
-def pad_place(x, *, widths):
-    return tuple(slice(a, a + s) for s, (a, _) in zip(x.shape, widths, strict=True))
-
-
-def pad_rule(g, y, x, *, widths):
-    """The slice of g that x fills."""
-    stop = tuple(a + s for s, (a, _) in zip(x.shape, widths, strict=True))
-    return ops.slice(g, start=tuple(a for a, _ in widths), stop=stop)
-
-
-def pad_define(f, i, x, *, widths):
-    k = tuple(j - a for j, (a, _) in zip(i, widths, strict=True))
-    return x[k] if all(0 <= j < size for j, size in zip(k, x.shape, strict=True)) else f.number(0)
-
-
-def pad_arrays(f, x, *, widths):
-    inside = tuple(slice(a, size + a) for (a, _), size in zip(widths, x.shape, strict=True))
-    return f.moved(lambda a: put(a, [size + before + after for size, (before, after) in zip(a.shape, widths)], inside), x)
-
-
-def pad_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
-    return case(smaller((2,) * specs[0].ndim), widths=tuple((min(a, 1), min(b, 2)) for a, b in attributes["widths"]))
 
 
 CUT = {"start": (1, 2), "stop": (3, None), "step": (1, -2)}
@@ -192,7 +142,6 @@ SLICES = (
     case((), start=(), stop=()),
 )
 SPREAD = (case((2,), shape=(5,), start=(1,), step=(2,)), case((2, 2), shape=(3, 4), start=(0, 3), step=(1, -1)))
-PADDED = (case((2,), widths=((1, 2),)), case((2, 2), widths=((0, 1), (2, 0))), case((), widths=()))
 
 # fmt: off
 INDEXING = (
@@ -201,15 +150,12 @@ INDEXING = (
       shrink=slice_shrink, arrays=slice_arrays, doc="x[start:stop:step] on each axis"),
     H("unslice", unslice_forward, unslice_rule, unslice_define, unslice_infer, SPREAD,
       shrink=unslice_shrink, arrays=unslice_arrays, doc="zeros, with x at a slice: what slice is undone by"),
-    H("pad",     pad_forward,     pad_rule,     pad_define,     pad_infer,     PADDED,
-      shrink=pad_shrink, arrays=pad_arrays, doc="zeros put around x"),
 )
 # fmt: on
 
 MEMORY = {
     "slice": Memory(view=True),
     "unslice": Memory(into=unslice_into, place=unslice_place),
-    "pad": Memory(into=pad_into, place=pad_place),
 }
 
 register_ops = registering(*named(INDEXING), memory=MEMORY)

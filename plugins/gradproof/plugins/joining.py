@@ -1,19 +1,29 @@
-"""Ops that join arrays, and `split`, which takes an array apart."""
+"""Ops that join arrays, and those that take an array apart."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
-from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Memory, Spec, case, ops, registering
+from gradproof.engine.extend import (
+    Attributes,
+    Case,
+    Composite,
+    InferenceError,
+    Inferred,
+    Memory,
+    Spec,
+    case,
+    ops,
+    promoted,
+    registering,
+)
 from gradproof.plugins.axes import ROOM, at, axis_of, integer, integers, smaller
 from gradproof.plugins.families import H
 from gradproof.plugins.names import named
+from gradproof.plugins.slicing import few, part, piece
 
 GRADPROOF_API = 1
-
-MAX_SECTIONS = 16
-"""The number of results that `split` has a definition for."""
 
 # concat
 
@@ -22,7 +32,7 @@ def concat_infer(*arrays: Spec, axis: object = 0) -> Inferred:
     axis = axis_of(axis, arrays[0].ndim)
     if any(a.ndim != arrays[0].ndim or at(a.shape, axis, 0) != at(arrays[0].shape, axis, 0) for a in arrays):
         raise InferenceError(f"shapes {', '.join(str(a.shape) for a in arrays)} differ off axis {axis}")
-    dtype = np.result_type(*(a.dtype for a in arrays))
+    dtype = promoted(arrays)
     out = Spec(at(arrays[0].shape, axis, sum(a.shape[axis] for a in arrays)), dtype)
     return Inferred((out,), {"axis": axis}, tuple(Spec(a.shape, dtype) for a in arrays))
 
@@ -35,9 +45,8 @@ def concat_rule(g, y, *arrays, axis):
     """The slices of g that the arrays fill."""
     parts, start = [], 0
     for array in arrays:
-        stop = start + array.shape[axis]
-        parts.append(ops.slice(g, start=at((0,) * g.ndim, axis, start), stop=at(g.shape, axis, stop)))
-        start = stop
+        parts.append(part(g, axis, start, start + array.shape[axis]))
+        start += array.shape[axis]
     return tuple(parts)
 
 
@@ -71,7 +80,7 @@ def stack_infer(*arrays: Spec, axis: object = 0) -> Inferred:
     if any(a.shape != arrays[0].shape for a in arrays):
         raise InferenceError(f"shapes {', '.join(str(a.shape) for a in arrays)} differ")
     axis = axis_of(axis, arrays[0].ndim + 1)
-    dtype = np.result_type(*(a.dtype for a in arrays))
+    dtype = promoted(arrays)
     shape = (*arrays[0].shape[:axis], len(arrays), *arrays[0].shape[axis:])
     return Inferred((Spec(shape, dtype),), {"axis": axis}, tuple(Spec(a.shape, dtype) for a in arrays))
 
@@ -82,9 +91,7 @@ def stack(*arrays, axis):
 
 def stack_rule(g, y, *arrays, axis):
     """The slices of g along the new axis."""
-    origin = (0,) * g.ndim
-    slices = (ops.slice(g, start=at(origin, axis, k), stop=at(g.shape, axis, k + 1)) for k in range(len(arrays)))
-    return tuple(ops.squeeze(part, axis=axis) for part in slices)
+    return tuple(piece(g, axis, k) for k in range(len(arrays)))
 
 
 def stack_define(f, i, *arrays, axis):
@@ -99,52 +106,110 @@ def stack_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
     return case(*[smaller(specs[0].shape, max(ROOM // len(specs), 1))] * len(specs), **attributes)
 
 
-# split
+# split and its kin
 
 
-def split_infer(x: Spec, *, sections: object, axis: object = 0) -> Inferred:
-    axis = axis_of(axis, x.ndim)
-    parts = sections if isinstance(sections, (tuple, list)) else integer("sections", sections)
-    if (parts if isinstance(parts, int) else len(parts)) > MAX_SECTIONS:
-        raise InferenceError(f"splits into at most {MAX_SECTIONS} sections")
-    sizes = integers("sections", (x.shape[axis] // max(parts, 1),) * parts if isinstance(parts, int) else parts)
-    if sum(sizes) != x.shape[axis] or min(sizes, default=-1) < 0:
-        raise InferenceError(f"sections {sizes} do not add up to the {x.shape[axis]} of axis {axis}")
-    outs = tuple(Spec(at(x.shape, axis, size), x.dtype) for size in sizes)
-    return Inferred(outs, {"sections": sizes, "axis": axis})
+def split(x, *, sections, axis=0):
+    """``sections``: how many, all of a size, or the size of each."""
+    k = axis_of(axis, x.ndim)
+    count = None if isinstance(sections, (tuple, list)) else few(integer("sections", sections))
+    sizes = integers("sections", sections if count is None else (x.shape[k] // max(count, 1),) * count)
+    if sum(sizes) != x.shape[k] or min(sizes, default=-1) < 0:
+        raise InferenceError(f"sections {sizes} do not add up to the {x.shape[k]} of axis {k}")
+    return cut(x, k, [0, *accumulate(sizes)])
 
 
-def split_forward(x, *, sections, axis):
-    parts = tuple(np.split(x, np.cumsum(sections)[:-1], axis))
+def array_split(x, *, indices_or_sections, axis=0):
+    """As NumPy has it: a number of sections, the first of which are longer by 1 where they are not equal, or the places
+    where a section ends and the next begins."""
+    k = axis_of(axis, x.ndim)
+    if isinstance(indices_or_sections, (tuple, list)):
+        ends = [slice(None, end).indices(x.shape[k])[1] for end in integers("indices_or_sections", indices_or_sections)]
+        return cut(x, k, [0, *ends, x.shape[k]])
+    count = few(integer("indices_or_sections", indices_or_sections))
+    if count < 1:
+        raise InferenceError(f"indices_or_sections is {count}; there must be a section")
+    size, longer = divmod(x.shape[k], count)
+    return cut(x, k, [0, *accumulate(size + (section < longer) for section in range(count))])
+
+
+def cut(x, axis, ends):
+    """The parts of ``x`` between ends that follow each other along an axis."""
+    parts = tuple(part(x, axis, start, max(start, stop)) for start, stop in pairwise(ends))
     return parts if len(parts) > 1 else parts[0]
 
 
-def split_rule(g, y, x, *, sections, axis):
-    """The cotangents of the sections, joined."""
-    return ops.concat(*(g if isinstance(g, tuple) else (g,)), axis=axis)
+def split_along(axis_for):
+    """The split of NumPy's, along the axis ``axis_for(x)``: into a number of sections of a size, or at places."""
+
+    def function(x, *, indices_or_sections):
+        axis = axis_of(axis_for(x), x.ndim)
+        count = indices_or_sections
+        if not isinstance(count, (tuple, list)) and x.shape[axis] % max(integer("indices_or_sections", count), 1):
+            raise InferenceError(f"cannot split the {x.shape[axis]} of axis {axis} into {count} equal sections")
+        return array_split(x, indices_or_sections=count, axis=axis)
+
+    return function
 
 
-def split_define(part):
-    """The definition of result number ``part``."""
-    return lambda f, i, x, *, sections, axis: x[at(i, axis, sum(sections[:part]) + i[axis])]
+def unstack(x, *, axis=0):
+    k = axis_of(axis, x.ndim)
+    if not x.shape[k]:
+        raise InferenceError(f"axis {k} of {x.spec} has no elements, and so there are no results")
+    pieces = tuple(piece(x, k, place) for place in range(few(x.shape[k])))
+    return pieces if len(pieces) > 1 else pieces[0]
 
 
-def split_arrays(f, x, *, sections, axis):
-    ends = np.cumsum((0, *sections))
-    cuts = [(slice(None),) * axis + (slice(a, b),) for a, b in pairwise(ends)]
-    return tuple(f.moved(lambda a, cut=cut: a[cut], x) for cut in cuts)
+# joins of vectors and matrices
 
 
-def split_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
-    sections, axis = tuple(min(size, 2) for size in attributes["sections"]), attributes["axis"]
-    rest = smaller(at(specs[0].shape, axis, 1), max(ROOM // max(sum(sections), 1), 1))
-    return case(at(rest, axis, sum(sections)), sections=sections, axis=axis)
+def vstack(*arrays):
+    return ops.concat(*(ops.atleast_2d(x) for x in arrays), axis=0)
+
+
+def hstack(*arrays):
+    return ops.concat(*(ops.atleast_1d(x) for x in arrays), axis=int(arrays[0].ndim > 1))
+
+
+def dstack(*arrays):
+    return ops.concat(*(ops.atleast_3d(x) for x in arrays), axis=2)
+
+
+def column_stack(*arrays):
+    columns = (x if x.ndim > 1 else ops.reshape(x, shape=(x.size, 1)) for x in arrays)
+    return ops.concat(*columns, axis=1)
+
+
+def block_diag(*arrays):
+    """As `scipy.linalg.block_diag`: a vector is a row."""
+    blocks = [ops.atleast_2d(x) for x in arrays]
+    if any(x.ndim > 2 for x in blocks):
+        raise InferenceError(f"shapes {', '.join(str(x.shape) for x in arrays)}: a block is a matrix, a vector or a number")
+    width, starts = sum(x.shape[1] for x in blocks), accumulate((x.shape[1] for x in blocks), initial=0)
+    rows = (
+        ops.unslice(x, shape=(x.shape[0], width), start=(0, start), step=(1, 1))
+        for x, start in zip(blocks, starts, strict=False)
+    )
+    return ops.concat(*rows, axis=0)
+
+
+def cartesian_prod(*arrays):
+    if any(x.ndim != 1 for x in arrays):
+        raise InferenceError(f"shapes {', '.join(str(x.shape) for x in arrays)}: the product is one of vectors")
+    if len(arrays) == 1:
+        return arrays[0]
+    return ops.stack(*(ops.ravel(x) for x in ops.meshgrid(*arrays, indexing="ij")), axis=1)
 
 
 JOINED = (case((2,), (3,)), case((2, 1), (2, 2), axis=1), case((2, 2), (2, 2), (2, 2)))
 STACKED = (case((), ()), case((2, 3), (2, 3), axis=1), case((2,), (2,), (2,), axis=-1))
-CUT = (case((5,), sections=(2, 3)), case((2, 4), sections=2, axis=1))
-PARTS = tuple(split_define(part) for part in range(MAX_SECTIONS))
+CUT = (case((5, 4), sections=(2, 3)), case((2, 4), sections=2, axis=1))
+CUT_UNEQUALLY = (case((5, 3), indices_or_sections=2), case((2, 5), indices_or_sections=(1, 4), axis=1))
+CUT_EQUALLY = (case((4, 1, 2), indices_or_sections=(1,)), case((4, 2, 6), indices_or_sections=2))
+PIECES = (case((2, 3)), case((3, 2, 4), axis=-1))
+VECTORS = (case((3,), (3,)), case((2, 3), (2, 3)), case((), ()))
+COLUMNS = (case((3,), (3, 2)), case((2, 3), (2, 4)))
+BLOCKS = (case((2, 3), (1, 2)), case((3,), (), (2, 1)))
 
 # fmt: off
 JOINING = (
@@ -153,8 +218,21 @@ JOINING = (
       shrink=concat_shrink, arrays=concat_arrays, doc="arrays joined along an axis"),
     H("stack",  stack,         stack_rule,  stack_define,  stack_infer,  STACKED,
       shrink=stack_shrink, arrays=stack_arrays, doc="arrays joined along a new axis"),
-    H("split",  split_forward, split_rule,  PARTS,         split_infer,  CUT,
-      shrink=split_shrink, arrays=split_arrays, doc="cut into sections along an axis (at most 16)"),
+    Composite("split", split, cases=CUT, doc="cut into sections along an axis"),
+    Composite("array_split", array_split, cases=CUT_UNEQUALLY,
+              doc="cut along an axis, into sections whose sizes may differ by 1"),
+    Composite("vsplit", split_along(lambda x: 0), cases=CUT_EQUALLY, doc="cut into sections along the first axis"),
+    Composite("hsplit", split_along(lambda x: int(x.ndim > 1)), cases=CUT_EQUALLY,
+              doc="cut into sections along the second axis, a vector along its only axis"),
+    Composite("dsplit", split_along(lambda x: 2), cases=CUT_EQUALLY, doc="cut into sections along the third axis"),
+    Composite("unstack", unstack, cases=PIECES, doc="the parts along an axis, without that axis"),
+    Composite("vstack", vstack, cases=VECTORS, doc="arrays joined along the first axis, vectors as rows"),
+    Composite("hstack", hstack, cases=VECTORS, doc="arrays joined along the second axis, vectors along their only axis"),
+    Composite("dstack", dstack, cases=VECTORS, doc="arrays joined along the third axis"),
+    Composite("column_stack", column_stack, cases=COLUMNS, doc="matrices joined along the second axis, vectors as columns"),
+    Composite("block_diag", block_diag, cases=BLOCKS, doc="matrices along the diagonal of a larger one"),
+    Composite("cartesian_prod", cartesian_prod, cases=(case((2,), (3,)), case((3,))),
+              doc="all tuples of elements of vectors, as rows"),
 )
 # fmt: on
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import wraps
 
 from gradproof.engine.extend import Composite, InferenceError, case, full_like, ops, registering
+from gradproof.plugins.loss_parts import number
 from gradproof.plugins.names import named
 
 GRADPROOF_API = 1
@@ -17,14 +18,14 @@ SELU_SCALE = Fraction("1.0507009873554804934193349852946")
 
 
 def of_reals(function):
-    """``function`` that refuses complex numbers, which have no order."""
+    """``function`` that refuses complex numbers, which have no order, and attributes that are no numbers."""
 
     @wraps(function)
     def checked(*inputs, **attributes):
         for x in inputs:
             if x.dtype.kind == "c":
                 raise InferenceError(f"does not take {x.dtype.name}: complex numbers have no order")
-        return function(*inputs, **attributes)
+        return function(*inputs, **{name: number(name, value) for name, value in attributes.items()})
 
     return checked
 

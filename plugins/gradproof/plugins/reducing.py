@@ -114,6 +114,23 @@ def axes_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
     return case(tuple(small.get(a, min(size, 1)) for a, size in enumerate(x.shape)), **attributes)
 
 
+def together(a: Spec, b: Spec, function: Callable[..., Any]) -> Spec:
+    """The shape to which two inputs broadcast, in the dtype that the NumPy function makes of both; of truths in int64.
+    Raises InferenceError where there is none."""
+    try:
+        shape = np.broadcast_shapes(a.shape, b.shape)
+        dtype = function(np.ones((1,), a.dtype), np.ones((1,), b.dtype)).dtype
+    except (TypeError, ValueError):
+        raise InferenceError(f"{a} and {b} do not broadcast, or have no dtype in common") from None
+    return Spec(shape, np.dtype(np.int64) if dtype.kind == "b" else dtype)
+
+
+def pair_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
+    """As `axes_shrink`, for two inputs of the same shape."""
+    [shape] = axes_shrink(specs[:1], attributes).inputs
+    return case(shape, shape, **attributes)
+
+
 def product(terms: Iterable[Any]) -> Any:
     """The product of the terms of a definition; 1 if there are none."""
     result: Any = 1

@@ -1,17 +1,26 @@
 """Scans: sums and products of the elements up to each, along an axis."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Memory, Spec, case, ops, registering
+from gradproof.engine.extend import Inferred, Memory, Spec, case, ops, registering
 from gradproof.plugins.axes import at, axis_of, line
 from gradproof.plugins.dtypes import in_float32, rounded_once, rounded_once_into
 from gradproof.plugins.families import H, R
 from gradproof.plugins.names import named
 from gradproof.plugins.recurrences import recurrence
-from gradproof.plugins.reducing import ALONG, along, axes_shrink, converted, first, product, product_before
+from gradproof.plugins.reducing import (
+    ALONG,
+    along,
+    axes_shrink,
+    converted,
+    first,
+    pair_shrink,
+    product,
+    product_before,
+    together,
+)
 
 GRADPROOF_API = 1
 
@@ -107,18 +116,8 @@ def logcumsumexp_arrays(f, x, *, axis):
 
 def recurrence_infer(a: Spec, x: Spec, *, axis: object = 0) -> Inferred:
     """Both are broadcast, and promoted."""
-    try:
-        shape, dtype = np.broadcast_shapes(a.shape, x.shape), np.result_type(a.dtype, x.dtype)
-    except (TypeError, ValueError):
-        raise InferenceError(f"{a} and {x} do not broadcast, or have no dtype in common") from None
-    result = Spec(shape, np.dtype(np.int64) if dtype.kind == "b" else dtype)
-    return Inferred((result,), {"axis": axis_of(axis, len(shape))}, (result, result))
-
-
-def pair_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
-    """As `axes_shrink`, for both inputs."""
-    [shape] = axes_shrink(specs[:1], attributes).inputs
-    return case(shape, shape, **attributes)
+    both = together(a, x, np.add)
+    return Inferred((both,), {"axis": axis_of(axis, both.ndim)}, (both, both))
 
 
 @rounded_once

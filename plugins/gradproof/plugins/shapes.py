@@ -17,7 +17,7 @@ from gradproof.engine.extend import (
     ops,
     registering,
 )
-from gradproof.plugins.axes import axes_of, axis_of, integers, listed, smaller
+from gradproof.plugins.axes import axes_of, axis_of, broadcasts, integers, listed, smaller
 from gradproof.plugins.dtypes import number_dtype
 from gradproof.plugins.families import D, H
 from gradproof.plugins.names import named
@@ -78,7 +78,7 @@ def reshape_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
 
 def broadcast_infer(x: Spec, *, shape: object) -> Inferred:
     sizes = integers("shape", shape)
-    if len(sizes) < x.ndim or any(a not in (1, b) for a, b in zip(x.shape[::-1], sizes[::-1], strict=False)):
+    if not broadcasts(x.shape, sizes):
         raise InferenceError(f"cannot broadcast {x} to {sizes}")
     return Inferred((Spec(sizes, x.dtype),), {"shape": sizes})
 

@@ -2,12 +2,22 @@
 
 import numpy as np
 
-from gradproof.engine.extend import Composite, Inferred, Spec, ops, registering
+from gradproof.engine.extend import POSITIVE, REAL, Composite, Inferred, Spec, case, ops, registering
 from gradproof.plugins.axes import line, members
 from gradproof.plugins.dtypes import in_float32, rounded_once
 from gradproof.plugins.families import R
 from gradproof.plugins.names import named
-from gradproof.plugins.reducing import ALONG, REDUCED, along, axes_shrink, reduce_infer, unreduced
+from gradproof.plugins.reducing import (
+    ALONG,
+    REDUCED,
+    along,
+    axes_shrink,
+    pair_shrink,
+    reduce_infer,
+    reduced,
+    together,
+    unreduced,
+)
 
 GRADPROOF_API = 1
 
@@ -55,6 +65,52 @@ def logsumexp_define(f, i, x, *, axis, keepdims):
 def logsumexp_arrays(f, x, *, axis, keepdims):
     top, rest = above_one(f, x, axis)
     return f.total(top + f.log1p(rest), axis, keepdims)
+
+
+# weighted_logsumexp
+
+
+def weighted_infer(x: Spec, b: Spec, *, axis: object = None, keepdims: object = False) -> Inferred:
+    both = together(x, b, lambda x, b: np.exp(x * b))
+    inference = reduced(both, axis, keepdims, both.dtype)
+    return Inferred(inference.outputs, inference.attributes, (both, both))
+
+
+@rounded_once
+def weighted_logsumexp(x, b, *, axis, keepdims):
+    """x + ln |b| of the largest term, and ln(1 + the rest): a sum near 1 keeps its digits. nan for a negative sum."""
+    with np.errstate(all="ignore"):
+        size = np.where(b == 0, -np.inf, x + np.log(np.abs(b)))
+        top = np.max(size, axis=axis, keepdims=True, initial=-np.inf)
+        finite = np.isfinite(top)
+        terms = np.where(b == 0, 0, np.sign(b) * np.exp(size - np.where(finite, top, 0)))
+        largest = finite & (size == top)
+        whole = np.sum(np.where(largest, np.sign(b), 0), axis=axis, keepdims=True)
+        rest = np.sum(np.where(largest, 0, terms), axis=axis, keepdims=True)
+        near = np.where(whole == 1, np.log1p(rest), np.log(whole + rest))
+        total = np.asarray(np.where(finite, near + top, np.log(rest)), x.dtype)
+        return total if keepdims else np.squeeze(total, axis)
+
+
+@in_float32
+def weighted_rule(g, y, x, b, *, axis, keepdims):
+    """g b e^(x - y) and g e^(x - y), normalised as in `logsumexp_rule`."""
+    parts = ops.exp(x - unreduced(y, axis, keepdims))
+    weighed = ops.where(ops.equal(b, 0), 0, b * parts)
+    share = unreduced(g, axis, keepdims) / ops.sum(weighed, axis=axis, keepdims=True)
+    return share * weighed, share * parts
+
+
+def weighted_define(f, i, x, b, *, axis, keepdims):
+    pairs = zip(members(i, x, axis, keepdims), members(i, b, axis, keepdims), strict=True)
+    return f.log(f.total(weight * f.exp(term) for term, weight in pairs))
+
+
+def weighted_arrays(f, x, b, *, axis, keepdims):
+    top = f.anchor(x, axis)
+    there, x = f.finite(x)
+    parts = b * f.where(there, f.exp(x - top), 0)
+    return f.total(top + f.log(f.total(parts, axis, keepdims=True)), axis, keepdims)
 
 
 # softmax
@@ -116,11 +172,21 @@ def log_softmax_arrays(f, x, *, axis):
     return x - top - f.log1p(rest)
 
 
+WEIGHTED = (
+    case((3,), (3,)),
+    case((2, 3), (2, 3), axis=1),
+    case((3, 2), (3, 1), axis=0, keepdims=True),
+    case((2, 2), (2, 2)),
+    case((), ()),
+)
+
 # fmt: off
 SOFTMAX = (
     # op             forward      rule              definition          inference              cases
     R("logsumexp",   logsumexp,   logsumexp_rule,   logsumexp_define,   reduce_infer(np.mean), REDUCED,
       shrink=axes_shrink, arrays=logsumexp_arrays, doc="ln Σ eˣ over axes"),
+    R("weighted_logsumexp", weighted_logsumexp, weighted_rule, weighted_define, weighted_infer, WEIGHTED,
+      domains=(REAL, POSITIVE), shrink=pair_shrink, arrays=weighted_arrays, doc="ln Σ b eˣ over axes"),
     R("softmax",     softmax,     softmax_rule,     softmax_define,     axis_infer,            ALONG,
       shrink=axes_shrink, arrays=softmax_arrays, doc="eˣ / Σ eˣ along an axis"),
     R("log_softmax", log_softmax, log_softmax_rule, log_softmax_define, axis_infer,            ALONG,

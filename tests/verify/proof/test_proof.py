@@ -137,7 +137,7 @@ PLANTED: list[tuple[str, str, Callable[..., Any]]] = [
     ("flip: not undone", "flip", lambda g, y, x, *, axis: g),
     ("tril: triu", "tril", lambda g, y, x, *, k: ops.triu(g, k=k)),
     ("take: zeros", "take", lambda g, y, x, indices, *, axis: (zeros_like(x), NO_GRADIENT)),
-    ("scatter_add: updates forgotten", "scatter_add", lambda g, y, x, k, u, *, axis: (g, NO_GRADIENT, zeros_like(u))),
+    ("index_add: updates forgotten", "index_add", lambda g, y, x, k, u, *, axis: (g, NO_GRADIENT, zeros_like(u))),
 ]  # fmt: skip
 
 

@@ -171,7 +171,7 @@ def first(k_of: Callable[[int], int] = lambda k: k) -> Op:
 
     return op_of(
         lambda x, *, k: np.asarray(x[:k].sum(), x.dtype),
-        lambda g, y, x, *, k: ops.pad(ops.broadcast_to(g, shape=(k_of(k),)), widths=((0, x.shape[0] - k_of(k)),)),
+        lambda g, y, x, *, k: ops.unslice(ops.broadcast_to(g, shape=(k_of(k),)), shape=x.shape, start=(0,), step=(1,)),
         lambda f, i, x, *, k: f.total(x[j] for j in range(k)),
         infer=infer,
         cases=(case((3,), k=2), case((3,), k=1)),

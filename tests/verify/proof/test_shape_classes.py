@@ -116,11 +116,22 @@ def unslices() -> Iterator[Situation]:
     yield "size 1", [(1, 1)], {"shape": (1, 7), "start": (0, 6), "step": (1, 1)}
 
 
-def pads() -> Iterator[Situation]:
-    yield "different", [(4, 6)], {"widths": ((1, 2), (0, 3))}
-    yield "equal", [(5, 5)], {"widths": ((1, 1), (1, 1))}
-    yield "size 1", [(1, 7)], {"widths": ((2, 0), (0, 0))}
-    yield "0-d", [()], {"widths": ()}
+def slice_updates() -> Iterator[Situation]:
+    for kind, [shape], cut in slices():
+        values = np.empty(shape)[tuple(map(slice, cut["start"], cut["stop"], cut["step"]))].shape
+        yield kind, [shape, values], cut
+
+
+def index_updates() -> Iterator[Situation]:
+    yield "different", [(4, 6), (5,), (5, 6)], {}
+    yield "equal", [(5, 5), (5,), (5, 5)], {}
+    yield "last axis", [(4, 6), (5,), (4, 5)], {"axis": 1}
+
+
+def line_updates() -> Iterator[Situation]:
+    yield "different", [(4, 6), (4, 5), (4, 5)], {}
+    yield "equal", [(5, 5), (5, 5), (5, 5)], {"axis": 0}
+    yield "batched", [(2, 4, 6), (2, 3, 6), (2, 3, 6)], {"axis": 1}
 
 
 SITUATIONS: Mapping[str, Any] = {
@@ -132,6 +143,7 @@ SITUATIONS: Mapping[str, Any] = {
     "std": lambda: [("different", [(4, 6)], {"axis": 0, "correction": 0.5}), ("0-d", [()], {})],
     "euclidean_norm": extremes,
     "p_norm": lambda: [("different", [(4, 6)], {"axis": 1, "p": 2.5}), ("batched", [(3, 8, 4)], {"axis": 1, "p": -3})],
+    "weighted_logsumexp": lambda: [(kind, [shape, shape], attributes) for kind, [shape], attributes in extremes()],
     "recurrence": lambda: [(kind, [shape, shape], attributes) for kind, [shape], attributes in along()],
     "matmul": products,
     **dict.fromkeys(("tril", "triu"), lambda: [*matrices(), *matrices(k=-1), *matrices(k=3)]),
@@ -156,21 +168,29 @@ SITUATIONS: Mapping[str, Any] = {
     "complex": lambda: [(kind, [shape, shape], {}) for kind, shape in ALL.items()],
     "concat": concats,
     "stack": lambda: several(axis=1),
-    "split": lambda: [("equal", [(6, 6)], {"sections": 2}), ("different", [(7, 4)], {"sections": (2, 5)})],
     "slice": slices,
     "unslice": unslices,
-    "pad": pads,
+    "slice_scatter": slice_updates,
+    "unfold": lambda: [
+        ("different", [(9, 4)], {"axis": 0, "size": 3, "step": 2}),
+        ("equal", [(5, 5)], {"axis": 1, "size": 5}),
+        ("size 1", [(7, 1)], {"axis": 0, "size": 1}),
+        ("apart", [(3, 11)], {"axis": 1, "size": 2, "step": 4}),
+    ],
+    "overlap_add": lambda: [
+        ("different", [(4, 2, 3)], {"axis": 0, "length": 10, "step": 2}),
+        ("equal", [(5, 5)], {"axis": 0, "length": 9}),
+        ("touching", [(3, 4)], {"axis": 0, "length": 12, "step": 4}),
+    ],
+    "index_copy": index_updates,
+    "put_along_axis": line_updates,
     "take": lambda: [
         ("different", [(4, 6), (5,)], {}),
         ("equal", [(5, 5), (5,)], {"axis": 1}),
         ("0-d index", [(4, 6), ()], {}),
         ("rank difference", [(9,), (4, 5)], {}),
     ],
-    "scatter_add": lambda: [
-        ("different", [(4, 6), (5,), (5, 6)], {}),
-        ("equal", [(5, 5), (5,), (5, 5)], {}),
-        ("last axis", [(4, 6), (5,), (4, 5)], {"axis": 1}),
-    ],
+    "index_add": index_updates,
     "take_along_axis": lambda: [
         ("different", [(4, 6), (4, 5)], {}),
         ("equal", [(5, 5), (5, 5)], {"axis": 0}),
@@ -178,11 +198,7 @@ SITUATIONS: Mapping[str, Any] = {
         ("batched", [(2, 4, 6), (2, 3, 6)], {"axis": 1}),
         ("broadcast", [(4, 6), (1, 5)], {}),
     ],
-    "add_along_axis": lambda: [
-        ("different", [(4, 6), (4, 5), (4, 5)], {}),
-        ("equal", [(5, 5), (5, 5), (5, 5)], {"axis": 0}),
-        ("batched", [(2, 4, 6), (2, 3, 6), (2, 3, 6)], {"axis": 1}),
-    ],
+    "add_along_axis": line_updates,
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -426,6 +426,25 @@ def test_a_member_that_is_found_by_a_computed_name_is_part_of_the_key(define: An
 def test_what_looks_at_the_world_is_kept_nowhere(define: Any) -> None:
     with pytest.raises(Unreadable, match="may read the world outside"):
         fingerprint([define])
+
+
+def record(default: int, order: bool, factory: Callable[[], Any]) -> Any:
+    """A definition over a dataclass."""
+
+    @dataclass(frozen=True, order=order)  # type: ignore[literal-required]
+    class Record:
+        factor: int = default
+        rest: Any = field(default_factory=factory)
+
+    return lambda f, x: Record().factor * x
+
+
+def test_a_dataclass_is_read_in_all_that_it_does() -> None:
+    digests = [
+        fingerprint([record(*made)]) for made in ((1, False, list), (2, False, list), (1, True, list), (1, False, dict))
+    ]
+    assert len(set(digests)) == len(digests)
+    assert fingerprint([record(1, False, list)]) == digests[0]
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ Generated from the ops of ``gradproof.plugins`` by ``make methods``; do not edit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from gradproof.client.recording.apply import apply_as
 from gradproof.client.tensors.signatures import DTypeLike, Operand, given
@@ -18,6 +19,7 @@ __all__ = [
     "acosh",
     "add",
     "add_along_axis",
+    "adjoint",
     "all",
     "any",
     "argcummax",
@@ -25,27 +27,40 @@ __all__ = [
     "argmax",
     "argmin",
     "argsort",
+    "array_split",
     "asin",
     "asinh",
     "astype",
     "atan",
     "atan2",
     "atanh",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "average",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "block_diag",
+    "broadcast_arrays",
     "broadcast_to",
+    "cartesian_prod",
+    "cdist",
     "ceil",
     "celu",
+    "channel_shuffle",
     "checked",
     "cholesky",
     "clip",
     "cofactors",
+    "column_stack",
     "complex",
+    "compress",
     "concat",
     "conj",
     "cos",
     "cosh",
     "cosine_embedding_loss",
+    "cosine_similarity",
     "count_nonzero",
     "cross_entropy",
     "cummax",
@@ -56,9 +71,17 @@ __all__ = [
     "cumulative_sum",
     "cumulative_trapezoid",
     "det",
+    "diag",
+    "diag_embed",
+    "diagflat",
+    "diagonal",
+    "diagonal_scatter",
     "diff",
     "divide",
+    "dsplit",
+    "dstack",
     "elu",
+    "embedding",
     "equal",
     "erf",
     "erfc",
@@ -68,11 +91,17 @@ __all__ = [
     "exp2",
     "expand_dims",
     "expm1",
+    "flatnonzero",
+    "flatten",
     "flip",
+    "fliplr",
+    "flipud",
     "floor",
     "floor_divide",
+    "gather",
     "gaussian_nll_loss",
     "gelu",
+    "getitem",
     "glu",
     "greater",
     "greater_equal",
@@ -81,13 +110,20 @@ __all__ = [
     "hardswish",
     "hardtanh",
     "hinge_embedding_loss",
+    "hsplit",
+    "hstack",
     "huber_loss",
     "hypot",
     "imag",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
     "inv",
     "kl_div",
     "kthvalue",
     "l1_loss",
+    "last_occurrence",
     "leaky_relu",
     "less",
     "less_equal",
@@ -104,43 +140,77 @@ __all__ = [
     "logsigmoid",
     "logsumexp",
     "margin_ranking_loss",
+    "masked_fill",
+    "masked_scatter",
+    "masked_select",
     "matmul",
     "matrix_norm",
     "matrix_transpose",
     "max",
     "maximum",
     "mean",
+    "median",
+    "meshgrid",
     "min",
     "minimum",
     "mish",
+    "moveaxis",
     "mse_loss",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "multiply",
+    "nanmax",
+    "nanmean",
+    "nanmedian",
+    "nanmin",
+    "nanprod",
+    "nanquantile",
+    "nansum",
     "negative",
     "nll_loss",
+    "nonzero",
     "norm",
+    "normalize",
     "not_equal",
+    "number_true",
+    "one_hot",
+    "overlap_add",
     "p_norm",
     "pad",
+    "pairwise_distance",
+    "permute_dims",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "pow",
     "prelu",
     "prod",
+    "ptp",
+    "put",
+    "put_along_axis",
+    "quantile",
     "ratio",
+    "ravel",
+    "ravel_multi_index",
     "real",
     "reciprocal",
     "recurrence",
     "relu",
     "relu6",
     "remainder",
+    "repeat",
     "reshape",
+    "roll",
+    "rot90",
     "round",
     "rrelu",
     "rsqrt",
+    "scatter",
     "scatter_add",
     "searchsorted",
+    "select",
+    "select_scatter",
     "selu",
     "sigmoid",
     "sign",
@@ -148,6 +218,8 @@ __all__ = [
     "sin",
     "sinh",
     "slice",
+    "slice_scatter",
+    "sliding_window_view",
     "smooth_l1_loss",
     "soft_margin_loss",
     "softmax",
@@ -165,12 +237,14 @@ __all__ = [
     "std",
     "subtract",
     "sum",
+    "swapaxes",
     "take",
     "take_along_axis",
     "tan",
     "tanh",
     "tanhshrink",
     "threshold",
+    "tile",
     "topk",
     "transpose",
     "trapezoid",
@@ -178,9 +252,15 @@ __all__ = [
     "triplet_margin_loss",
     "triu",
     "trunc",
+    "unflatten",
+    "unfold",
     "unslice",
+    "unstack",
     "var",
     "vector_norm",
+    "vsplit",
+    "vstack",
+    "weighted_logsumexp",
     "where",
 ]
 
@@ -211,6 +291,11 @@ def add_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: i
     Inputs: x, indices, updates. Attributes: axis.
     """
     return apply_as(Tensor, "add_along_axis", x, indices, updates, axis=axis)[0]
+
+
+def adjoint(x: Operand, /) -> Tensor:
+    """The op adjoint: the last two axes exchanged, and conjugated. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "adjoint", x)[0]
 
 
 def all(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
@@ -257,6 +342,14 @@ def argsort(x: Operand, /, *, axis: int = -1, descending: bool = False) -> Tenso
     return apply_as(Tensor, "argsort", x, axis=axis, descending=descending)[0]
 
 
+def array_split(x: Operand, /, *, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
+    """The op array_split: cut along an axis, into sections whose sizes may differ by 1.
+
+    Inputs: x. Attributes: indices_or_sections, axis.
+    """
+    return tuple(apply_as(Tensor, "array_split", x, indices_or_sections=indices_or_sections, axis=axis))
+
+
 def asin(x: Operand, /) -> Tensor:
     """The op asin: arcsin x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "asin", x)[0]
@@ -285,6 +378,28 @@ def atan2(a: Operand, b: Operand, /) -> Tensor:
 def atanh(x: Operand, /) -> Tensor:
     """The op atanh: artanh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "atanh", x)[0]
+
+
+def atleast_1d(*arrays: Operand) -> tuple[Tensor, ...]:
+    """The op atleast_1d: a number as a vector; all else as it is. Inputs: arrays. Attributes: none."""
+    return tuple(apply_as(Tensor, "atleast_1d", *arrays))
+
+
+def atleast_2d(*arrays: Operand) -> tuple[Tensor, ...]:
+    """The op atleast_2d: a number or vector as the row of a matrix. Inputs: arrays. Attributes: none."""
+    return tuple(apply_as(Tensor, "atleast_2d", *arrays))
+
+
+def atleast_3d(*arrays: Operand) -> tuple[Tensor, ...]:
+    """The op atleast_3d: (n,) as (1, n, 1), and (n, m) as (n, m, 1). Inputs: arrays. Attributes: none."""
+    return tuple(apply_as(Tensor, "atleast_3d", *arrays))
+
+
+def average(
+    x: Operand, weights: Operand | None = None, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op average: the mean over axes, with weights or without. Inputs: x, weights. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "average", x, *given(weights), axis=axis, keepdims=keepdims)[0]
 
 
 def binary_cross_entropy(
@@ -317,9 +432,32 @@ def binary_cross_entropy_with_logits(
     ]
 
 
+def block_diag(*arrays: Operand) -> Tensor:
+    """The op block_diag: matrices along the diagonal of a larger one. Inputs: arrays. Attributes: none."""
+    return apply_as(Tensor, "block_diag", *arrays)[0]
+
+
+def broadcast_arrays(*arrays: Operand) -> tuple[Tensor, ...]:
+    """The op broadcast_arrays: arrays repeated to a common shape. Inputs: arrays. Attributes: none."""
+    return tuple(apply_as(Tensor, "broadcast_arrays", *arrays))
+
+
 def broadcast_to(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     """The op broadcast_to: x repeated to a larger shape. Inputs: x. Attributes: shape."""
     return apply_as(Tensor, "broadcast_to", x, shape=shape)[0]
+
+
+def cartesian_prod(*arrays: Operand) -> Tensor:
+    """The op cartesian_prod: all tuples of elements of vectors, as rows. Inputs: arrays. Attributes: none."""
+    return apply_as(Tensor, "cartesian_prod", *arrays)[0]
+
+
+def cdist(x1: Operand, x2: Operand, /, *, p: float = 2.0) -> Tensor:
+    """The op cdist: the p-norms of the differences of each row of x1 and each row of x2.
+
+    Inputs: x1, x2. Attributes: p.
+    """
+    return apply_as(Tensor, "cdist", x1, x2, p=p)[0]
 
 
 def ceil(x: Operand, /) -> Tensor:
@@ -330,6 +468,14 @@ def ceil(x: Operand, /) -> Tensor:
 def celu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
     """The op celu: x where x > 0, else alpha (exp(x / alpha) - 1). Inputs: x. Attributes: alpha."""
     return apply_as(Tensor, "celu", x, alpha=alpha)[0]
+
+
+def channel_shuffle(x: Operand, /, *, groups: int) -> Tensor:
+    """The op channel_shuffle: the channels of (n, groups c, ...) with the groups interleaved.
+
+    Inputs: x. Attributes: groups.
+    """
+    return apply_as(Tensor, "channel_shuffle", x, groups=groups)[0]
 
 
 def checked(x: Operand, /, *, low: float | None = None, high: float | None = None) -> Tensor:
@@ -355,9 +501,25 @@ def cofactors(a: Operand, /) -> Tensor:
     return apply_as(Tensor, "cofactors", a)[0]
 
 
+def column_stack(*arrays: Operand) -> Tensor:
+    """The op column_stack: matrices joined along the second axis, vectors as columns.
+
+    Inputs: arrays. Attributes: none.
+    """
+    return apply_as(Tensor, "column_stack", *arrays)[0]
+
+
 def complex(real: Operand, imag: Operand, /) -> Tensor:
     """The op complex: real + i imag. Inputs: real, imag. Attributes: none."""
     return apply_as(Tensor, "complex", real, imag)[0]
+
+
+def compress(x: Operand, condition: Operand, /, *, count: int, axis: int | None = None) -> Tensor:
+    """The op compress: the parts along an axis where the condition is true, count of them.
+
+    Inputs: x, condition. Attributes: count, axis.
+    """
+    return apply_as(Tensor, "compress", x, condition, count=count, axis=axis)[0]
 
 
 def concat(*arrays: Operand, axis: int = 0) -> Tensor:
@@ -389,6 +551,15 @@ def cosine_embedding_loss(
     Inputs: x1, x2, target. Attributes: margin, reduction.
     """
     return apply_as(Tensor, "cosine_embedding_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
+
+
+def cosine_similarity(x1: Operand, x2: Operand, /, *, axis: int = 1, eps: float = 1e-08) -> Tensor:
+    """The op cosine_similarity: the cosine of the angle between vectors along an axis, whose norms count as eps where
+    they are smaller.
+
+    Inputs: x1, x2. Attributes: axis, eps.
+    """
+    return apply_as(Tensor, "cosine_similarity", x1, x2, axis=axis, eps=eps)[0]
 
 
 def count_nonzero(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
@@ -486,6 +657,40 @@ def det(a: Operand, /) -> Tensor:
     return apply_as(Tensor, "det", a)[0]
 
 
+def diag(x: Operand, /, *, k: int = 0) -> Tensor:
+    """The op diag: the matrix with a vector on diagonal k; of a matrix, its diagonal k. Inputs: x. Attributes: k."""
+    return apply_as(Tensor, "diag", x, k=k)[0]
+
+
+def diag_embed(x: Operand, /, *, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Tensor:
+    """The op diag_embed: zeros, with the last axis of x on a diagonal of two new axes.
+
+    Inputs: x. Attributes: offset, axis1, axis2.
+    """
+    return apply_as(Tensor, "diag_embed", x, offset=offset, axis1=axis1, axis2=axis2)[0]
+
+
+def diagflat(x: Operand, /, *, k: int = 0) -> Tensor:
+    """The op diagflat: the matrix with all elements of x on diagonal k. Inputs: x. Attributes: k."""
+    return apply_as(Tensor, "diagflat", x, k=k)[0]
+
+
+def diagonal(x: Operand, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The op diagonal: a diagonal of two axes, which become the last axis.
+
+    Inputs: x. Attributes: offset, axis1, axis2.
+    """
+    return apply_as(Tensor, "diagonal", x, offset=offset, axis1=axis1, axis2=axis2)[0]
+
+
+def diagonal_scatter(x: Operand, values: Operand, /, *, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The op diagonal_scatter: x with values on a diagonal of two axes.
+
+    Inputs: x, values. Attributes: offset, axis1, axis2.
+    """
+    return apply_as(Tensor, "diagonal_scatter", x, values, offset=offset, axis1=axis1, axis2=axis2)[0]
+
+
 def diff(
     x: Operand, prepend: Operand | None = None, append: Operand | None = None, /, *, n: int = 1, axis: int = -1
 ) -> Tensor:
@@ -498,9 +703,24 @@ def divide(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "divide", a, b)[0]
 
 
+def dsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """The op dsplit: cut into sections along the third axis. Inputs: x. Attributes: indices_or_sections."""
+    return tuple(apply_as(Tensor, "dsplit", x, indices_or_sections=indices_or_sections))
+
+
+def dstack(*arrays: Operand) -> Tensor:
+    """The op dstack: arrays joined along the third axis. Inputs: arrays. Attributes: none."""
+    return apply_as(Tensor, "dstack", *arrays)[0]
+
+
 def elu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
     """The op elu: x where x > 0, else alpha (exp x - 1). Inputs: x. Attributes: alpha."""
     return apply_as(Tensor, "elu", x, alpha=alpha)[0]
+
+
+def embedding(weight: Operand, indices: Operand, /, *, padding_idx: int | None = None) -> Tensor:
+    """The op embedding: rows of weight at indices. Inputs: weight, indices. Attributes: padding_idx."""
+    return apply_as(Tensor, "embedding", weight, indices, padding_idx=padding_idx)[0]
 
 
 def equal(a: Operand, b: Operand, /) -> Tensor:
@@ -552,9 +772,35 @@ def expm1(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "expm1", x)[0]
 
 
+def flatnonzero(mask: Operand, /, *, count: int) -> Tensor:
+    """The op flatnonzero: the places, in C order, of the true elements, count of them.
+
+    Inputs: mask. Attributes: count.
+    """
+    return apply_as(Tensor, "flatnonzero", mask, count=count)[0]
+
+
+def flatten(x: Operand, /, *, start_axis: int = 0, end_axis: int = -1) -> Tensor:
+    """The op flatten: the axes from start_axis to end_axis joined to a single axis.
+
+    Inputs: x. Attributes: start_axis, end_axis.
+    """
+    return apply_as(Tensor, "flatten", x, start_axis=start_axis, end_axis=end_axis)[0]
+
+
 def flip(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Tensor:
     """The op flip: the order reversed along axes. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "flip", x, axis=axis)[0]
+
+
+def fliplr(x: Operand, /) -> Tensor:
+    """The op fliplr: the order of the second axis reversed. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "fliplr", x)[0]
+
+
+def flipud(x: Operand, /) -> Tensor:
+    """The op flipud: the order of the first axis reversed. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "flipud", x)[0]
 
 
 def floor(x: Operand, /) -> Tensor:
@@ -565,6 +811,14 @@ def floor(x: Operand, /) -> Tensor:
 def floor_divide(a: Operand, b: Operand, /) -> Tensor:
     """The op floor_divide: ⌊a / b⌋. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "floor_divide", a, b)[0]
+
+
+def gather(x: Operand, indices: Operand, /, *, axis: int) -> Tensor:
+    """The op gather: elements at indices along an axis, of each line its own; the indices may be for a corner of x.
+
+    Inputs: x, indices. Attributes: axis.
+    """
+    return apply_as(Tensor, "gather", x, indices, axis=axis)[0]
 
 
 def gaussian_nll_loss(
@@ -583,6 +837,11 @@ def gelu(x: Operand, /, *, approximate: str = "none") -> Tensor:
     Inputs: x. Attributes: approximate.
     """
     return apply_as(Tensor, "gelu", x, approximate=approximate)[0]
+
+
+def getitem(x: Operand, /, *indices: Operand, key: Sequence[Any] | None = None) -> Tensor:
+    """The op getitem: the elements at a key, as NumPy has it. Inputs: x, indices. Attributes: key."""
+    return apply_as(Tensor, "getitem", x, *indices, key=key)[0]
 
 
 def glu(x: Operand, /, *, axis: int = -1) -> Tensor:
@@ -628,6 +887,22 @@ def hinge_embedding_loss(x: Operand, target: Operand, /, *, margin: float = 1.0,
     return apply_as(Tensor, "hinge_embedding_loss", x, target, margin=margin, reduction=reduction)[0]
 
 
+def hsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """The op hsplit: cut into sections along the second axis, a vector along its only axis.
+
+    Inputs: x. Attributes: indices_or_sections.
+    """
+    return tuple(apply_as(Tensor, "hsplit", x, indices_or_sections=indices_or_sections))
+
+
+def hstack(*arrays: Operand) -> Tensor:
+    """The op hstack: arrays joined along the second axis, vectors along their only axis.
+
+    Inputs: arrays. Attributes: none.
+    """
+    return apply_as(Tensor, "hstack", *arrays)[0]
+
+
 def huber_loss(
     x: Operand, target: Operand, weight: Operand | None = None, /, *, delta: float = 1.0, reduction: str = "mean"
 ) -> Tensor:
@@ -647,6 +922,40 @@ def hypot(a: Operand, b: Operand, /) -> Tensor:
 def imag(x: Operand, /) -> Tensor:
     """The op imag: Im x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "imag", x)[0]
+
+
+def index_add(x: Operand, indices: Operand, updates: Operand, /, *, axis: int = 0) -> Tensor:
+    """The op index_add: x with updates added at indices along an axis.
+
+    Inputs: x, indices, updates. Attributes: axis.
+    """
+    return apply_as(Tensor, "index_add", x, indices, updates, axis=axis)[0]
+
+
+def index_copy(x: Operand, indices: Operand, updates: Operand, /, *, axis: int = 0) -> Tensor:
+    """The op index_copy: x with updates in place of its parts at indices along an axis, of several the last one.
+
+    Inputs: x, indices, updates. Attributes: axis.
+    """
+    return apply_as(Tensor, "index_copy", x, indices, updates, axis=axis)[0]
+
+
+def index_fill(x: Operand, indices: Operand, value: Operand, /, *, axis: int) -> Tensor:
+    """The op index_fill: x with a number in place of its parts at indices along an axis.
+
+    Inputs: x, indices, value. Attributes: axis.
+    """
+    return apply_as(Tensor, "index_fill", x, indices, value, axis=axis)[0]
+
+
+def index_put(
+    x: Operand, values: Operand, /, *indices: Operand, key: Sequence[Any] | None = None, accumulate: bool = False
+) -> Tensor:
+    """The op index_put: x with values in place of the elements at a key, or added to them.
+
+    Inputs: x, values, indices. Attributes: key, accumulate.
+    """
+    return apply_as(Tensor, "index_put", x, values, *indices, key=key, accumulate=accumulate)[0]
 
 
 def inv(a: Operand, /) -> Tensor:
@@ -677,6 +986,14 @@ def l1_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, re
     Inputs: x, target, weight. Attributes: reduction.
     """
     return apply_as(Tensor, "l1_loss", x, target, *given(weight), reduction=reduction)[0]
+
+
+def last_occurrence(indices: Operand, /, *, size: int, axis: int | None = None) -> Tensor:
+    """The op last_occurrence: true where no later index along the axis names the same place.
+
+    Inputs: indices. Attributes: size, axis.
+    """
+    return apply_as(Tensor, "last_occurrence", indices, size=size, axis=axis)[0]
 
 
 def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Tensor:
@@ -764,6 +1081,27 @@ def margin_ranking_loss(
     return apply_as(Tensor, "margin_ranking_loss", x1, x2, target, margin=margin, reduction=reduction)[0]
 
 
+def masked_fill(x: Operand, mask: Operand, value: Operand, /) -> Tensor:
+    """The op masked_fill: x with a number where the mask is true. Inputs: x, mask, value. Attributes: none."""
+    return apply_as(Tensor, "masked_fill", x, mask, value)[0]
+
+
+def masked_scatter(x: Operand, mask: Operand, source: Operand, /) -> Tensor:
+    """The op masked_scatter: x with the elements of source, in their order, where the mask is true.
+
+    Inputs: x, mask, source. Attributes: none.
+    """
+    return apply_as(Tensor, "masked_scatter", x, mask, source)[0]
+
+
+def masked_select(x: Operand, mask: Operand, /, *, count: int) -> Tensor:
+    """The op masked_select: the elements where the mask is true, count of them, as a vector.
+
+    Inputs: x, mask. Attributes: count.
+    """
+    return apply_as(Tensor, "masked_select", x, mask, count=count)[0]
+
+
 def matmul(a: Operand, b: Operand, /) -> Tensor:
     """The op matmul: matrix product. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "matmul", a, b)[0]
@@ -802,6 +1140,16 @@ def mean(
     return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
+def median(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op median: the middle element over axes, or the mean of two. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "median", x, axis=axis, keepdims=keepdims)[0]
+
+
+def meshgrid(*arrays: Operand, indexing: str = "xy") -> tuple[Tensor, ...]:
+    """The op meshgrid: the coordinates of a grid, from those along its axes. Inputs: arrays. Attributes: indexing."""
+    return tuple(apply_as(Tensor, "meshgrid", *arrays, indexing=indexing))
+
+
 def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op min: the smallest over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "min", x, axis=axis, keepdims=keepdims)[0]
@@ -815,6 +1163,14 @@ def minimum(a: Operand, b: Operand, /) -> Tensor:
 def mish(x: Operand, /) -> Tensor:
     """The op mish: x tanh(ln(1 + eˣ)). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "mish", x)[0]
+
+
+def moveaxis(x: Operand, /, *, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """The op moveaxis: axes moved to other positions; the others keep their order.
+
+    Inputs: x. Attributes: source, destination.
+    """
+    return apply_as(Tensor, "moveaxis", x, source=source, destination=destination)[0]
 
 
 def mse_loss(x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean") -> Tensor:
@@ -867,6 +1223,55 @@ def multiply(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "multiply", a, b)[0]
 
 
+def nanmax(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmax: the largest over axes that is not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmax", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmean(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmean: the mean of the elements over axes that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmean", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmedian(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmedian: the median of the elements that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmedian", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanmin(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanmin: the smallest over axes that is not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nanmin", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanprod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nanprod: the product of the elements over axes that are not nan.
+
+    Inputs: x. Attributes: axis, keepdims.
+    """
+    return apply_as(Tensor, "nanprod", x, axis=axis, keepdims=keepdims)[0]
+
+
+def nanquantile(
+    x: Operand,
+    /,
+    *,
+    q: float | Sequence[float],
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    method: str = "linear",
+) -> Tensor:
+    """The op nanquantile: the quantile of the elements that are not nan, for a share q, or for several.
+
+    Inputs: x. Attributes: q, axis, keepdims, method.
+    """
+    return apply_as(Tensor, "nanquantile", x, q=q, axis=axis, keepdims=keepdims, method=method)[0]
+
+
+def nansum(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op nansum: the sum of the elements over axes that are not nan. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "nansum", x, axis=axis, keepdims=keepdims)[0]
+
+
 def negative(x: Operand, /) -> Tensor:
     """The op negative: -x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "negative", x)[0]
@@ -882,6 +1287,14 @@ def nll_loss(
     return apply_as(Tensor, "nll_loss", x, target, *given(weight), ignore_index=ignore_index, reduction=reduction)[0]
 
 
+def nonzero(x: Operand, /, *, count: int) -> tuple[Tensor, ...]:
+    """The op nonzero: the indices, along each axis, of the elements that are not 0, of which there are count.
+
+    Inputs: x. Attributes: count.
+    """
+    return tuple(apply_as(Tensor, "nonzero", x, count=count))
+
+
 def norm(
     x: Operand, /, *, ord: float | str | None = None, axis: int | Sequence[int] | None = None, keepdims: bool = False
 ) -> Tensor:
@@ -892,9 +1305,41 @@ def norm(
     return apply_as(Tensor, "norm", x, ord=ord, axis=axis, keepdims=keepdims)[0]
 
 
+def normalize(x: Operand, /, *, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> Tensor:
+    """The op normalize: x divided by its p-norm along an axis, or by eps where that is larger.
+
+    Inputs: x. Attributes: p, axis, eps.
+    """
+    return apply_as(Tensor, "normalize", x, p=p, axis=axis, eps=eps)[0]
+
+
 def not_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op not_equal: a ≠ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "not_equal", a, b)[0]
+
+
+def number_true(mask: Operand, /) -> Tensor:
+    """The op number_true: the numbers, in C order from 0, of the true elements; 0 for the others.
+
+    Inputs: mask. Attributes: none.
+    """
+    return apply_as(Tensor, "number_true", mask)[0]
+
+
+def one_hot(indices: Operand, /, *, num_classes: int) -> Tensor:
+    """The op one_hot: 1 at the place of each class along a new last axis, and 0 elsewhere.
+
+    Inputs: indices. Attributes: num_classes.
+    """
+    return apply_as(Tensor, "one_hot", indices, num_classes=num_classes)[0]
+
+
+def overlap_add(x: Operand, /, *, length: int, axis: int, step: int = 1) -> Tensor:
+    """The op overlap_add: the sum of windows at their places along an axis.
+
+    Inputs: x. Attributes: length, axis, step.
+    """
+    return apply_as(Tensor, "overlap_add", x, length=length, axis=axis, step=step)[0]
 
 
 def p_norm(x: Operand, /, *, p: float, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
@@ -905,9 +1350,35 @@ def p_norm(x: Operand, /, *, p: float, axis: int | Sequence[int] | None = None, 
     return apply_as(Tensor, "p_norm", x, p=p, axis=axis, keepdims=keepdims)[0]
 
 
-def pad(x: Operand, /, *, widths: Sequence[Sequence[int]]) -> Tensor:
-    """The op pad: zeros put around x. Inputs: x. Attributes: widths."""
-    return apply_as(Tensor, "pad", x, widths=widths)[0]
+def pad(x: Operand, /, *, widths: Sequence[Sequence[int]], mode: str = "constant", value: float = 0) -> Tensor:
+    """The op pad: x, and around it a number, or its own elements once more.
+
+    Inputs: x. Attributes: widths, mode, value.
+    """
+    return apply_as(Tensor, "pad", x, widths=widths, mode=mode, value=value)[0]
+
+
+def pairwise_distance(x1: Operand, x2: Operand, /, *, p: float = 2.0, eps: float = 1e-06, keepdims: bool = False) -> Tensor:
+    """The op pairwise_distance: the p-norm of x1 - x2 + eps along the last axis.
+
+    Inputs: x1, x2. Attributes: p, eps, keepdims.
+    """
+    return apply_as(Tensor, "pairwise_distance", x1, x2, p=p, eps=eps, keepdims=keepdims)[0]
+
+
+def permute_dims(x: Operand, /, *, axes: Sequence[int] | None) -> Tensor:
+    """The op permute_dims: axes permuted. Inputs: x. Attributes: axes."""
+    return apply_as(Tensor, "permute_dims", x, axes=axes)[0]
+
+
+def pixel_shuffle(x: Operand, /, *, upscale_factor: int) -> Tensor:
+    """The op pixel_shuffle: (..., c r², h, w) as (..., c, h r, w r). Inputs: x. Attributes: upscale_factor."""
+    return apply_as(Tensor, "pixel_shuffle", x, upscale_factor=upscale_factor)[0]
+
+
+def pixel_unshuffle(x: Operand, /, *, downscale_factor: int) -> Tensor:
+    """The op pixel_unshuffle: (..., c, h r, w r) as (..., c r², h, w). Inputs: x. Attributes: downscale_factor."""
+    return apply_as(Tensor, "pixel_unshuffle", x, downscale_factor=downscale_factor)[0]
 
 
 def poisson_nll_loss(
@@ -948,9 +1419,60 @@ def prod(
     return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
+def ptp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The op ptp: the largest less the smallest over axes. Inputs: x. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "ptp", x, axis=axis, keepdims=keepdims)[0]
+
+
+def put(x: Operand, indices: Operand, values: Operand, /, *, accumulate: bool = False) -> Tensor:
+    """The op put: x with values in place of its elements, or added to them, at places in C order.
+
+    Inputs: x, indices, values. Attributes: accumulate.
+    """
+    return apply_as(Tensor, "put", x, indices, values, accumulate=accumulate)[0]
+
+
+def put_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: int = -1) -> Tensor:
+    """The op put_along_axis: x with updates in place of elements at indices along an axis, on each line its own, of
+    several the last one.
+
+    Inputs: x, indices, updates. Attributes: axis.
+    """
+    return apply_as(Tensor, "put_along_axis", x, indices, updates, axis=axis)[0]
+
+
+def quantile(
+    x: Operand,
+    /,
+    *,
+    q: float | Sequence[float],
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    method: str = "linear",
+) -> Tensor:
+    """The op quantile: the quantile for a share q, or for several.
+
+    Inputs: x. Attributes: q, axis, keepdims, method.
+    """
+    return apply_as(Tensor, "quantile", x, q=q, axis=axis, keepdims=keepdims, method=method)[0]
+
+
 def ratio(a: Operand, b: Operand, c: Operand, d: Operand, /) -> Tensor:
     """The op ratio: a b / (c d). Inputs: a, b, c, d. Attributes: none."""
     return apply_as(Tensor, "ratio", a, b, c, d)[0]
+
+
+def ravel(x: Operand, /) -> Tensor:
+    """The op ravel: the elements in C order, as a vector. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "ravel", x)[0]
+
+
+def ravel_multi_index(*indices: Operand, shape: Sequence[int]) -> Tensor:
+    """The op ravel_multi_index: the places, in C order, of elements at indices along each axis.
+
+    Inputs: indices. Attributes: shape.
+    """
+    return apply_as(Tensor, "ravel_multi_index", *indices, shape=shape)[0]
 
 
 def real(x: Operand, /) -> Tensor:
@@ -983,9 +1505,27 @@ def remainder(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "remainder", a, b)[0]
 
 
+def repeat(x: Operand, /, *, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+    """The op repeat: each element along an axis repeated. Inputs: x. Attributes: repeats, axis."""
+    return apply_as(Tensor, "repeat", x, repeats=repeats, axis=axis)[0]
+
+
 def reshape(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
     """The op reshape: the same elements in C order, in another shape. Inputs: x. Attributes: shape."""
     return apply_as(Tensor, "reshape", x, shape=shape)[0]
+
+
+def roll(x: Operand, /, *, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Tensor:
+    """The op roll: elements moved along axes, those beyond the end to the front.
+
+    Inputs: x. Attributes: shift, axis.
+    """
+    return apply_as(Tensor, "roll", x, shift=shift, axis=axis)[0]
+
+
+def rot90(x: Operand, /, *, k: int = 1, axes: Sequence[int] | None = (0, 1)) -> Tensor:
+    """The op rot90: turned by k right angles, from the first of axes to the second. Inputs: x. Attributes: k, axes."""
+    return apply_as(Tensor, "rot90", x, k=k, axes=axes)[0]
 
 
 def round(x: Operand, /) -> Tensor:
@@ -1006,12 +1546,20 @@ def rsqrt(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "rsqrt", x)[0]
 
 
-def scatter_add(x: Operand, indices: Operand, updates: Operand, /, *, axis: int = 0) -> Tensor:
-    """The op scatter_add: x with updates added at indices along an axis.
+def scatter(x: Operand, indices: Operand, values: Operand, /, *, axis: int) -> Tensor:
+    """The op scatter: x with values in place of its elements at indices along an axis, on each line its own.
 
-    Inputs: x, indices, updates. Attributes: axis.
+    Inputs: x, indices, values. Attributes: axis.
     """
-    return apply_as(Tensor, "scatter_add", x, indices, updates, axis=axis)[0]
+    return apply_as(Tensor, "scatter", x, indices, values, axis=axis)[0]
+
+
+def scatter_add(x: Operand, indices: Operand, values: Operand, /, *, axis: int) -> Tensor:
+    """The op scatter_add: x with values added at indices along an axis, on each line its own.
+
+    Inputs: x, indices, values. Attributes: axis.
+    """
+    return apply_as(Tensor, "scatter_add", x, indices, values, axis=axis)[0]
 
 
 def searchsorted(line: Operand, values: Operand, /, *, right: bool = False) -> Tensor:
@@ -1020,6 +1568,19 @@ def searchsorted(line: Operand, values: Operand, /, *, right: bool = False) -> T
     Inputs: line, values. Attributes: right.
     """
     return apply_as(Tensor, "searchsorted", line, values, right=right)[0]
+
+
+def select(x: Operand, /, *, axis: int, index: int) -> Tensor:
+    """The op select: the part at a place of an axis, without that axis. Inputs: x. Attributes: axis, index."""
+    return apply_as(Tensor, "select", x, axis=axis, index=index)[0]
+
+
+def select_scatter(x: Operand, values: Operand, /, *, axis: int, index: int) -> Tensor:
+    """The op select_scatter: x with values in place of its part at a place of an axis.
+
+    Inputs: x, values. Attributes: axis, index.
+    """
+    return apply_as(Tensor, "select_scatter", x, values, axis=axis, index=index)[0]
 
 
 def selu(x: Operand, /) -> Tensor:
@@ -1058,6 +1619,23 @@ def sinh(x: Operand, /) -> Tensor:
 def slice(x: Operand, /, *, start: Sequence[int], stop: Sequence[int | None], step: Sequence[int] | None = None) -> Tensor:
     """The op slice: x[start:stop:step] on each axis. Inputs: x. Attributes: start, stop, step."""
     return apply_as(Tensor, "slice", x, start=start, stop=stop, step=step)[0]
+
+
+def slice_scatter(
+    x: Operand, values: Operand, /, *, start: Sequence[int], stop: Sequence[int | None], step: Sequence[int] | None = None
+) -> Tensor:
+    """The op slice_scatter: x with values in place of a slice. Inputs: x, values. Attributes: start, stop, step."""
+    return apply_as(Tensor, "slice_scatter", x, values, start=start, stop=stop, step=step)[0]
+
+
+def sliding_window_view(
+    x: Operand, /, *, window_shape: int | Sequence[int], axis: int | Sequence[int] | None = None
+) -> Tensor:
+    """The op sliding_window_view: windows along several axes, with their elements along new last axes.
+
+    Inputs: x. Attributes: window_shape, axis.
+    """
+    return apply_as(Tensor, "sliding_window_view", x, window_shape=window_shape, axis=axis)[0]
 
 
 def smooth_l1_loss(x: Operand, target: Operand, /, *, beta: float = 1.0, reduction: str = "mean") -> Tensor:
@@ -1112,7 +1690,7 @@ def sort(x: Operand, /, *, axis: int = -1, descending: bool = False) -> Tensor:
 
 
 def split(x: Operand, /, *, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
-    """The op split: cut into sections along an axis (at most 16). Inputs: x. Attributes: sections, axis."""
+    """The op split: cut into sections along an axis. Inputs: x. Attributes: sections, axis."""
     return tuple(apply_as(Tensor, "split", x, sections=sections, axis=axis))
 
 
@@ -1156,6 +1734,11 @@ def sum(
     return apply_as(Tensor, "sum", x, axis=axis, keepdims=keepdims, dtype=dtype)[0]
 
 
+def swapaxes(x: Operand, /, *, axis1: int, axis2: int) -> Tensor:
+    """The op swapaxes: two axes exchanged. Inputs: x. Attributes: axis1, axis2."""
+    return apply_as(Tensor, "swapaxes", x, axis1=axis1, axis2=axis2)[0]
+
+
 def take(x: Operand, indices: Operand, /, *, axis: int = 0) -> Tensor:
     """The op take: elements at indices along an axis. Inputs: x, indices. Attributes: axis."""
     return apply_as(Tensor, "take", x, indices, axis=axis)[0]
@@ -1187,6 +1770,11 @@ def tanhshrink(x: Operand, /) -> Tensor:
 def threshold(x: Operand, /, *, threshold: float, value: float) -> Tensor:
     """The op threshold: x where x > threshold, else value. Inputs: x. Attributes: threshold, value."""
     return apply_as(Tensor, "threshold", x, threshold=threshold, value=value)[0]
+
+
+def tile(x: Operand, /, *, repetitions: int | Sequence[int]) -> Tensor:
+    """The op tile: x repeated as a whole, along each axis. Inputs: x. Attributes: repetitions."""
+    return apply_as(Tensor, "tile", x, repetitions=repetitions)[0]
 
 
 def topk(x: Operand, /, *, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, ...]:
@@ -1256,9 +1844,27 @@ def trunc(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "trunc", x)[0]
 
 
+def unflatten(x: Operand, /, *, axis: int, shape: Sequence[int]) -> Tensor:
+    """The op unflatten: an axis taken apart into several. Inputs: x. Attributes: axis, shape."""
+    return apply_as(Tensor, "unflatten", x, axis=axis, shape=shape)[0]
+
+
+def unfold(x: Operand, /, *, axis: int, size: int, step: int = 1) -> Tensor:
+    """The op unfold: windows along an axis, with their elements along a new last axis.
+
+    Inputs: x. Attributes: axis, size, step.
+    """
+    return apply_as(Tensor, "unfold", x, axis=axis, size=size, step=step)[0]
+
+
 def unslice(x: Operand, /, *, shape: Sequence[int], start: Sequence[int], step: Sequence[int]) -> Tensor:
     """The op unslice: zeros, with x at a slice: what slice is undone by. Inputs: x. Attributes: shape, start, step."""
     return apply_as(Tensor, "unslice", x, shape=shape, start=start, step=step)[0]
+
+
+def unstack(x: Operand, /, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """The op unstack: the parts along an axis, without that axis. Inputs: x. Attributes: axis."""
+    return tuple(apply_as(Tensor, "unstack", x, axis=axis))
 
 
 def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: float = 0, keepdims: bool = False) -> Tensor:
@@ -1283,6 +1889,23 @@ def vector_norm(
     Inputs: x. Attributes: ord, axis, keepdims, dtype.
     """
     return apply_as(Tensor, "vector_norm", x, ord=ord, axis=axis, keepdims=keepdims, dtype=dtype)[0]
+
+
+def vsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """The op vsplit: cut into sections along the first axis. Inputs: x. Attributes: indices_or_sections."""
+    return tuple(apply_as(Tensor, "vsplit", x, indices_or_sections=indices_or_sections))
+
+
+def vstack(*arrays: Operand) -> Tensor:
+    """The op vstack: arrays joined along the first axis, vectors as rows. Inputs: arrays. Attributes: none."""
+    return apply_as(Tensor, "vstack", *arrays)[0]
+
+
+def weighted_logsumexp(
+    x: Operand, b: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op weighted_logsumexp: ln Σ b eˣ over axes. Inputs: x, b. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "weighted_logsumexp", x, b, axis=axis, keepdims=keepdims)[0]
 
 
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:

@@ -19,6 +19,7 @@ __all__ = [
     "cholesky",
     "cross",
     "det",
+    "diagonal",
     "inv",
     "matmul",
     "matrix_norm",
@@ -47,6 +48,11 @@ def det(input: TensorT) -> TensorT:
     Raises InvalidRequest if the matrices are not square.
     """
     return first(input, "det").det()
+
+
+def diagonal(A: TensorT, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> TensorT:
+    """A diagonal of matrices. Raises IndexError for an axis out of range. Follows torch.linalg.diagonal."""
+    return apply("diagonal", first(A, "diagonal"), offset=offset, axis1=dim1, axis2=dim2)
 
 
 def inv(input: TensorT) -> TensorT:

@@ -18,7 +18,9 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "channel_shuffle",
     "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
     "elu",
     "embedding",
@@ -44,8 +46,12 @@ __all__ = [
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
+    "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",
@@ -115,6 +121,14 @@ def celu(input: TensorT, alpha: float = 1.0) -> TensorT:
     return apply("celu", first(input, "celu"), alpha=alpha)
 
 
+def channel_shuffle(input: TensorT, groups: int) -> TensorT:
+    """The channels of (n, groups · c, ...) with the groups interleaved.
+
+    Raises IndexError for an axis out of range. Follows torch.nn.functional.channel_shuffle.
+    """
+    return apply("channel_shuffle", first(input, "channel_shuffle"), groups=groups)
+
+
 def cosine_embedding_loss(
     input1: TensorT, input2: Operand, target: Operand, margin: float = 0.0, *, reduction: Reduction = "mean"
 ) -> TensorT:
@@ -126,6 +140,15 @@ def cosine_embedding_loss(
     return apply(
         "cosine_embedding_loss", first(input1, "cosine_embedding_loss"), input2, target, margin=margin, reduction=reduction
     )
+
+
+def cosine_similarity(x1: TensorT, x2: Operand, dim: int = 1, eps: float = 1e-08) -> TensorT:
+    """The cosines of the angles between vectors along ``dim``; norms count as at least ``eps``.
+
+    Raises InvalidRequest if shapes do not fit. Follows torch.nn.functional.cosine_similarity. Raises InvalidRequest
+    for complex elements.
+    """
+    return apply("cosine_similarity", first(x1, "cosine_similarity"), x2, axis=axis_of(x1, dim), eps=eps)
 
 
 def cross_entropy(
@@ -408,6 +431,40 @@ def nll_loss(
     return apply(
         "nll_loss", first(input, "nll_loss"), target, *given(weight), ignore_index=ignore_index, reduction=reduction
     )
+
+
+def normalize(input: TensorT, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> TensorT:
+    """Vectors along ``dim`` over their ``p``-norm, which counts as at least ``eps``.
+
+    Raises InvalidRequest if shapes do not fit. Follows torch.nn.functional.normalize. Raises InvalidRequest for
+    complex elements.
+    """
+    return apply("normalize", first(input, "normalize"), p=p, axis=axis_of(input, dim), eps=eps)
+
+
+def pairwise_distance(x1: TensorT, x2: Operand, p: float = 2.0, eps: float = 1e-06, keepdim: bool = False) -> TensorT:
+    """The ``p``-norms along the last axis of x1 - x2 + eps.
+
+    Raises InvalidRequest if shapes do not fit. Follows torch.nn.functional.pairwise_distance. Raises InvalidRequest
+    for complex elements.
+    """
+    return apply("pairwise_distance", first(x1, "pairwise_distance"), x2, p=p, eps=eps, keepdims=keepdim)
+
+
+def pixel_shuffle(input: TensorT, upscale_factor: int) -> TensorT:
+    """The channels of (..., c r², h, w) as pixels (..., c, h r, w r), for r the ``upscale_factor``.
+
+    Raises IndexError for an axis out of range. Follows torch.nn.functional.pixel_shuffle.
+    """
+    return apply("pixel_shuffle", first(input, "pixel_shuffle"), upscale_factor=upscale_factor)
+
+
+def pixel_unshuffle(input: TensorT, downscale_factor: int) -> TensorT:
+    """The pixels of (..., c, h r, w r) as channels (..., c r², h, w), for r the ``downscale_factor``.
+
+    Raises IndexError for an axis out of range. Follows torch.nn.functional.pixel_unshuffle.
+    """
+    return apply("pixel_unshuffle", first(input, "pixel_unshuffle"), downscale_factor=downscale_factor)
 
 
 def poisson_nll_loss(

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar, overload
 
 from gradproof.client.recording.apply import apply, apply_as
 from gradproof.client.recording.record import Recorded
-from gradproof.client.tensors.arguments import first
+from gradproof.client.tensors.arguments import axes_of, axis_of, first
 from gradproof.client.tensors.functions import (
     atleast_1d,
     atleast_2d,
@@ -43,7 +43,7 @@ from gradproof.client.tensors.lines import (
     var_mean,
 )
 from gradproof.client.tensors.ordering import MinAndMax, ValuesAndIndices
-from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar
+from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar, given
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "addmm",
     "addmv",
     "addr",
+    "adjoint",
     "all",
     "allclose",
     "amax",
@@ -81,6 +82,7 @@ __all__ = [
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
+    "average",
     "baddbmm",
     "block_diag",
     "bmm",
@@ -89,8 +91,10 @@ __all__ = [
     "bucketize",
     "cartesian_prod",
     "cat",
+    "cdist",
     "ceil",
     "celu",
+    "channel_shuffle",
     "chunk",
     "clamp",
     "clamp_max",
@@ -104,6 +108,7 @@ __all__ = [
     "conj",
     "cos",
     "cosh",
+    "cosine_similarity",
     "count_nonzero",
     "cross",
     "cummax",
@@ -112,11 +117,17 @@ __all__ = [
     "cumsum",
     "cumulative_trapezoid",
     "det",
+    "diag",
+    "diag_embed",
+    "diagflat",
+    "diagonal",
+    "diagonal_scatter",
     "diff",
     "dist",
     "div",
     "divide",
     "dot",
+    "dsplit",
     "dstack",
     "eq",
     "equal",
@@ -128,6 +139,8 @@ __all__ = [
     "fix",
     "flatten",
     "flip",
+    "fliplr",
+    "flipud",
     "floor",
     "floor_divide",
     "gather",
@@ -138,9 +151,13 @@ __all__ = [
     "greater_equal",
     "gt",
     "hardshrink",
+    "hsplit",
     "hstack",
     "hypot",
     "imag",
+    "index_add",
+    "index_copy",
+    "index_fill",
     "index_put",
     "index_select",
     "inner",
@@ -164,6 +181,8 @@ __all__ = [
     "logical_or",
     "logsumexp",
     "lt",
+    "masked_fill",
+    "masked_scatter",
     "masked_select",
     "matmul",
     "matrix_power",
@@ -175,10 +194,18 @@ __all__ = [
     "min",
     "minimum",
     "mm",
+    "moveaxis",
+    "movedim",
     "msort",
     "mul",
     "multiply",
     "mv",
+    "nanmax",
+    "nanmean",
+    "nanmin",
+    "nanprod",
+    "nanquantile",
+    "nansum",
     "narrow",
     "ne",
     "neg",
@@ -188,24 +215,35 @@ __all__ = [
     "not_equal",
     "numel",
     "outer",
+    "pairwise_distance",
     "permute",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "polygamma",
     "pow",
     "prelu",
     "prod",
+    "ptp",
+    "put",
+    "quantile",
+    "ravel",
     "real",
     "reciprocal",
     "relu",
     "remainder",
     "repeat_interleave",
     "reshape",
+    "roll",
+    "rot90",
     "round",
     "row_stack",
     "rrelu",
     "rsqrt",
+    "scatter",
     "scatter_add",
     "searchsorted",
     "select",
+    "select_scatter",
     "selu",
     "sgn",
     "sigmoid",
@@ -227,11 +265,14 @@ __all__ = [
     "sub",
     "subtract",
     "sum",
+    "swapaxes",
+    "swapdims",
     "t",
     "take",
     "take_along_dim",
     "tan",
     "tanh",
+    "tensor_split",
     "tensordot",
     "threshold",
     "tile",
@@ -245,10 +286,12 @@ __all__ = [
     "true_divide",
     "trunc",
     "unbind",
+    "unflatten",
     "unsqueeze",
     "var",
     "var_mean",
     "vdot",
+    "vsplit",
     "vstack",
     "where",
 ]
@@ -309,6 +352,14 @@ def addmv(input: TensorT, mat: Operand, vec: Operand, *, beta: Scalar = 1, alpha
 def addr(input: TensorT, vec1: TensorT, vec2: TensorT, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
     """``beta * input + alpha * outer(vec1, vec2)``; ``input`` is left out if ``beta`` is 0. Follows torch.addr."""
     return first(input, "addr").addr(vec1, vec2, beta=beta, alpha=alpha)
+
+
+def adjoint(input: TensorT) -> TensorT:
+    """The last two axes exchanged, and the elements conjugated.
+
+    Raises IndexError for an axis out of range. Follows torch.adjoint.
+    """
+    return first(input, "adjoint").adjoint()
 
 
 def all(input: TensorT, dim: Axes = None, keepdim: bool = False) -> TensorT:
@@ -483,6 +534,14 @@ def atanh(input: TensorT) -> TensorT:
     return first(input, "atanh").atanh()
 
 
+def average(input: TensorT, dim: Axes = None, *, weights: Operand | None = None, keepdim: bool = False) -> TensorT:
+    """The mean over all axes, or over ``dim``, with ``weights`` of their shape.
+
+    The axes go, or stay with size 1 if ``keepdim``. Raises IndexError for an axis out of range. Follows numpy.average.
+    """
+    return apply("average", first(input, "average"), *given(weights), axis=axes_of(input, dim), keepdims=keepdim)
+
+
 def baddbmm(input: TensorT, batch1: Operand, batch2: Operand, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
     """``beta * input + alpha * (batch1 @ batch2)`` of stacks (b, n, k) and (b, k, m); ``input`` is left out if
     ``beta`` is 0.
@@ -509,6 +568,14 @@ def broadcast_to(input: TensorT, shape: int | Sequence[int], *rest: int) -> Tens
     return first(input, "broadcast_to").broadcast_to(shape, *rest)
 
 
+def cdist(x1: TensorT, x2: Operand, p: float = 2.0) -> TensorT:
+    """The ``p``-norms of the differences of all rows of (..., n, k) and (..., m, k); (..., n, m).
+
+    Raises InvalidRequest if shapes do not fit. Follows torch.cdist. Raises InvalidRequest for complex elements.
+    """
+    return apply("cdist", first(x1, "cdist"), x2, p=p)
+
+
 def ceil(input: TensorT) -> TensorT:
     """The smallest integer from each element on.
 
@@ -524,6 +591,14 @@ def celu(input: TensorT, alpha: float = 1.0) -> TensorT:
     elements.
     """
     return apply("celu", first(input, "celu"), alpha=alpha)
+
+
+def channel_shuffle(input: TensorT, groups: int) -> TensorT:
+    """The channels of (n, groups · c, ...) with the groups interleaved.
+
+    Raises IndexError for an axis out of range. Follows torch.channel_shuffle.
+    """
+    return apply("channel_shuffle", first(input, "channel_shuffle"), groups=groups)
 
 
 def chunk(input: TensorT, chunks: int, dim: int = 0) -> tuple[TensorT, ...]:
@@ -586,6 +661,15 @@ def cosh(input: TensorT) -> TensorT:
     return first(input, "cosh").cosh()
 
 
+def cosine_similarity(x1: TensorT, x2: Operand, dim: int = 1, eps: float = 1e-08) -> TensorT:
+    """The cosines of the angles between vectors along ``dim``; norms count as at least ``eps``.
+
+    Raises InvalidRequest if shapes do not fit. Follows torch.cosine_similarity. Raises InvalidRequest for complex
+    elements.
+    """
+    return apply("cosine_similarity", first(x1, "cosine_similarity"), x2, axis=axis_of(x1, dim), eps=eps)
+
+
 def count_nonzero(input: TensorT, dim: Axes = None) -> TensorT:
     """The number of elements over all axes, or over ``dim``, that are not 0.
 
@@ -639,6 +723,47 @@ def det(input: TensorT) -> TensorT:
     return first(input, "det").det()
 
 
+def diag(input: TensorT, diagonal: int = 0) -> TensorT:
+    """The matrix with a vector on its diagonal, or that diagonal of a matrix.
+
+    Raises IndexError for an axis out of range. Follows torch.diag.
+    """
+    return first(input, "diag").diag(diagonal)
+
+
+def diag_embed(input: TensorT, offset: int = 0, dim1: int = -2, dim2: int = -1) -> TensorT:
+    """Zeros, with the last axis on a diagonal of two new axes.
+
+    Raises IndexError for an axis out of range. Follows torch.diag_embed.
+    """
+    return first(input, "diag_embed").diag_embed(offset, dim1, dim2)
+
+
+def diagflat(input: TensorT, offset: int = 0) -> TensorT:
+    """The matrix with all elements on a diagonal.
+
+    Raises IndexError for an axis out of range. Follows torch.diagflat.
+    """
+    return first(input, "diagflat").diagflat(offset)
+
+
+def diagonal(input: TensorT, offset: int = 0, dim1: int = 0, dim2: int = 1) -> TensorT:
+    """A diagonal of the planes of two axes, as the last axis.
+
+    Raises IndexError for an axis out of range. Follows torch.diagonal and Array API linalg.diagonal.
+    """
+    return first(input, "diagonal").diagonal(offset, dim1, dim2)
+
+
+def diagonal_scatter(input: TensorT, src: Operand, offset: int = 0, dim1: int = 0, dim2: int = 1) -> TensorT:
+    """The tensor with ``src`` on a diagonal of the planes of two axes.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows
+    torch.diagonal_scatter.
+    """
+    return first(input, "diagonal_scatter").diagonal_scatter(src, offset, dim1, dim2)
+
+
 def diff(
     input: TensorT, n: int = 1, dim: int = -1, prepend: Recorded | None = None, append: Recorded | None = None
 ) -> TensorT:
@@ -676,6 +801,14 @@ def dot(input: TensorT, tensor: Operand) -> TensorT:
     Raises InvalidRequest if shapes do not fit. Follows torch.dot.
     """
     return first(input, "dot").dot(tensor)
+
+
+def dsplit(input: TensorT, indices_or_sections: int | Sequence[int]) -> tuple[TensorT, ...]:
+    """Sections along the third axis, of a common size or between indices.
+
+    Raises IndexError for an axis out of range. Follows torch.dsplit.
+    """
+    return first(input, "dsplit").dsplit(indices_or_sections)
 
 
 @overload
@@ -742,6 +875,16 @@ def flip(input: TensorT, dims: int | Sequence[int], *rest: int) -> TensorT:
     Raises IndexError for an axis out of range, RuntimeError for one that is named twice.
     """
     return first(input, "flip").flip(dims, *rest)
+
+
+def fliplr(input: TensorT) -> TensorT:
+    """The order of the second axis reversed. Raises IndexError for an axis out of range. Follows torch.fliplr."""
+    return first(input, "fliplr").fliplr()
+
+
+def flipud(input: TensorT) -> TensorT:
+    """The order of the first axis reversed. Raises IndexError for an axis out of range. Follows torch.flipud."""
+    return first(input, "flipud").flipud()
 
 
 def floor(input: TensorT) -> TensorT:
@@ -847,6 +990,14 @@ def hardshrink(input: TensorT, lambd: float = 0.5) -> TensorT:
     return first(input, "hardshrink").hardshrink(lambd)
 
 
+def hsplit(input: TensorT, indices_or_sections: int | Sequence[int]) -> tuple[TensorT, ...]:
+    """Sections along the second axis, that of a vector along its only one, of a common size or between indices.
+
+    Raises IndexError for an axis out of range. Follows torch.hsplit.
+    """
+    return first(input, "hsplit").hsplit(indices_or_sections)
+
+
 @overload
 def hypot(input: TensorT, other: Operand) -> TensorT: ...
 @overload
@@ -863,6 +1014,32 @@ def hypot(input: Operand, other: Operand) -> Tensor:
 def imag(input: TensorT) -> TensorT:
     """The imaginary part. Follows torch.imag and Array API imag. Raises RuntimeError if the tensor is not complex."""
     return first(input, "imag").imag
+
+
+def index_add(input: TensorT, dim: int, index: Places, source: Operand, *, alpha: Scalar = 1) -> TensorT:
+    """The tensor with ``alpha * source`` added to its parts at ``index`` along an axis; parts that are named twice get
+    both.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.index_add.
+    """
+    return first(input, "index_add").index_add(dim, index, source, alpha=alpha)
+
+
+def index_copy(input: TensorT, dim: int, index: Places, source: Operand) -> TensorT:
+    """The tensor with ``source`` in place of its parts at ``index`` along an axis, the last of those that are named
+    twice.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.index_copy.
+    """
+    return first(input, "index_copy").index_copy(dim, index, source)
+
+
+def index_fill(input: TensorT, dim: int, index: Places, value: Operand) -> TensorT:
+    """The tensor with ``value`` in place of its parts at ``index`` along an axis.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.index_fill.
+    """
+    return first(input, "index_fill").index_fill(dim, index, value)
 
 
 def index_put(input: TensorT, indices: Sequence[Places], values: Operand, accumulate: bool = False) -> TensorT:
@@ -1067,6 +1244,23 @@ def lt(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "less", input, other)[0]
 
 
+def masked_fill(input: TensorT, mask: Operand, value: Operand) -> TensorT:
+    """``value`` where ``mask`` is true, the elements elsewhere.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.masked_fill.
+    """
+    return first(input, "masked_fill").masked_fill(mask, value)
+
+
+def masked_scatter(input: TensorT, mask: Operand, source: Operand) -> TensorT:
+    """The elements of ``source``, in their order, where ``mask`` is true, those of the tensor elsewhere.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows
+    torch.masked_scatter.
+    """
+    return first(input, "masked_scatter").masked_scatter(mask, source)
+
+
 def masked_select(input: TensorT, mask: Recorded) -> TensorT:
     """The elements where ``mask`` is true, as a vector. Shapes broadcast. Follows torch.masked_select.
 
@@ -1207,6 +1401,22 @@ def mm(input: TensorT, mat2: Operand) -> TensorT:
     return first(input, "mm").mm(mat2)
 
 
+def moveaxis(input: TensorT, source: int | Sequence[int], destination: int | Sequence[int]) -> TensorT:
+    """The axes ``source`` moved to the positions ``destination``; the others keep their order.
+
+    Raises IndexError for an axis out of range. Follows torch.moveaxis and Array API moveaxis.
+    """
+    return first(input, "moveaxis").moveaxis(source, destination)
+
+
+def movedim(input: TensorT, source: int | Sequence[int], destination: int | Sequence[int]) -> TensorT:
+    """The axes ``source`` moved to the positions ``destination``; the others keep their order.
+
+    Raises IndexError for an axis out of range. Follows torch.movedim and Array API moveaxis.
+    """
+    return first(input, "movedim").movedim(source, destination)
+
+
 def msort(input: TensorT) -> TensorT:
     """The elements sorted along the first axis.
 
@@ -1242,6 +1452,121 @@ def mv(input: TensorT, vec: Operand) -> TensorT:
     Raises InvalidRequest if shapes do not fit. Follows torch.mv.
     """
     return first(input, "mv").mv(vec)
+
+
+def nanmax(
+    input: TensorT,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> TensorT:
+    """The largest element over all axes, or over ``dim``, that is not nan.
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows numpy.nanmax.
+    """
+    return apply(
+        "nanmax",
+        first(input, "nanmax") if dtype is None else input.to(dtype),
+        axis=axes_of(input, axis if dim is None else dim),
+        keepdims=bool(keepdim or keepdims),
+    )
+
+
+def nanmean(
+    input: TensorT,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> TensorT:
+    """The mean of the elements over all axes, or over ``dim``, that are not nan.
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows torch.nanmean.
+    """
+    return first(input, "nanmean").nanmean(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+def nanmin(
+    input: TensorT,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> TensorT:
+    """The smallest element over all axes, or over ``dim``, that is not nan.
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows numpy.nanmin.
+    """
+    return apply(
+        "nanmin",
+        first(input, "nanmin") if dtype is None else input.to(dtype),
+        axis=axes_of(input, axis if dim is None else dim),
+        keepdims=bool(keepdim or keepdims),
+    )
+
+
+def nanprod(
+    input: TensorT,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> TensorT:
+    """The product of the elements over all axes, or over ``dim``, that are not nan.
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows numpy.nanprod.
+    """
+    return apply(
+        "nanprod",
+        first(input, "nanprod") if dtype is None else input.to(dtype),
+        axis=axes_of(input, axis if dim is None else dim),
+        keepdims=bool(keepdim or keepdims),
+    )
+
+
+def nanquantile(
+    input: TensorT,
+    q: float | Sequence[float],
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> TensorT:
+    """The quantile of the elements that are not nan.
+
+    Raises IndexError for an axis out of range. Follows torch.nanquantile.
+    """
+    return first(input, "nanquantile").nanquantile(q, dim, keepdim, interpolation=interpolation)
+
+
+def nansum(
+    input: TensorT,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> TensorT:
+    """The sum of the elements over all axes, or over ``dim``, that are not nan.
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows torch.nansum.
+    """
+    return first(input, "nansum").nansum(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
 
 
 def narrow(input: TensorT, dim: int, start: int, length: int) -> TensorT:
@@ -1336,12 +1661,37 @@ def outer(input: TensorT, vec2: Recorded) -> TensorT:
     return first(input, "outer").outer(vec2)
 
 
+def pairwise_distance(x1: TensorT, x2: Operand, p: float = 2.0, eps: float = 1e-06, keepdim: bool = False) -> TensorT:
+    """The ``p``-norms along the last axis of x1 - x2 + eps.
+
+    Raises InvalidRequest if shapes do not fit. Follows torch.pairwise_distance. Raises InvalidRequest for complex
+    elements.
+    """
+    return apply("pairwise_distance", first(x1, "pairwise_distance"), x2, p=p, eps=eps, keepdims=keepdim)
+
+
 def permute(input: TensorT, dims: int | Sequence[int], *rest: int) -> TensorT:
     """The axes in another order. Follows torch.permute and Array API permute_dims.
 
     Raises InvalidRequest if ``dims`` is not an order of all axes.
     """
     return first(input, "permute").permute(dims, *rest)
+
+
+def pixel_shuffle(input: TensorT, upscale_factor: int) -> TensorT:
+    """The channels of (..., c r², h, w) as pixels (..., c, h r, w r), for r the ``upscale_factor``.
+
+    Raises IndexError for an axis out of range. Follows torch.pixel_shuffle.
+    """
+    return apply("pixel_shuffle", first(input, "pixel_shuffle"), upscale_factor=upscale_factor)
+
+
+def pixel_unshuffle(input: TensorT, downscale_factor: int) -> TensorT:
+    """The pixels of (..., c, h r, w r) as channels (..., c r², h, w), for r the ``downscale_factor``.
+
+    Raises IndexError for an axis out of range. Follows torch.pixel_unshuffle.
+    """
+    return apply("pixel_unshuffle", first(input, "pixel_unshuffle"), downscale_factor=downscale_factor)
 
 
 @overload
@@ -1376,6 +1726,57 @@ def prod(
     an axis out of range. Follows torch.prod and Array API prod.
     """
     return first(input, "prod").prod(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+def ptp(
+    input: TensorT,
+    dim: Axes = None,
+    keepdim: bool = False,
+    *,
+    axis: Axes = None,
+    keepdims: bool = False,
+    dtype: DTypeLike | None = None,
+) -> TensorT:
+    """The largest less the smallest element over all axes, or over ``dim``.
+
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+    an axis out of range. Follows numpy.ptp. Raises InvalidRequest for bool elements.
+    """
+    return apply(
+        "ptp",
+        first(input, "ptp") if dtype is None else input.to(dtype),
+        axis=axes_of(input, axis if dim is None else dim),
+        keepdims=bool(keepdim or keepdims),
+    )
+
+
+def put(input: TensorT, index: Places, source: Operand, accumulate: bool = False) -> TensorT:
+    """The tensor with ``source`` in place of elements, or added to them, at ``index``, counted through the whole
+    tensor.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.Tensor.put.
+    """
+    return first(input, "put").put(index, source, accumulate)
+
+
+def quantile(
+    input: TensorT,
+    q: float | Sequence[float],
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> TensorT:
+    """The quantile of a share ``q``, or of several, over all axes, or over ``dim``.
+
+    Raises IndexError for an axis out of range. Follows torch.quantile.
+    """
+    return first(input, "quantile").quantile(q, dim, keepdim, interpolation=interpolation)
+
+
+def ravel(input: TensorT) -> TensorT:
+    """The elements in C order, as a vector. Raises IndexError for an axis out of range. Follows torch.ravel."""
+    return first(input, "ravel").ravel()
 
 
 def real(input: TensorT) -> TensorT:
@@ -1425,6 +1826,22 @@ def reshape(input: TensorT, shape: int | Sequence[int], *rest: int) -> TensorT:
     return first(input, "reshape").reshape(shape, *rest)
 
 
+def roll(input: TensorT, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> TensorT:
+    """Elements moved along axes (through the whole tensor without ``dims``), those beyond the end to the front.
+
+    Raises IndexError for an axis out of range. Follows torch.roll and Array API roll.
+    """
+    return first(input, "roll").roll(shifts, dims)
+
+
+def rot90(input: TensorT, k: int = 1, dims: Sequence[int] = (0, 1)) -> TensorT:
+    """The plane of two axes turned by ``k`` right angles, from the first to the second.
+
+    Raises IndexError for an axis out of range. Follows torch.rot90.
+    """
+    return first(input, "rot90").rot90(k, dims)
+
+
 def round(input: TensorT) -> TensorT:
     """The nearest multiple of 10 to the power -``decimals`` of each element; a half goes to the even one.
 
@@ -1447,6 +1864,15 @@ def rsqrt(input: TensorT) -> TensorT:
     return first(input, "rsqrt").rsqrt()
 
 
+def scatter(input: TensorT, dim: int, index: Places, src: Operand) -> TensorT:
+    """The tensor with ``src`` at ``index`` along an axis, on each line its own, the last for elements that are named
+    twice.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.scatter.
+    """
+    return first(input, "scatter").scatter(dim, index, src)
+
+
 def scatter_add(input: TensorT, dim: int, index: Places, src: Operand) -> TensorT:
     """The tensor with ``src`` added at ``index`` along an axis, on each line its own; elements that are named twice
     get both.
@@ -1459,6 +1885,15 @@ def scatter_add(input: TensorT, dim: int, index: Places, src: Operand) -> Tensor
 def select(input: TensorT, dim: int, index: int) -> TensorT:
     """The part at ``index`` along an axis, without that axis. Follows torch.select. Raises IndexError out of range."""
     return first(input, "select").select(dim, index)
+
+
+def select_scatter(input: TensorT, src: Operand, dim: int, index: int) -> TensorT:
+    """The tensor with ``src`` in place of its part at ``index`` along an axis.
+
+    Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows
+    torch.select_scatter.
+    """
+    return first(input, "select_scatter").select_scatter(src, dim, index)
 
 
 def selu(input: TensorT) -> TensorT:
@@ -1626,6 +2061,16 @@ def sum(
     return first(input, "sum").sum(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
 
 
+def swapaxes(input: TensorT, axis0: int, axis1: int) -> TensorT:
+    """Two axes exchanged. Raises IndexError for an axis out of range. Follows torch.swapaxes."""
+    return first(input, "swapaxes").swapaxes(axis0, axis1)
+
+
+def swapdims(input: TensorT, axis0: int, axis1: int) -> TensorT:
+    """Two axes exchanged. Raises IndexError for an axis out of range. Follows torch.swapdims."""
+    return first(input, "swapdims").swapdims(axis0, axis1)
+
+
 def t(input: TensorT) -> TensorT:
     """The transpose of a matrix; a vector stays. Follows torch.t. Raises RuntimeError for more than two axes."""
     return first(input, "t").t()
@@ -1653,6 +2098,14 @@ def tan(input: TensorT) -> TensorT:
 def tanh(input: TensorT) -> TensorT:
     """The hyperbolic tangent of each element. The shape stays. Follows torch.tanh and Array API tanh."""
     return first(input, "tanh").tanh()
+
+
+def tensor_split(input: TensorT, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple[TensorT, ...]:
+    """Sections along an axis whose sizes differ by 1 at most, or those between indices.
+
+    Raises IndexError for an axis out of range. Follows torch.tensor_split.
+    """
+    return first(input, "tensor_split").tensor_split(indices_or_sections, dim)
 
 
 def threshold(input: TensorT, threshold: float, value: float) -> TensorT:
@@ -1726,6 +2179,14 @@ def unbind(input: TensorT, dim: int = 0) -> tuple[TensorT, ...]:
     return first(input, "unbind").unbind(dim)
 
 
+def unflatten(input: TensorT, dim: int, sizes: Sequence[int]) -> TensorT:
+    """An axis taken apart into axes of the ``sizes``, of which one may be -1.
+
+    Raises IndexError for an axis out of range. Follows torch.unflatten.
+    """
+    return first(input, "unflatten").unflatten(dim, sizes)
+
+
 def unsqueeze(input: TensorT, dim: int) -> TensorT:
     """An axis of size 1 put in at ``dim``. Follows torch.unsqueeze and Array API expand_dims.
 
@@ -1755,3 +2216,11 @@ def var(
 def vdot(input: TensorT, other: Operand) -> TensorT:
     """The inner product of two vectors (k,), of which the first is conjugated: a scalar. Follows torch.vdot."""
     return first(input, "vdot").vdot(other)
+
+
+def vsplit(input: TensorT, indices_or_sections: int | Sequence[int]) -> tuple[TensorT, ...]:
+    """Sections along the first axis, of a common size or between indices.
+
+    Raises IndexError for an axis out of range. Follows torch.vsplit.
+    """
+    return first(input, "vsplit").vsplit(indices_or_sections)

@@ -5,12 +5,13 @@ Generated from ``client_names`` by ``make methods``; do not edit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
-from gradproof.client.recording.apply import apply
-from gradproof.client.tensors.arguments import along, axes_of, axis_of
+from gradproof.client.recording.apply import apply, apply_multiple
+from gradproof.client.tensors.arguments import along, axes_of, axis_of, scaled
 from gradproof.client.tensors.conversions import Conversions
-from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places
+from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar
 
 
 class Uniform(Conversions):
@@ -614,6 +615,48 @@ class Uniform(Conversions):
             keepdims=bool(keepdim or keepdims),
         )
 
+    def nansum(
+        self,
+        dim: Axes = None,
+        keepdim: bool = False,
+        *,
+        axis: Axes = None,
+        keepdims: bool = False,
+        dtype: DTypeLike | None = None,
+    ) -> Self:
+        """The sum of the elements over all axes, or over ``dim``, that are not nan.
+
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+        an axis out of range. Follows torch.nansum.
+        """
+        return apply(
+            "nansum",
+            self if dtype is None else self.to(dtype),
+            axis=axes_of(self, axis if dim is None else dim),
+            keepdims=bool(keepdim or keepdims),
+        )
+
+    def nanmean(
+        self,
+        dim: Axes = None,
+        keepdim: bool = False,
+        *,
+        axis: Axes = None,
+        keepdims: bool = False,
+        dtype: DTypeLike | None = None,
+    ) -> Self:
+        """The mean of the elements over all axes, or over ``dim``, that are not nan.
+
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
+        an axis out of range. Follows torch.nanmean.
+        """
+        return apply(
+            "nanmean",
+            self if dtype is None else self.to(dtype),
+            axis=axes_of(self, axis if dim is None else dim),
+            keepdims=bool(keepdim or keepdims),
+        )
+
     def all(self, dim: Axes = None, keepdim: bool = False) -> Self:
         """True if all elements, over all axes or ``dim``, are not 0; bool.
 
@@ -728,6 +771,172 @@ class Uniform(Conversions):
         """
         return along("sort", self, 0)
 
+    def quantile(
+        self, q: float | Sequence[float], dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+    ) -> Self:
+        """The quantile of a share ``q``, or of several, over all axes, or over ``dim``.
+
+        Raises IndexError for an axis out of range. Follows torch.quantile.
+        """
+        return apply("quantile", self, q=q, axis=axes_of(self, dim), keepdims=keepdim, method=interpolation)
+
+    def nanquantile(
+        self, q: float | Sequence[float], dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+    ) -> Self:
+        """The quantile of the elements that are not nan.
+
+        Raises IndexError for an axis out of range. Follows torch.nanquantile.
+        """
+        return apply("nanquantile", self, q=q, axis=axes_of(self, dim), keepdims=keepdim, method=interpolation)
+
+    def moveaxis(self, source: int | Sequence[int], destination: int | Sequence[int]) -> Self:
+        """The axes ``source`` moved to the positions ``destination``; the others keep their order.
+
+        Raises IndexError for an axis out of range. Follows torch.moveaxis and Array API moveaxis.
+        """
+        return apply("moveaxis", self, source=source, destination=destination)
+
+    def movedim(self, source: int | Sequence[int], destination: int | Sequence[int]) -> Self:
+        """The axes ``source`` moved to the positions ``destination``; the others keep their order.
+
+        Raises IndexError for an axis out of range. Follows torch.movedim and Array API moveaxis.
+        """
+        return apply("moveaxis", self, source=source, destination=destination)
+
+    def swapaxes(self, axis0: int, axis1: int) -> Self:
+        """Two axes exchanged. Raises IndexError for an axis out of range. Follows torch.swapaxes."""
+        return apply("swapaxes", self, axis1=axis_of(self, axis0), axis2=axis_of(self, axis1))
+
+    def swapdims(self, axis0: int, axis1: int) -> Self:
+        """Two axes exchanged. Raises IndexError for an axis out of range. Follows torch.swapdims."""
+        return apply("swapaxes", self, axis1=axis_of(self, axis0), axis2=axis_of(self, axis1))
+
+    def ravel(self) -> Self:
+        """The elements in C order, as a vector. Raises IndexError for an axis out of range. Follows torch.ravel."""
+        return apply("ravel", self)
+
+    def adjoint(self) -> Self:
+        """The last two axes exchanged, and the elements conjugated.
+
+        Raises IndexError for an axis out of range. Follows torch.adjoint.
+        """
+        return apply("adjoint", self)
+
+    def fliplr(self) -> Self:
+        """The order of the second axis reversed. Raises IndexError for an axis out of range. Follows torch.fliplr."""
+        return apply("fliplr", self)
+
+    def flipud(self) -> Self:
+        """The order of the first axis reversed. Raises IndexError for an axis out of range. Follows torch.flipud."""
+        return apply("flipud", self)
+
+    def rot90(self, k: int = 1, dims: Sequence[int] = (0, 1)) -> Self:
+        """The plane of two axes turned by ``k`` right angles, from the first to the second.
+
+        Raises IndexError for an axis out of range. Follows torch.rot90.
+        """
+        return apply("rot90", self, k=k, axes=tuple(dims))
+
+    def roll(self, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Self:
+        """Elements moved along axes (through the whole tensor without ``dims``), those beyond the end to the front.
+
+        Raises IndexError for an axis out of range. Follows torch.roll and Array API roll.
+        """
+        return apply("roll", self, shift=shifts, axis=None if dims is None else axes_of(self, dims))
+
+    def unflatten(self, dim: int, sizes: Sequence[int]) -> Self:
+        """An axis taken apart into axes of the ``sizes``, of which one may be -1.
+
+        Raises IndexError for an axis out of range. Follows torch.unflatten.
+        """
+        return apply("unflatten", self, axis=axis_of(self, dim), shape=tuple(sizes))
+
+    def diag(self, diagonal: int = 0) -> Self:
+        """The matrix with a vector on its diagonal, or that diagonal of a matrix.
+
+        Raises IndexError for an axis out of range. Follows torch.diag.
+        """
+        return apply("diag", self, k=diagonal)
+
+    def diagflat(self, offset: int = 0) -> Self:
+        """The matrix with all elements on a diagonal.
+
+        Raises IndexError for an axis out of range. Follows torch.diagflat.
+        """
+        return apply("diagflat", self, k=offset)
+
+    def diagonal(self, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Self:
+        """A diagonal of the planes of two axes, as the last axis.
+
+        Raises IndexError for an axis out of range. Follows torch.diagonal and Array API linalg.diagonal.
+        """
+        return apply("diagonal", self, offset=offset, axis1=dim1, axis2=dim2)
+
+    def diag_embed(self, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Self:
+        """Zeros, with the last axis on a diagonal of two new axes.
+
+        Raises IndexError for an axis out of range. Follows torch.diag_embed.
+        """
+        return apply("diag_embed", self, offset=offset, axis1=dim1, axis2=dim2)
+
+    def unfold(self, dimension: int, size: int, step: int) -> Self:
+        """Windows of a size along an axis, a step apart, with their elements along a new last axis.
+
+        Raises IndexError for an axis out of range. Follows torch.Tensor.unfold.
+        """
+        return apply("unfold", self, axis=axis_of(self, dimension), size=size, step=step)
+
+    def tensor_split(self, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
+        """Sections along an axis whose sizes differ by 1 at most, or those between indices.
+
+        Raises IndexError for an axis out of range. Follows torch.tensor_split.
+        """
+        return tuple(apply_multiple("array_split", self, indices_or_sections=indices_or_sections, axis=axis_of(self, dim)))
+
+    def vsplit(self, indices_or_sections: int | Sequence[int]) -> tuple[Self, ...]:
+        """Sections along the first axis, of a common size or between indices.
+
+        Raises IndexError for an axis out of range. Follows torch.vsplit.
+        """
+        return tuple(apply_multiple("vsplit", self, indices_or_sections=indices_or_sections))
+
+    def hsplit(self, indices_or_sections: int | Sequence[int]) -> tuple[Self, ...]:
+        """Sections along the second axis, that of a vector along its only one, of a common size or between indices.
+
+        Raises IndexError for an axis out of range. Follows torch.hsplit.
+        """
+        return tuple(apply_multiple("hsplit", self, indices_or_sections=indices_or_sections))
+
+    def dsplit(self, indices_or_sections: int | Sequence[int]) -> tuple[Self, ...]:
+        """Sections along the third axis, of a common size or between indices.
+
+        Raises IndexError for an axis out of range. Follows torch.dsplit.
+        """
+        return tuple(apply_multiple("dsplit", self, indices_or_sections=indices_or_sections))
+
+    def index_add(self, dim: int, index: Places, source: Operand, *, alpha: Scalar = 1) -> Self:
+        """The tensor with ``alpha * source`` added to its parts at ``index`` along an axis; parts that are named twice get
+        both.
+
+        Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.index_add.
+        """
+        return apply("index_add", self, index, scaled(alpha, source), axis=axis_of(self, dim))
+
+    def index_copy(self, dim: int, index: Places, source: Operand) -> Self:
+        """The tensor with ``source`` in place of its parts at ``index`` along an axis, the last of those that are named
+        twice.
+
+        Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.index_copy.
+        """
+        return apply("index_copy", self, index, source, axis=axis_of(self, dim))
+
+    def index_fill(self, dim: int, index: Places, value: Operand) -> Self:
+        """The tensor with ``value`` in place of its parts at ``index`` along an axis.
+
+        Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.index_fill.
+        """
+        return apply("index_fill", self, index, value, axis=axis_of(self, dim))
+
     def scatter_add(self, dim: int, index: Places, src: Operand) -> Self:
         """The tensor with ``src`` added at ``index`` along an axis, on each line its own; elements that are named twice
         get both.
@@ -735,3 +944,50 @@ class Uniform(Conversions):
         Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.scatter_add.
         """
         return apply("scatter_add", self, index, src, axis=axis_of(self, dim))
+
+    def scatter(self, dim: int, index: Places, src: Operand) -> Self:
+        """The tensor with ``src`` at ``index`` along an axis, on each line its own, the last for elements that are named
+        twice.
+
+        Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.scatter.
+        """
+        return apply("scatter", self, index, src, axis=axis_of(self, dim))
+
+    def put(self, index: Places, source: Operand, accumulate: bool = False) -> Self:
+        """The tensor with ``source`` in place of elements, or added to them, at ``index``, counted through the whole
+        tensor.
+
+        Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.Tensor.put.
+        """
+        return apply("put", self, index, source, accumulate=accumulate)
+
+    def masked_fill(self, mask: Operand, value: Operand) -> Self:
+        """``value`` where ``mask`` is true, the elements elsewhere.
+
+        Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows torch.masked_fill.
+        """
+        return apply("masked_fill", self, mask, value)
+
+    def masked_scatter(self, mask: Operand, source: Operand) -> Self:
+        """The elements of ``source``, in their order, where ``mask`` is true, those of the tensor elsewhere.
+
+        Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows
+        torch.masked_scatter.
+        """
+        return apply("masked_scatter", self, mask, source)
+
+    def select_scatter(self, src: Operand, dim: int, index: int) -> Self:
+        """The tensor with ``src`` in place of its part at ``index`` along an axis.
+
+        Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows
+        torch.select_scatter.
+        """
+        return apply("select_scatter", self, src, axis=axis_of(self, dim), index=index)
+
+    def diagonal_scatter(self, src: Operand, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Self:
+        """The tensor with ``src`` on a diagonal of the planes of two axes.
+
+        Raises InvalidRequest if shapes do not fit. Raises IndexError for an axis out of range. Follows
+        torch.diagonal_scatter.
+        """
+        return apply("diagonal_scatter", self, src, offset=offset, axis1=dim1, axis2=dim2)

@@ -63,7 +63,7 @@ def input_symbols(op: Op, case: Case, inference: Inferred) -> tuple[list[Array |
             variables.append(None)
             inputs.append(exact)
             continue
-        name = f"{op.inputs[0]}{k}" if op.variadic else op.inputs[k]
+        name = op.inputs[k] if k < len(op.inputs) - op.variadic else f"{op.inputs[-1]}{k}"
         names, charted = symbols(name, parts_shape(spec), REAL if is_complex(spec) else op.domain(k))
         variables.append(names)
         inputs.append(charted)

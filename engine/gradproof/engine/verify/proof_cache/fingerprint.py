@@ -62,7 +62,12 @@ COMPUTING = frozenset({"getattr", "__dict__", "attrgetter", "__getattribute__"})
 """Names through which a member with a computed name may be read."""
 HEAP = 1 << 9  # flag of a class that was made at run time
 EMPTY = CellType()
-OF_A_CLASS = frozenset({"__dict__", "__weakref__", "__doc__", "__annotations__", "__match_args__", "__abstractmethods__"})
+OF_A_CLASS = frozenset(
+    {
+        "__dict__", "__weakref__", "__doc__", "__annotations__", "__match_args__", "__abstractmethods__",
+        "__dataclass_fields__", "__dataclass_params__",  # the methods that were made of them are read
+    }
+)  # fmt: skip
 PLAIN = (int, float, complex, str, bytes, Fraction, Decimal, range, np.generic, type(None), type(...), type(NotImplemented))
 
 

@@ -27,7 +27,7 @@ from gradproof.engine.trace import Exact, Literal, Program
 from gradproof.engine.verify.proof_cache.fingerprint import code_hash
 
 EXACT_BITS = 256
-SIZED = frozenset({"k", "shape", "start", "stop", "step", "widths", "sections"})
+SIZED = frozenset({"k", "shape", "size", "length", "start", "stop", "step"})
 """Attributes that hold sizes: only their number is compared."""
 PROBES = 2  # traces at other sizes that must agree, at least
 MAX_RANK = 6  # of the shapes whose products of axes are tried
