@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from gradproof.client.recording.apply import apply
 from gradproof.client.tensors.arguments import along, axes_of, first
-from gradproof.client.tensors.functions import polygamma
 from gradproof.client.tensors.signatures import Axes, DTypeLike
 from gradproof.client.tensors.tensor import Tensor
 
@@ -24,7 +23,6 @@ __all__ = [
     "log1p",
     "log_softmax",
     "logsumexp",
-    "polygamma",
     "round",
     "softmax",
 ]

@@ -26,7 +26,6 @@ from gradproof.client.tensors.functions import (
     dstack,
     hstack,
     meshgrid,
-    polygamma,
     row_stack,
     stack,
     vstack,
@@ -58,7 +57,6 @@ __all__ = [
     "addr",
     "adjoint",
     "all",
-    "allclose",
     "amax",
     "amin",
     "aminmax",
@@ -143,6 +141,7 @@ __all__ = [
     "flipud",
     "floor",
     "floor_divide",
+    "frac",
     "gather",
     "ge",
     "gelu",
@@ -164,6 +163,9 @@ __all__ = [
     "inverse",
     "is_complex",
     "is_floating_point",
+    "isfinite",
+    "isinf",
+    "isnan",
     "kron",
     "kthvalue",
     "le",
@@ -179,6 +181,7 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "logical_xor",
     "logsumexp",
     "lt",
     "masked_fill",
@@ -219,7 +222,6 @@ __all__ = [
     "permute",
     "pixel_shuffle",
     "pixel_unshuffle",
-    "polygamma",
     "pow",
     "prelu",
     "prod",
@@ -369,14 +371,6 @@ def all(input: TensorT, dim: Axes = None, keepdim: bool = False) -> TensorT:
     Array API all.
     """
     return first(input, "all").all(dim, keepdim)
-
-
-def allclose(input: TensorT, other: Operand, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
-    """True if all elements are close to those of ``other``, see `isclose`.
-
-    Shapes broadcast. Follows torch.allclose.
-    """
-    return first(input, "allclose").allclose(other, rtol, atol, equal_nan)
 
 
 def amax(
@@ -908,6 +902,11 @@ def floor_divide(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "floor_divide", input, other)[0]
 
 
+def frac(input: TensorT) -> TensorT:
+    """The fractional part of each element, with its sign. Follows torch.frac. InvalidRequest for complex elements."""
+    return first(input, "frac").frac()
+
+
 def gather(input: TensorT, dim: int, index: Recorded) -> TensorT:
     """For each position of ``index`` the element there, but at ``index`` along ``dim``; of the shape of ``index``.
 
@@ -1085,6 +1084,21 @@ def is_floating_point(input: TensorT) -> bool:
     return first(input, "is_floating_point").is_floating_point()
 
 
+def isfinite(input: TensorT) -> TensorT:
+    """True where an element is neither infinite nor nan; bool. Follows torch.isfinite and Array API isfinite."""
+    return first(input, "isfinite").isfinite()
+
+
+def isinf(input: TensorT) -> TensorT:
+    """True where an element is infinite; bool. Follows torch.isinf and Array API isinf."""
+    return first(input, "isinf").isinf()
+
+
+def isnan(input: TensorT) -> TensorT:
+    """True where an element is nan; bool. Follows torch.isnan and Array API isnan."""
+    return first(input, "isnan").isnan()
+
+
 def kron(input: TensorT, other: Recorded) -> TensorT:
     """The Kronecker product: each element of ``input`` times ``other``, as blocks. Follows torch.kron."""
     return first(input, "kron").kron(other)
@@ -1213,6 +1227,11 @@ def logical_or(input: Operand, other: Operand) -> Tensor:
     Shapes broadcast; RuntimeError if they do not. Follows torch.logical_or and Array API logical_or.
     """
     return apply_as(Tensor, "logical_or", input, other)[0]
+
+
+def logical_xor(input: TensorT, other: Operand) -> TensorT:
+    """True where either, but not both, is not 0; bool. Shapes broadcast. Follows torch.logical_xor."""
+    return first(input, "logical_xor").logical_xor(other)
 
 
 def logsumexp(
