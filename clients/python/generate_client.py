@@ -31,6 +31,8 @@ ATTRIBUTES = {
     "widths": "Sequence[Sequence[int]]", "sections": "int | Sequence[int]", "descending": "bool", "correction": "float",
     "order": "int", "alpha": "float", "approximate": "str", "beta": "float", "lambd": "float", "lower": "float",
     "max": "float", "min": "float", "negative_slope": "float", "threshold": "float", "upper": "float", "value": "float",
+    "decimals": "int", "nan": "float", "posinf": "float | None", "neginf": "float | None", "rtol": "float", "atol": "float",
+    "equal_nan": "bool", "num": "int", "endpoint": "bool", "n_rows": "int", "n_cols": "int | None",
     "ord": "float", "n": "int", "q": "float | Sequence[float]", "method": "str", "right": "bool",
     "largest": "bool", "dx": "float", "initial": "float | None", "include_initial": "bool",
     "low": "float | None", "high": "float | None", "reduction": "str", "margin": "float", "eps": "float", "p": "float",
@@ -48,6 +50,10 @@ OP_ATTRIBUTES = {
     "softplus.threshold": "float | None",
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",
+    **{f"arange.{name}": "float" for name in ("start", "step")},
+    "arange.stop": "float | None",
+    **{f"linspace.{name}": "float" for name in ("start", "stop")},
+    **{f"{op}.dtype": "DTypeLike | None" for op in ("arange", "linspace", "eye", "zeros_like", "ones_like", "full_like")},
     "matrix_norm.ord": "float | str",
     "norm.ord": "float | str | None",
     "matrix_norm.axis": "Sequence[int]",
@@ -118,7 +124,7 @@ def op_text(op: Op) -> str:
     passed += [f"{name}={name}" for name in op.attributes]
     call = f"apply_as(Tensor, {op.name!r}, {', '.join(passed)})"
     result = f"tuple({call})" if several else f"{call}[0]"
-    shown = f"Inputs: {', '.join(op.inputs)}. Attributes: {', '.join(op.attributes) or 'none'}."
+    shown = f"Inputs: {', '.join(op.inputs) or 'none'}. Attributes: {', '.join(op.attributes) or 'none'}."
     doc = indented(docstring(f"The op {op.name}: {op.doc}.", shown))
     kind = "tuple[Tensor, ...]" if several else "Tensor"
     return f"def {op.name}({', '.join([*inputs, *star, *attributes])}) -> {kind}:\n{doc}\n    return {result}"

@@ -2,6 +2,8 @@
 
     python -m docs.generator.shipped_proofs [--cold] [--check] [OP ...]
 
+The shape classes that `tests/verify/proof/test_shape_classes.py` lists are shipped too: those that runs meet most.
+
 ``--cold`` proves all anew. ``--check`` proves all anew and writes nothing: it ends with status 1 where a shipped verdict is
 another, or is missing.
 """
@@ -13,6 +15,8 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+
+from tests.verify.proof.test_shape_classes import class_key, situations
 
 from gradproof.engine.registry import Plugin, Registry, build_registry
 from gradproof.engine.verify.proof_cache import ProofKey, ShippedProofs, keys_of
@@ -61,12 +65,17 @@ class Proving:
         self.registry = registry
         self.pool = ProofPool(registry, shipped=not cold, at_once=AT_ONCE, seconds=SECONDS)
 
+    def keys(self, name: str) -> list[ProofKey]:
+        """What is proved of an op: its cases, sampled attributes, and listed shape classes."""
+        listed = [key for parameters in situations(name) if (key := class_key(*parameters.values)) is not None]
+        sampled = self.pool.sampled_keys(name, SAMPLING_SECONDS)
+        return list(dict.fromkeys([*keys_of(self.registry, self.registry.op(name)), *listed, *sampled]))
+
     def verdicts(self, names: Iterable[str]) -> dict[str, list[tuple[ProofKey, RuleVerdict]]]:
         """The verdicts on the rules of ops, with their keys, by op: of parts of composites too."""
         wanted: dict[ProofKey, None] = {}
         for name in names:
-            declared = keys_of(self.registry, self.registry.op(name))
-            for key in dict.fromkeys([*declared, *self.pool.sampled_keys(name, SAMPLING_SECONDS)]):
+            for key in self.keys(name):
                 for each in (key.general, key) if key.general else (key,):
                     wanted[each] = None
                 self.pool.request(key)

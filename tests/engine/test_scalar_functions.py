@@ -29,6 +29,7 @@ ORACLES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "sqrt": (mp.sqrt, POSITIVE),
     "sin": (mp.sin, REAL),
     "cos": (mp.cos, REAL),
+    "sinc": (mp.sinc, REAL),
     "tan": (mp.tan, REAL),
     "asin": (mp.asin, ("-127/128", "-1/3", "0", "1/3", "63/64")),
     "acos": (mp.acos, ("-127/128", "-1/3", "0", "1/3", "63/64")),

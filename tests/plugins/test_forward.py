@@ -15,6 +15,7 @@ from tests.support.expansions import read_whole
 
 from gradproof.engine.cases import Case
 from gradproof.engine.domains import INTEGER
+from gradproof.engine.inference import InferenceError
 from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
@@ -24,11 +25,12 @@ from gradproof.engine.verify.proof.parametrisations import sample_inputs
 from gradproof.engine.verify.readings import concrete
 
 OPS = REGISTRY.ops
-MAKES_COMPLEX = ("complex",)  # has no reading in the reals: test_complex.py
+MAKES_COMPLEX = ("complex", "polar")  # have no reading in the reals: test_complex_gradients.py
+WITHOUT = ("nextafter",)  # depends on the dtype: test_elementwise.py
 CASES = [
     pytest.param(op, case, id=f"{op.name} {case}")
     for op in OPS.values()
-    if op.name not in MAKES_COMPLEX
+    if op.name not in (*MAKES_COMPLEX, *WITHOUT)
     for case in op.proof_cases()
 ]
 TOLERANCE = 1e-13
@@ -170,6 +172,8 @@ def test_every_dtype_that_is_inferred_is_computed(bench: Bench, op: Op, dtype: A
             continue
         gradients = bench.gradients(leaves, lines, " ".join(outputs), seeds=seeds)
         for name, gradient in gradients.items():
+            if gradient is None:
+                continue
             assert gradient.dtype == leaves[name].dtype
             assert gradient.shape == leaves[name].shape
 
@@ -209,3 +213,23 @@ def test_where_writes_the_bits_that_it_chooses(rows: int, dtype: Any) -> None:
         out = np.empty_like(a)
         into(out, *inputs)
         assert out.tobytes() == np.where(*inputs).tobytes()
+
+
+REAL_OF_COMPLEX = {
+    "abs", "euclidean_norm", "real", "imag", "astype", "angle", "count_nonzero", "number_true", "flatnonzero", "one_hot", "arange",
+    "linspace", "eye",
+}  # fmt: skip
+"""Primitives with a real result for complex inputs, and those that have no input of floats."""
+
+
+def test_no_op_drops_imaginary_parts(registry: Registry) -> None:
+    """A forward that converts its input to real numbers would warn, and take the real part."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for op in registry.ops.values():
+            for case in () if op.composite or op.name in REAL_OF_COMPLEX else op.declared_cases():
+                try:
+                    outputs = op.inference(case.over(np.complex128).specs(), case.attributes).outputs
+                except InferenceError:
+                    continue
+                assert all(out.dtype.kind in "cbiu" for out in outputs), op.name

@@ -98,10 +98,15 @@ SLOPES: dict[str, Slopes] = {
     "atan2": lambda a, b: (b / (a * a + b * b), -a / (a * a + b * b)),
     "erfcx": lambda x: (scaled_slope(x),),
     "logaddexp": lambda a, b: (share(a - b), share(b - a)),
+    "logaddexp2": lambda a, b: (share((a - b) * mp.log(2)), share((b - a) * mp.log(2))),
+    "cbrt": lambda x: (1 / (3 * mp.cbrt(abs(x)) ** 2),),
+    "deg2rad": lambda x: (mp.pi / 180,),
+    "rad2deg": lambda x: (180 / mp.pi,),
+    "sinc": lambda x: ((mp.cospi(x) - mp.sincpi(x)) / x if x else mp.mpf(0),),
     "pow": lambda a, b: (b * a ** (b - 1), a**b * mp.log(a)),
 }
 DOMAINS: dict[str, Callable[..., bool]] = {
-    **dict.fromkeys(("reciprocal",), lambda x: x != 0),
+    **dict.fromkeys(("reciprocal", "cbrt"), lambda x: x != 0),
     **dict.fromkeys(("sqrt", "rsqrt", "log", "log2", "log10"), lambda x: x > 0),
     "log1p": lambda x: x > -1,
     **dict.fromkeys(("asin", "acos", "atanh"), lambda x: abs(x) < 1),
@@ -112,10 +117,10 @@ DOMAINS: dict[str, Callable[..., bool]] = {
 }
 BY_VALUE = ("exp", "exp2", "expm1", "sinh", "cosh", "pow", "hypot")
 """Where their value is not there (it is beyond the range, or has lost its digits) neither is their slope."""
-UNITS = {("logaddexp", 0): 64, ("logaddexp", 1): 64, ("pow", 0): 512}
+UNITS = {(op, k): 64 for op in ("logaddexp", "logaddexp2") for k in (0, 1)} | {("pow", 0): 512}
 """More than 8, for good reasons: a - b is rounded, and so is the exponent less 1, before an exponential."""
-EDGES = {("pow", 1), ("atan2", 0), ("atan2", 1)}
-"""Not at the very ends: g y log x is multiplied from the left, and a radius that is denormal has few digits."""
+EDGES = {("pow", 1), ("atan2", 0), ("atan2", 1), ("sinc", 0)}
+"""Not at the very ends: g y log x is multiplied from the left, and a radius or a slope that is denormal has few digits."""
 
 
 def anywhere(*_: float) -> bool:
@@ -192,7 +197,9 @@ def test_a_slope_times_a_cotangent_is_right_at_all_sizes_of_both(bench: Bench, o
 def test_the_sweep_knows_every_elementwise_op() -> None:
     """But for those whose slopes are 0 or 1, and those that are built in other tests."""
     flat = {"add", "subtract", "negative", "abs", "sign", "relu", "floor", "ceil", "trunc", "round", "floor_divide"}
-    choosing = {"where", "maximum", "minimum", "clip", "remainder", "conj", "real", "imag"}
+    flat |= {"positive", "frac", "copysign", "heaviside", "stop_gradient", "nan_to_num"}
+    choosing = {"where", "maximum", "minimum", "clip", "remainder", "conj", "real", "imag", "fmax", "fmin", "fmod", "ldexp"}
+    choosing |= {"lerp"}
     here = {op.name for op in REGISTRY.ops.values() if op.elementwise and op.rule}
     missing = here - set(SLOPES) - flat - choosing - {"ratio"}
     assert not missing, f"add a row to SLOPES (and to DOMAINS, if not of all numbers) for {sorted(missing)}"

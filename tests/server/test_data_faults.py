@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench
+from tests.support.sweeps import share
 
 from gradproof.engine.derive import Mode, derive
 from gradproof.engine.domains import INTEGER
@@ -86,13 +88,12 @@ def run(job: Job) -> Iterator[DataFault]:
 def test_no_value_is_a_fault_of_an_op(name: str) -> None:
     op = REGISTRY.op(name)
     for attributes in {repr(case.attributes): case.attributes for case in op.declared_cases()}.values() or [{}]:
-        for shape in SHAPES:
-            for k, dtype in enumerate(DTYPES):
-                places = [op.domain(j) is INTEGER and name != "where" for j in range(len(op.inputs))]
-                kinds = [np.dtype("i8") if place else dtype for place in places]
-                for given in (kinds, [dtype] * len(kinds)):
-                    job = one_node(name, [hostile(one, shape, k + j) for j, one in enumerate(given)], attributes)
-                    assert job is None or all(str(fault) for fault in run(job))
+        for shape, (k, dtype) in share(list(product(SHAPES, enumerate(DTYPES))), f"{name} {attributes}", of=3):
+            places = [op.domain(j) is INTEGER and name != "where" for j in range(len(op.inputs))]
+            kinds = [np.dtype("i8") if place else dtype for place in places]
+            for given in (kinds, [dtype] * len(kinds)):
+                job = one_node(name, [hostile(one, shape, k + j) for j, one in enumerate(given)], attributes)
+                assert job is None or all(str(fault) for fault in run(job))
 
 
 @pytest.mark.slow
@@ -102,7 +103,7 @@ def test_no_attribute_is_a_fault_of_an_op(name: str) -> None:
     for case in op.declared_cases()[:2]:
         arrays = [one if isinstance(one, np.ndarray) else np.ones(one) for one in case.inputs]
         for attribute in (*op.attributes, "nonsense"):
-            for value in WRONG:
+            for value in share(WRONG, f"{name} {case} {attribute}", of=3):
                 job = one_node(name, arrays, {**case.attributes, attribute: value})
                 if job is None:
                     continue

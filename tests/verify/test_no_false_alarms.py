@@ -14,6 +14,7 @@ from tests.conftest import REGISTRY
 from tests.support.fault_injection import of_run
 from tests.support.proof_sources import NoProofs
 from tests.support.sample_inputs import Point, ordinary_point, points
+from tests.support.sweeps import draws
 from tests.support.verdicts import finish
 
 from gradproof.engine.engine import Engine
@@ -57,7 +58,7 @@ def words(point: Point) -> Counter[ValueWord]:
 def test_a_right_op_is_never_called_wrong(op: Op) -> None:
     seen = words(ordinary_point(op))
 
-    @judging
+    @settings(judging, max_examples=DRAWS if op.rule else draws(DRAWS, op.name, of=5))  # a composite is its parts
     @given(points(op))
     def at(point: Point) -> None:
         try:

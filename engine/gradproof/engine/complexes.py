@@ -170,14 +170,28 @@ class Complexes:
     def floor(self, z: Any) -> Pair:
         return Pair(self.f.floor(self._ordered(z)))
 
+    def constant(self, z: Any) -> Pair:
+        z = pair(z)
+        return Pair(self.f.constant(z.re), 0 if z.is_real else self.f.constant(z.im))
+
+    def isnan(self, z: Any) -> Any:
+        return self.f.either(self.f.isnan(pair(z).re), self.f.isnan(self.imag(z).re))
+
+    def isinf(self, z: Any) -> Any:
+        return self.f.either(self.f.isinf(pair(z).re), self.f.isinf(self.imag(z).re))
+
+    def truth(self, z: Any) -> Any:
+        """A condition as itself; of a number, whether it is not 0."""
+        return self.f.negate(self.equal(z, 0)) if isinstance(z, Pair) else z
+
     def both(self, a: Any, b: Any) -> Any:
-        return self.f.both(a, b)
+        return self.f.both(self.truth(a), self.truth(b))
 
     def either(self, a: Any, b: Any) -> Any:
-        return self.f.either(a, b)
+        return self.f.either(self.truth(a), self.truth(b))
 
     def negate(self, a: Any) -> Any:
-        return self.f.negate(a)
+        return self.f.negate(self.truth(a))
 
     def as_number(self, x: Any) -> Pair:
         return x if isinstance(x, Pair) else Pair(self.f.as_number(x))
@@ -263,6 +277,7 @@ FORMULAS: dict[str, Callable[..., Pair]] = {
     "sin": _sin,
     "cos": _cos,
     "tan": lambda c, z: -I * _tanh(c, I * z),
+    "sinc": lambda c, z: _sin(c, z) / z,
     "sinh": _sinh,
     "cosh": _cosh,
     "tanh": _tanh,

@@ -9,7 +9,8 @@ has three forms, and a definition read with them gives
   derivatives: no derivative formula is written in this file.
 
 Besides its rows a reading has ``pi``, ``number`` (an exact literal), ``total`` (a sum), the comparisons ``less``,
-``less_equal`` and ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, ``floor``, and ``as_number``.
+``less_equal`` and ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, ``floor``, ``constant`` (a
+number without its derivative), and ``as_number``. ``isnan`` and ``isinf`` hold for floats that are no numbers.
 In balls a comparison that the enclosures do not decide raises `Undecided`: a ball that straddles a branch has no side, and
 a ball that straddles a step has no floor. For complex numbers there are ``conj``, ``real``, ``imag``, ``modulus``, ``sign``
 (z / |z|) and ``compose`` (of two parts). For matrices there are ``eye``, ``det`` and ``cofactors``. These
@@ -28,7 +29,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import sympy
-from flint import arb, arb_series, fmpq
+from flint import arb, arb_series, ctx, fmpq
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanAtom, BooleanFunction
 
@@ -104,6 +105,16 @@ def _atan2_series(y: Any, x: Any) -> Any:
     raise Undecided("atan2 of two balls that contain 0")
 
 
+def _sinc_series(x: Any) -> Any:
+    """Below 1, where sin x / x cancels, 1 - x²/6 (1 - x²/20 (...)): factors are in [0, 1], and their slopes in [-1, 1]."""
+    if not abs(x[0]) < 1:
+        return x.sin() / x
+    factor = arb_series([arb(0.5, 0.5), arb(0, 1) * x[1]], 2)
+    for k in range(ctx.prec // 8 + 8, 0, -1):
+        factor = 1 - x * x * factor / (2 * k * (2 * k + 1))
+    return factor
+
+
 def _power_series(x: Any, y: Any) -> Any:
     exponent = y[0].unique_fmpz() if y[1].is_zero() and y[0].is_exact() else None
     if exponent is not None:
@@ -145,6 +156,7 @@ FUNCTIONS: tuple[ScalarFunction, ...] = (
     _same("acos", sympy.acos),
     _same("atan", sympy.atan),
     ScalarFunction("atan2", sympy.atan2, arb.atan2, _atan2_series),
+    _same("sinc", lambda x: sympy.Integer(1) if x == 0 else sympy.sin(x) / x, _sinc_series),
     _same("sinh", sympy.sinh, _sinh),
     _same("cosh", sympy.cosh, _cosh),
     _same("tanh", sympy.tanh, _tanh_series),
@@ -166,6 +178,24 @@ class floor(sympy.floor):  # type: ignore[misc]
 
     def fdiff(self, argindex: int = 1) -> Any:
         return sympy.Integer(0)
+
+
+class constant(sympy.Function):  # type: ignore[misc]
+    """The same number, held constant: its derivative is 0."""
+
+    @classmethod
+    def eval(cls, x: Any) -> Any:
+        return x if x.is_number else None
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return sympy.Integer(0)
+
+    def _eval_is_extended_real(self) -> Any:
+        return self.args[0].is_extended_real
+
+
+class Infinity(arb):
+    """A large number that is read in the place of an infinite float."""
 
 
 class OnReals:
@@ -190,6 +220,14 @@ class OnReals:
 
     def sign(self, x: Any) -> Any:
         return self.where(self.less(x, 0), -1, self.where(self.less(0, x), 1, 0))
+
+    def isnan(self, x: Any) -> Any:
+        """Whether the float that ``x`` is read from is nan, which is no number."""
+        return False
+
+    def isinf(self, x: Any) -> Any:
+        """Whether the float that ``x`` is read from is infinite."""
+        return False
 
     def eye(self, n: int) -> Any:
         """The unit matrix of n rows, in exact numbers."""
@@ -257,14 +295,23 @@ class Symbolic(OnReals):
     def floor(self, x: Any) -> Any:
         return floor(x)
 
+    def constant(self, x: Any) -> Any:
+        return constant(x)
+
+    def truth(self, x: Any) -> Any:
+        """A condition as itself; of a number, whether it is not 0."""
+        if isinstance(x, (bool, Relational, BooleanFunction, BooleanAtom)):
+            return x
+        return sympy.Ne(x, 0)
+
     def both(self, a: Any, b: Any) -> Any:
-        return sympy.And(a, b)
+        return sympy.And(self.truth(a), self.truth(b))
 
     def either(self, a: Any, b: Any) -> Any:
-        return sympy.Or(a, b)
+        return sympy.Or(self.truth(a), self.truth(b))
 
     def negate(self, a: Any) -> Any:
-        return sympy.Not(a)
+        return sympy.Not(self.truth(a))
 
     def as_number(self, x: Any) -> Any:
         """A condition as 1 or 0; a number as itself."""
@@ -363,14 +410,34 @@ class Balls(OnReals):
             raise Undecided("a ball straddles a step")
         return whole - 1 if self.compare(x, whole) < 0 else whole
 
-    def both(self, a: bool, b: bool) -> bool:
-        return a and b
+    def constant(self, x: Any) -> Any:
+        """The same number, without its derivative."""
+        return self.ball(x)
 
-    def either(self, a: bool, b: bool) -> bool:
-        return a or b
+    def isnan(self, x: Any) -> Any:
+        return self._none(x)
 
-    def negate(self, a: bool) -> bool:
-        return not a
+    def isinf(self, x: Any) -> Any:
+        return self._none(x)
+
+    def _none(self, x: Any) -> bool:
+        """False, for a number. Raises Undecided for a ball that is not finite, and may stand for a number."""
+        if not self.ball(x).is_finite():
+            raise Undecided("a ball that is not finite may stand for a number")
+        return False
+
+    def truth(self, x: Any) -> bool:
+        """A condition as itself; of a number, whether it is not 0."""
+        return bool(x) if isinstance(x, (bool, int)) else not self.equal(x, 0)
+
+    def both(self, a: Any, b: Any) -> bool:
+        return self.truth(a) and self.truth(b)
+
+    def either(self, a: Any, b: Any) -> bool:
+        return self.truth(a) or self.truth(b)
+
+    def negate(self, a: Any) -> bool:
+        return not self.truth(a)
 
     def as_number(self, x: Any) -> Any:
         return arb(int(x)) if isinstance(x, bool) else x

@@ -206,7 +206,9 @@ def erfcx(x, *, order):
     """Iterated integrals of erfc, scaled by e^(x²), for float64; see DLMF 7.18.
 
     Up to x = 1 by the recurrence 2 k Eₖ = Eₖ₋₂ - 2 x Eₖ₋₁; beyond, where that cancels, by the quotients Eₖ / Eₖ₋₁, computed
-    backwards from far above the order. Raises InferenceError for an order that is out of range."""
+    backwards from far above the order. Raises InferenceError for an order that is out of range, and for complex numbers."""
+    if x.dtype.kind == "c":
+        raise InferenceError("is of real numbers")
     if not 0 <= order <= MAX_ORDER:
         raise InferenceError(f"order is {order}; it must be from 0 to {MAX_ORDER}")
     wide = np.asarray(x, np.float64)

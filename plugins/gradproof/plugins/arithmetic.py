@@ -2,7 +2,19 @@
 
 import numpy as np
 
-from gradproof.engine.extend import NONZERO, POSITIVE, REAL, DataFault, Kink, ops, registering, zeros_like
+from gradproof.engine.extend import (
+    NONZERO,
+    POSITIVE,
+    REAL,
+    Composite,
+    DataFault,
+    Exact,
+    Kink,
+    full_like,
+    ops,
+    registering,
+    zeros_like,
+)
 from gradproof.plugins.axes import first_true
 from gradproof.plugins.families import D, H, R
 from gradproof.plugins.names import named
@@ -30,6 +42,10 @@ def pow_rule(g, y, x, exponent):
     flat = ops.logical_and(origin, exponent >= 0)
     idle = ops.logical_or(flat, ops.logical_and(still, lost))
     return share * ops.where(gentle, 1, exponent), ops.where(idle, 0, g * y * ops.log(ops.where(flat, 1, x)))
+
+
+def pow_define(f, x, exponent):
+    return f.power(x, exponent)
 
 
 def power(x, exponent):
@@ -75,6 +91,69 @@ def sign_rule(g, y, x):
     return ops.where(origin, 0, across / ops.where(origin, 1, size))
 
 
+def cbrt_rule(g, y, x):
+    """g / (3 y²), infinite at 0."""
+    return ops.ratio(g, 1, 3 * y, y)
+
+
+def cbrt_define(f, x):
+    third = f.number(1) / 3
+    return f.where(f.less(x, 0), -f.power(-x, third), f.power(x, third))
+
+
+def copysign_rule(g, y, a, b):
+    return g * ops.sign(a) * ops.copysign(full_like(b, 1), b), zeros_like(b)
+
+
+def copysign_define(f, a, b):
+    """By the sign of 1 / b, since a zero has a sign too."""
+    return f.where(f.less(1 / b, 0), -f.modulus(a), f.modulus(a))
+
+
+def heaviside_rule(g, y, x, value):
+    """0 for x, and for value g where x = 0."""
+    return zeros_like(x), ops.where(x < 0, 0, ops.where(ops.equal(ops.stop_gradient(x), 0), g, 0))
+
+
+def heaviside_define(f, x, value):
+    """At 0 x is held constant: it stays there while value moves."""
+    return f.where(f.less(x, 0), 0, f.where(f.equal(f.constant(x), 0), value, 1))
+
+
+def lerp(start, end, weight):
+    """start + weight (end - start), from the nearer end, so that both ends are met exactly, as in torch.lerp."""
+    step = end - start
+    return np.where(np.abs(weight) < 0.5, start + weight * step, end - step * (1 - weight))
+
+
+def lerp_rule(g, y, start, end, weight):
+    return g * (1 - weight), g * weight, g * (end - start)
+
+
+def lerp_define(f, start, end, weight):
+    return start + weight * (end - start)
+
+
+def float_power(x, exponent):
+    wide = "complex128" if "c" in (x.dtype.kind, exponent.dtype.kind) else "float64"
+    return ops.pow(ops.astype(x, dtype=wide), ops.astype(exponent, dtype=wide))
+
+
+def addcmul(x, a, b, *, value=1):
+    return x + a * b * value
+
+
+def addcdiv(x, a, b, *, value=1):
+    return x + a / b * value
+
+
+POWER = "0 for the exponent where x = 0 and p >= 0; 0 for x where p = 0"
+AT_ZERO = "0 for a at 0"
+RADIANS = Exact(lambda f: f.pi / 180)
+DEGREES = Exact(lambda f: 180 / f.pi)
+STEP = "0 where x < 0, value where x = 0, 1 where x > 0"
+WIDE = "x^exponent in float64 or complex128"
+
 # fmt: off
 ARITHMETIC = (
     # op            forward      cotangents of the inputs           definition                  domain, ties
@@ -82,17 +161,29 @@ ARITHMETIC = (
     H("subtract",   np.subtract, lambda g, y, a, b: (g, -g),        lambda f, a, b: a - b),
     H("multiply",   np.multiply, lambda g, y, a, b: (g * b, g * a), lambda f, a, b: a * b),
     H("divide",     np.divide,   divide_rule,                       lambda f, a, b: a / b,      domains=(REAL, NONZERO)),
+    H("positive",   np.positive, lambda g, y, x: g,                 lambda f, x: x),
     H("negative",   np.negative, lambda g, y, x: -g,                lambda f, x: -x),
     H("square",     np.square,   lambda g, y, x: g * x * 2,         lambda f, x: x * x),
     H("reciprocal", reciprocal,  reciprocal_rule,                   lambda f, x: 1 / x,         domains=NONZERO),
     H("sqrt",       np.sqrt,     lambda g, y, x: g / (2 * y),       lambda f, x: f.sqrt(x),     domains=POSITIVE),
     H("rsqrt",      rsqrt,       lambda g, y, x: -g / x * (y / 2),  lambda f, x: 1 / f.sqrt(x), domains=POSITIVE),
-    H("pow",        power,       pow_rule,                          lambda f, x, exponent: f.power(x, exponent),
-      domains=(POSITIVE, REAL), ties="0 for the exponent where x = 0 and p >= 0; 0 for x where p = 0"),
+    H("pow",        power,       pow_rule,                          pow_define,  domains=(POSITIVE, REAL), ties=POWER),
     R("hypot", np.hypot, hypot_rule,                      lambda f, a, b: f.sqrt(a * a + b * b)),
     D("abs",   np.abs,   lambda g, y, x: g * ops.sign(x), lambda f, x: f.modulus(x), ties="0 at 0", kink=Kink.MEAN),
     D("sign",  np.sign,  sign_rule,                       lambda f, x: f.sign(x),    ties="0 at 0"),
+    R("cbrt",      np.cbrt,      cbrt_rule,      cbrt_define,      domains=NONZERO, ties="infinite at 0", doc="∛x"),
+    R("copysign",  np.copysign,  copysign_rule,  copysign_define,  domains=(REAL, NONZERO), ties=AT_ZERO, kink=Kink.MEAN),
+    R("heaviside", np.heaviside, heaviside_rule, heaviside_define, ties="0 for x at 0", doc=STEP),
+    H("lerp",      lerp,         lerp_rule,      lerp_define),
+    R("deg2rad",   np.deg2rad,   lambda g, y, x: g * RADIANS, lambda f, x: x * f.pi / 180),
+    R("rad2deg",   np.rad2deg,   lambda g, y, x: g * DEGREES, lambda f, x: x * 180 / f.pi),
+)
+
+COMPOSED = (
+    Composite("float_power", float_power, domains=(POSITIVE, REAL), ties=POWER, doc=WIDE),
+    Composite("addcmul", addcmul, doc="x + value a b"),
+    Composite("addcdiv", addcdiv, domains=(REAL, REAL, NONZERO), doc="x + value a / b"),
 )
 # fmt: on
 
-register_ops = registering(*named(ARITHMETIC))
+register_ops = registering(*named(ARITHMETIC + COMPOSED))

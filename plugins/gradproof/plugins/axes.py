@@ -43,6 +43,21 @@ def listed(name: str, values: object) -> tuple[Any, ...]:
     return tuple(values)
 
 
+def number(name: str, value: object) -> int | float:
+    """``value`` as a real number. Raises InferenceError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InferenceError(f"{name} is {value!r}; it must be a number")
+    return value
+
+
+def size(name: str, value: object) -> int:
+    """``value`` as a number of elements. Raises InferenceError for anything else."""
+    count = integer(name, value)
+    if count < 0:
+        raise InferenceError(f"{name} is {count}; it must be a number of elements")
+    return count
+
+
 def boolean(name: str, value: object) -> bool:
     """``value``, which must be True or False. Raises InferenceError for anything else."""
     if not isinstance(value, bool):

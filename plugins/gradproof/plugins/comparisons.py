@@ -3,6 +3,7 @@
 import numpy as np
 
 from gradproof.engine.extend import INTEGER, NO_GRADIENT, REAL, Kink, Memory, ops, registering
+from gradproof.plugins.axes import boolean, number
 from gradproof.plugins.families import D, H, R
 from gradproof.plugins.names import named
 
@@ -10,6 +11,11 @@ GRADPROOF_API = 1
 
 
 HALF = "half to each"
+FIRST = "all to a"
+TO_FIRST = (Kink.LARGEST, Kink.SMALLEST)
+LARGER = "the larger, or the number beside a nan"
+SMALLER = "the smaller, or the number beside a nan"
+CLOSE = "|a - b| ≤ atol + rtol |b|; a nan is close to a nan if equal_nan"
 CLIP = "x limited to [min, max]"
 ONE_AT_BOUNDS = "1 for x at its bounds"
 MANY = 512
@@ -45,6 +51,48 @@ def clip_rule(g, y, x, low, high):
     return ops.where(inside, g, 0), ops.where(below, g, 0), ops.where(above, g, 0)
 
 
+def fmax_rule(g, y, a, b):
+    first = ops.logical_or(a >= b, ops.isnan(b))
+    return ops.where(first, g, 0), ops.where(first, 0, g)
+
+
+def fmin_rule(g, y, a, b):
+    first = ops.logical_or(a <= b, ops.isnan(b))
+    return ops.where(first, g, 0), ops.where(first, 0, g)
+
+
+def numbers(f, a, b):
+    """Both numbers, the other in place of a nan."""
+    return f.where(f.isnan(a), b, a), f.where(f.isnan(b), a, b)
+
+
+def fmax_define(f, a, b):
+    a, b = numbers(f, a, b)
+    return f.where(f.less(a, b), b, a)
+
+
+def fmin_define(f, a, b):
+    a, b = numbers(f, a, b)
+    return f.where(f.less(b, a), b, a)
+
+
+def xor_define(f, a, b):
+    return f.either(f.both(a, f.negate(b)), f.both(b, f.negate(a)))
+
+
+def isclose(a, b, *, rtol=1e-5, atol=1e-8, equal_nan=False):
+    """`numpy.isclose`, in float64 for narrower floats, whose sums leave their range or their digits.
+
+    Raises InferenceError for a tolerance that is no number."""
+    rtol, atol, equal_nan = number("rtol", rtol), number("atol", atol), boolean("equal_nan", equal_nan)
+    wide = np.result_type(a.dtype, np.float64) if a.dtype.kind in "fV" else a.dtype
+    return np.isclose(a.astype(wide), b.astype(wide), rtol, atol, equal_nan)
+
+
+def isclose_define(f, a, b, *, rtol=1e-5, atol=1e-8, equal_nan=False):
+    return f.less_equal(f.modulus(a - b), f.number(atol) + f.number(rtol) * f.modulus(b))
+
+
 def where_into(out, condition, a, b):
     """`numpy.where` written to ``out``. Of many floats it chooses the bits, which needs no branch for each element."""
     bits = BITS.get(out.dtype.char)
@@ -74,7 +122,9 @@ COMPARISONS = (
     R("greater_equal", np.greater_equal, None,   lambda f, a, b: f.less_equal(b, a)),
     D("logical_and",   np.logical_and,   None,   lambda f, a, b: f.both(a, b),   domains=INTEGER),
     D("logical_or",    np.logical_or,    None,   lambda f, a, b: f.either(a, b), domains=INTEGER),
+    D("logical_xor",   np.logical_xor,   None,   xor_define,                     domains=INTEGER),
     D("logical_not",   np.logical_not,   None,   lambda f, x: f.negate(x),       domains=INTEGER),
+    D("isclose",       isclose,          None,   isclose_define, doc=CLOSE),
 )
 
 CHOICES = (
@@ -82,6 +132,8 @@ CHOICES = (
     H("where",   np.where,   where_rule,   where_define,                    domains=(INTEGER, REAL, REAL), promotes=(1, 2)),
     R("maximum", np.maximum, maximum_rule, lambda f, a, b: f.where(f.less(a, b), b, a), ties=HALF, kink=Kink.MEAN),
     R("minimum", np.minimum, minimum_rule, lambda f, a, b: f.where(f.less(b, a), b, a), ties=HALF, kink=Kink.MEAN),
+    R("fmax",    np.fmax,    fmax_rule,  fmax_define,                       ties=FIRST, kink=TO_FIRST, doc=LARGER),
+    R("fmin",    np.fmin,    fmin_rule,  fmin_define,                       ties=FIRST, kink=TO_FIRST, doc=SMALLER),
     R("clip",    np.clip,    clip_rule,    clip_define,                     ties=ONE_AT_BOUNDS, kink=BOUNDS, doc=CLIP),
 )
 # fmt: on

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.extend import InferenceError, Inferred, Spec, case, ops, registering, zeros_like
+from gradproof.engine.extend import Composite, Exact, InferenceError, Inferred, Spec, case, ops, registering, zeros_like
 from gradproof.plugins.families import D
 from gradproof.plugins.names import named
 
@@ -49,6 +49,18 @@ def complex_define(f, i, real, imag):
     return f.compose(real[i], imag[i])
 
 
+def angle(x):
+    """The argument; of a real number 0, π if it is negative, or nan, as in torch.angle."""
+    if x.dtype.kind == "c":
+        return ops.atan2(ops.imag(x), ops.real(x))
+    return ops.where(x < 0, PI, ops.where(ops.isnan(x), x, 0))
+
+
+def polar(modulus, angle):
+    return ops.complex(modulus * ops.cos(angle), modulus * ops.sin(angle))
+
+
+PI = Exact(lambda f: f.pi)
 PAIRS = (case((), ()), case((2,), (2,)), case((2, 1), (3,)))
 
 # fmt: off
@@ -59,6 +71,11 @@ COMPLEXES = (
     D("imag",    np.imag,         imag_rule,                   lambda f, x: f.imag(x)),
     D("complex", complex_forward, complex_rule,                complex_define, complex_infer, PAIRS, doc="real + i imag"),
 )
+
+POLAR = (
+    Composite("angle", angle, doc="the argument of x, from -π to π; 0 or π for a real number"),
+    Composite("polar", polar, cases=PAIRS, doc="modulus (cos angle + i sin angle)"),
+)
 # fmt: on
 
-register_ops = registering(*named(COMPLEXES))
+register_ops = registering(*named(COMPLEXES + POLAR))

@@ -5,6 +5,7 @@ import numpy as np
 from gradproof.engine.extend import ABOVE_MINUS_ONE, POSITIVE, Exact, ops, registering
 from gradproof.plugins.families import H, R
 from gradproof.plugins.names import named
+from gradproof.plugins.ranges import magnitude, mirrored
 
 GRADPROOF_API = 1
 
@@ -31,6 +32,18 @@ def logaddexp_rule(g, y, a, b):
     return g * ops.sigmoid(a - b), g * ops.sigmoid(b - a)
 
 
+def logaddexp2_rule(g, y, a, b):
+    """g 2ᵃ / (2ᵃ + 2ᵇ) and g 2ᵇ / (2ᵃ + 2ᵇ). The power of the smaller is split into two roots, as in `softplus_rule`."""
+    root = ops.exp2(-magnitude(a - b) / 2)
+    tail = g * root * (root / (1 + root * root))
+    return mirrored(g, a - b, tail), mirrored(g, b - a, tail)
+
+
+def logaddexp2_define(f, a, b):
+    ln2 = f.log(f.number(2))
+    return f.log(f.exp(a * ln2) + f.exp(b * ln2)) / ln2
+
+
 def log_to_base(base):
     """The definition of the logarithm to ``base``."""
     return lambda f, x: f.log(x) / f.log(f.number(base))
@@ -47,6 +60,7 @@ EXPONENTIALS = (
     H("log10",     np.log10,     log10_rule,                     log_to_base(10),         domains=POSITIVE),
     H("log1p",     log1p,        lambda g, y, x: g / (1 + x),    lambda f, x: f.log1p(x), domains=ABOVE_MINUS_ONE),
     R("logaddexp", np.logaddexp, logaddexp_rule,                 lambda f, a, b: f.log(f.exp(a) + f.exp(b))),
+    R("logaddexp2", np.logaddexp2, logaddexp2_rule,              logaddexp2_define),
 )
 # fmt: on
 

@@ -1,5 +1,7 @@
 """Rounding to integers, and division with a remainder. Rounded numbers are constant between steps: their gradient is 0."""
 
+from fractions import Fraction
+
 import numpy as np
 
 from gradproof.engine.extend import NONZERO, REAL, DataFault, ops, registering, zeros_like
@@ -18,11 +20,32 @@ def trunc_define(f, x):
     return f.where(f.less(x, 0), -f.floor(-x), f.floor(x))
 
 
-def round_define(f, x):
-    """The nearest integer; halfway between two integers, the even integer."""
-    half_up = x + f.number(1) / 2
+def frac(x):
+    """x - trunc(x); 0 for an infinity, as in C, where PyTorch gives nan."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(x), 0, x - np.trunc(x)).astype(x.dtype)
+
+
+def round_half_even(x, *, decimals=0):
+    """`numpy.round`: integers stay integers. With decimals floats are rounded in float64, and stay what they are where they
+    have no such decimals, or 10^decimals is beyond the range."""
+    if not decimals or x.dtype.kind not in "fV":
+        return np.rint(x) if x.dtype.kind in "fV" else np.round(x, decimals)
+    with np.errstate(all="ignore"):
+        rounded = np.round(x.astype(np.float64), decimals)
+    return np.where(np.isfinite(rounded), rounded, x).astype(x.dtype)
+
+
+def round_rule(g, y, x, *, decimals):
+    return zeros_like(x)
+
+
+def round_define(f, x, *, decimals=0):
+    """The nearest multiple of 10^-decimals; halfway between two, the even multiple."""
+    scale = Fraction(10) ** int(decimals)
+    half_up = x * f.number(scale) + f.number(1) / 2
     whole = f.floor(half_up)
-    return f.where(f.equal(half_up, whole), 2 * f.floor(half_up / 2), whole)
+    return f.where(f.equal(half_up, whole), 2 * f.floor(half_up / 2), whole) / f.number(scale)
 
 
 def remainder_rule(g, y, a, b):
@@ -32,6 +55,15 @@ def remainder_rule(g, y, a, b):
     quotient = (a - y) / b
     finite = ops.equal(quotient - quotient, 0)
     return g, -ops.where(finite, g * quotient, g / b * (a - y))
+
+
+def fmod_rule(g, y, a, b):
+    """g and -g trunc(a / b), with the quotient from the remainder y, as in `remainder_rule`."""
+    return remainder_rule(g, y, a, b)
+
+
+def fmod_define(f, a, b):
+    return a - b * trunc_define(f, a / b)
 
 
 def constant_rule(g, y, a, b):
@@ -49,10 +81,10 @@ def refusing_zero(function):
     return forward
 
 
-floor_divide, remainder = refusing_zero(np.floor_divide), refusing_zero(np.remainder)
+floor_divide, remainder, fmod = map(refusing_zero, (np.floor_divide, np.remainder, np.fmod))
 
 STEPS = "0 at the steps"
-TO_EVEN = "the nearest integer; of two, the even integer"
+TO_EVEN = "the nearest multiple of 10^-decimals, an integer by default; of two, the even multiple"
 JUMPS = "1 and -a / b where that is an integer"
 DIVISOR = (REAL, NONZERO)
 
@@ -62,9 +94,11 @@ ROUNDING = (
     R("floor",        np.floor,     flat_rule,      lambda f, x: f.floor(x),                ties=STEPS),
     R("ceil",         np.ceil,      flat_rule,      lambda f, x: -f.floor(-x),              ties=STEPS),
     R("trunc",        np.trunc,     flat_rule,      trunc_define,                           ties=STEPS),
-    R("round",        np.rint,      flat_rule,      round_define,                           ties=STEPS, doc=TO_EVEN),
+    R("frac",         frac,         lambda g, y, x: g, lambda f, x: x - trunc_define(f, x), ties="1 at the steps"),
+    R("round",        round_half_even, round_rule,  round_define,                           ties=STEPS, doc=TO_EVEN),
     R("floor_divide", floor_divide, constant_rule,  lambda f, a, b: f.floor(a / b),         ties=STEPS, domains=DIVISOR),
     R("remainder",    remainder,    remainder_rule, lambda f, a, b: a - b * f.floor(a / b), ties=JUMPS, domains=DIVISOR),
+    R("fmod",         fmod,         fmod_rule,      fmod_define,                            ties=JUMPS, domains=DIVISOR),
 )
 # fmt: on
 

@@ -4,11 +4,12 @@ from fractions import Fraction
 
 import numpy as np
 
-from gradproof.engine.extend import ABOVE_ONE, UNIT, ops, registering
+from gradproof.engine.extend import ABOVE_ONE, NONZERO, UNIT, ops, registering
 from gradproof.plugins.dtypes import in_float32
 from gradproof.plugins.families import H, R
 from gradproof.plugins.names import named
 from gradproof.plugins.ranges import over_square
+from gradproof.plugins.sinc import SINC, sinc, sinc_define, sinc_rule
 
 GRADPROOF_API = 1
 
@@ -96,6 +97,7 @@ TRIGONOMETRY = (
     H("asinh", np.arcsinh, asinh_rule,                      lambda f, x: f.asinh(x)),
     H("acosh", np.arccosh, acosh_rule,                      lambda f, x: f.acosh(x),       domains=ABOVE_ONE),
     H("atanh", np.arctanh, atanh_rule,                      lambda f, x: f.atanh(x),       domains=UNIT),
+    H("sinc",  sinc,       sinc_rule,                       sinc_define,                   domains=NONZERO, doc=SINC),
 )
 # fmt: on
 

@@ -19,9 +19,13 @@ __all__ = [
     "acosh",
     "add",
     "add_along_axis",
+    "addcdiv",
+    "addcmul",
     "adjoint",
     "all",
+    "angle",
     "any",
+    "arange",
     "argcummax",
     "argcummin",
     "argmax",
@@ -40,10 +44,17 @@ __all__ = [
     "average",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
     "block_diag",
     "broadcast_arrays",
     "broadcast_to",
     "cartesian_prod",
+    "cbrt",
     "cdist",
     "ceil",
     "celu",
@@ -57,6 +68,7 @@ __all__ = [
     "compress",
     "concat",
     "conj",
+    "copysign",
     "cos",
     "cosh",
     "cosine_embedding_loss",
@@ -70,6 +82,7 @@ __all__ = [
     "cumulative_prod",
     "cumulative_sum",
     "cumulative_trapezoid",
+    "deg2rad",
     "det",
     "diag",
     "diag_embed",
@@ -91,13 +104,20 @@ __all__ = [
     "exp2",
     "expand_dims",
     "expm1",
+    "eye",
     "flatnonzero",
     "flatten",
     "flip",
     "fliplr",
     "flipud",
+    "float_power",
     "floor",
     "floor_divide",
+    "fmax",
+    "fmin",
+    "fmod",
+    "frac",
+    "full_like",
     "gather",
     "gaussian_nll_loss",
     "gelu",
@@ -109,6 +129,7 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "heaviside",
     "hinge_embedding_loss",
     "hsplit",
     "hstack",
@@ -120,23 +141,35 @@ __all__ = [
     "index_fill",
     "index_put",
     "inv",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "isneginf",
+    "isposinf",
+    "isreal",
     "kl_div",
     "kthvalue",
     "l1_loss",
     "last_occurrence",
+    "ldexp",
     "leaky_relu",
+    "lerp",
     "less",
     "less_equal",
+    "linspace",
     "log",
     "log1p",
     "log2",
     "log10",
     "log_softmax",
     "logaddexp",
+    "logaddexp2",
     "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
+    "logical_xor",
     "logsigmoid",
     "logsumexp",
     "margin_ranking_loss",
@@ -160,6 +193,7 @@ __all__ = [
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "multiply",
+    "nan_to_num",
     "nanmax",
     "nanmean",
     "nanmedian",
@@ -168,6 +202,7 @@ __all__ = [
     "nanquantile",
     "nansum",
     "negative",
+    "nextafter",
     "nll_loss",
     "nonzero",
     "norm",
@@ -175,6 +210,7 @@ __all__ = [
     "not_equal",
     "number_true",
     "one_hot",
+    "ones_like",
     "overlap_add",
     "p_norm",
     "pad",
@@ -183,6 +219,8 @@ __all__ = [
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",
+    "polar",
+    "positive",
     "pow",
     "prelu",
     "prod",
@@ -190,6 +228,7 @@ __all__ = [
     "put",
     "put_along_axis",
     "quantile",
+    "rad2deg",
     "ratio",
     "ravel",
     "ravel_multi_index",
@@ -214,8 +253,10 @@ __all__ = [
     "selu",
     "sigmoid",
     "sign",
+    "signbit",
     "silu",
     "sin",
+    "sinc",
     "sinh",
     "slice",
     "slice_scatter",
@@ -235,6 +276,7 @@ __all__ = [
     "squeeze",
     "stack",
     "std",
+    "stop_gradient",
     "subtract",
     "sum",
     "swapaxes",
@@ -262,6 +304,7 @@ __all__ = [
     "vstack",
     "weighted_logsumexp",
     "where",
+    "zeros_like",
 ]
 
 
@@ -293,6 +336,16 @@ def add_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: i
     return apply_as(Tensor, "add_along_axis", x, indices, updates, axis=axis)[0]
 
 
+def addcdiv(x: Operand, a: Operand, b: Operand, /, *, value: float = 1) -> Tensor:
+    """The op addcdiv: x + value a / b. Inputs: x, a, b. Attributes: value."""
+    return apply_as(Tensor, "addcdiv", x, a, b, value=value)[0]
+
+
+def addcmul(x: Operand, a: Operand, b: Operand, /, *, value: float = 1) -> Tensor:
+    """The op addcmul: x + value a b. Inputs: x, a, b. Attributes: value."""
+    return apply_as(Tensor, "addcmul", x, a, b, value=value)[0]
+
+
 def adjoint(x: Operand, /) -> Tensor:
     """The op adjoint: the last two axes exchanged, and conjugated. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "adjoint", x)[0]
@@ -303,9 +356,22 @@ def all(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: boo
     return apply_as(Tensor, "all", x, axis=axis, keepdims=keepdims)[0]
 
 
+def angle(x: Operand, /) -> Tensor:
+    """The op angle: the argument of x, from -π to π; 0 or π for a real number. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "angle", x)[0]
+
+
 def any(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op any: whether any element over axes is not zero. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "any", x, axis=axis, keepdims=keepdims)[0]
+
+
+def arange(*, start: float, stop: float | None = None, step: float = 1, dtype: DTypeLike | None = None) -> Tensor:
+    """The op arange: start, start + step, ... up to stop, which is left out.
+
+    Inputs: none. Attributes: start, stop, step, dtype.
+    """
+    return apply_as(Tensor, "arange", start=start, stop=stop, step=step, dtype=dtype)[0]
 
 
 def argcummax(x: Operand, /, *, axis: int) -> Tensor:
@@ -432,6 +498,36 @@ def binary_cross_entropy_with_logits(
     ]
 
 
+def bitwise_and(a: Operand, b: Operand, /) -> Tensor:
+    """The op bitwise_and: a and b, bit by bit. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "bitwise_and", a, b)[0]
+
+
+def bitwise_invert(x: Operand, /) -> Tensor:
+    """The op bitwise_invert: not x, bit by bit. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "bitwise_invert", x)[0]
+
+
+def bitwise_left_shift(a: Operand, b: Operand, /) -> Tensor:
+    """The op bitwise_left_shift: a 2ᵇ, without the bits beyond those of the dtype. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "bitwise_left_shift", a, b)[0]
+
+
+def bitwise_or(a: Operand, b: Operand, /) -> Tensor:
+    """The op bitwise_or: a or b, bit by bit. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "bitwise_or", a, b)[0]
+
+
+def bitwise_right_shift(a: Operand, b: Operand, /) -> Tensor:
+    """The op bitwise_right_shift: ⌊a / 2ᵇ⌋. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "bitwise_right_shift", a, b)[0]
+
+
+def bitwise_xor(a: Operand, b: Operand, /) -> Tensor:
+    """The op bitwise_xor: a ≠ b, bit by bit. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "bitwise_xor", a, b)[0]
+
+
 def block_diag(*arrays: Operand) -> Tensor:
     """The op block_diag: matrices along the diagonal of a larger one. Inputs: arrays. Attributes: none."""
     return apply_as(Tensor, "block_diag", *arrays)[0]
@@ -450,6 +546,11 @@ def broadcast_to(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
 def cartesian_prod(*arrays: Operand) -> Tensor:
     """The op cartesian_prod: all tuples of elements of vectors, as rows. Inputs: arrays. Attributes: none."""
     return apply_as(Tensor, "cartesian_prod", *arrays)[0]
+
+
+def cbrt(x: Operand, /) -> Tensor:
+    """The op cbrt: ∛x. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "cbrt", x)[0]
 
 
 def cdist(x1: Operand, x2: Operand, /, *, p: float = 2.0) -> Tensor:
@@ -530,6 +631,11 @@ def concat(*arrays: Operand, axis: int = 0) -> Tensor:
 def conj(x: Operand, /) -> Tensor:
     """The op conj: conj x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "conj", x)[0]
+
+
+def copysign(a: Operand, b: Operand, /) -> Tensor:
+    """The op copysign: -|a| if 1 / b < 0 else |a|. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "copysign", a, b)[0]
 
 
 def cos(x: Operand, /) -> Tensor:
@@ -652,6 +758,11 @@ def cumulative_trapezoid(
     return apply_as(Tensor, "cumulative_trapezoid", y, *given(x), dx=dx, axis=axis, initial=initial)[0]
 
 
+def deg2rad(x: Operand, /) -> Tensor:
+    """The op deg2rad: x π / 180. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "deg2rad", x)[0]
+
+
 def det(a: Operand, /) -> Tensor:
     """The op det: the determinant. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "det", a)[0]
@@ -772,6 +883,11 @@ def expm1(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "expm1", x)[0]
 
 
+def eye(*, n_rows: int, n_cols: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:
+    """The op eye: 1 on diagonal k, 0 elsewhere. Inputs: none. Attributes: n_rows, n_cols, k, dtype."""
+    return apply_as(Tensor, "eye", n_rows=n_rows, n_cols=n_cols, k=k, dtype=dtype)[0]
+
+
 def flatnonzero(mask: Operand, /, *, count: int) -> Tensor:
     """The op flatnonzero: the places, in C order, of the true elements, count of them.
 
@@ -803,6 +919,11 @@ def flipud(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "flipud", x)[0]
 
 
+def float_power(x: Operand, exponent: Operand, /) -> Tensor:
+    """The op float_power: x^exponent in float64 or complex128. Inputs: x, exponent. Attributes: none."""
+    return apply_as(Tensor, "float_power", x, exponent)[0]
+
+
 def floor(x: Operand, /) -> Tensor:
     """The op floor: ⌊x⌋. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "floor", x)[0]
@@ -811,6 +932,31 @@ def floor(x: Operand, /) -> Tensor:
 def floor_divide(a: Operand, b: Operand, /) -> Tensor:
     """The op floor_divide: ⌊a / b⌋. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "floor_divide", a, b)[0]
+
+
+def fmax(a: Operand, b: Operand, /) -> Tensor:
+    """The op fmax: the larger, or the number beside a nan. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "fmax", a, b)[0]
+
+
+def fmin(a: Operand, b: Operand, /) -> Tensor:
+    """The op fmin: the smaller, or the number beside a nan. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "fmin", a, b)[0]
+
+
+def fmod(a: Operand, b: Operand, /) -> Tensor:
+    """The op fmod: a - b (-⌊-a / b⌋ if a / b < 0 else ⌊a / b⌋). Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "fmod", a, b)[0]
+
+
+def frac(x: Operand, /) -> Tensor:
+    """The op frac: x - (-⌊-x⌋ if x < 0 else ⌊x⌋). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "frac", x)[0]
+
+
+def full_like(x: Operand, /, *, value: float, dtype: DTypeLike | None = None) -> Tensor:
+    """The op full_like: the number value in the shape of x. Inputs: x. Attributes: value, dtype."""
+    return apply_as(Tensor, "full_like", x, value=value, dtype=dtype)[0]
 
 
 def gather(x: Operand, indices: Operand, /, *, axis: int) -> Tensor:
@@ -877,6 +1023,11 @@ def hardswish(x: Operand, /) -> Tensor:
 def hardtanh(x: Operand, /, *, min: float = -1.0, max: float = 1.0) -> Tensor:
     """The op hardtanh: x limited to [min, max]. Inputs: x. Attributes: min, max."""
     return apply_as(Tensor, "hardtanh", x, min=min, max=max)[0]
+
+
+def heaviside(x: Operand, value: Operand, /) -> Tensor:
+    """The op heaviside: 0 where x < 0, value where x = 0, 1 where x > 0. Inputs: x, value. Attributes: none."""
+    return apply_as(Tensor, "heaviside", x, value)[0]
 
 
 def hinge_embedding_loss(x: Operand, target: Operand, /, *, margin: float = 1.0, reduction: str = "mean") -> Tensor:
@@ -963,6 +1114,44 @@ def inv(a: Operand, /) -> Tensor:
     return apply_as(Tensor, "inv", a)[0]
 
 
+def isclose(a: Operand, b: Operand, /, *, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
+    """The op isclose: |a - b| ≤ atol + rtol |b|; a nan is close to a nan if equal_nan.
+
+    Inputs: a, b. Attributes: rtol, atol, equal_nan.
+    """
+    return apply_as(Tensor, "isclose", a, b, rtol=rtol, atol=atol, equal_nan=equal_nan)[0]
+
+
+def isfinite(x: Operand, /) -> Tensor:
+    """The op isfinite: whether x is neither nan nor infinite. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "isfinite", x)[0]
+
+
+def isinf(x: Operand, /) -> Tensor:
+    """The op isinf: whether x is infinite. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "isinf", x)[0]
+
+
+def isnan(x: Operand, /) -> Tensor:
+    """The op isnan: whether x is nan. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "isnan", x)[0]
+
+
+def isneginf(x: Operand, /) -> Tensor:
+    """The op isneginf: whether x is -∞. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "isneginf", x)[0]
+
+
+def isposinf(x: Operand, /) -> Tensor:
+    """The op isposinf: whether x is ∞. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "isposinf", x)[0]
+
+
+def isreal(x: Operand, /) -> Tensor:
+    """The op isreal: whether the imaginary part of x is 0. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "isreal", x)[0]
+
+
 def kl_div(x: Operand, target: Operand, /, *, log_target: bool = False, reduction: str = "mean") -> Tensor:
     """The op kl_div: target (ln target - x), where x is a logarithm, as is target with log_target. The mean is over
     all elements, batchmean over the first axis.
@@ -996,9 +1185,19 @@ def last_occurrence(indices: Operand, /, *, size: int, axis: int | None = None) 
     return apply_as(Tensor, "last_occurrence", indices, size=size, axis=axis)[0]
 
 
+def ldexp(x: Operand, exponent: Operand, /) -> Tensor:
+    """The op ldexp: x 2^exponent. Inputs: x, exponent. Attributes: none."""
+    return apply_as(Tensor, "ldexp", x, exponent)[0]
+
+
 def leaky_relu(x: Operand, /, *, negative_slope: float = 0.01) -> Tensor:
     """The op leaky_relu: x where x > 0, else the negative slope times x. Inputs: x. Attributes: negative_slope."""
     return apply_as(Tensor, "leaky_relu", x, negative_slope=negative_slope)[0]
+
+
+def lerp(start: Operand, end: Operand, weight: Operand, /) -> Tensor:
+    """The op lerp: start + weight (end - start). Inputs: start, end, weight. Attributes: none."""
+    return apply_as(Tensor, "lerp", start, end, weight)[0]
 
 
 def less(a: Operand, b: Operand, /) -> Tensor:
@@ -1009,6 +1208,14 @@ def less(a: Operand, b: Operand, /) -> Tensor:
 def less_equal(a: Operand, b: Operand, /) -> Tensor:
     """The op less_equal: a ≤ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "less_equal", a, b)[0]
+
+
+def linspace(*, start: float, stop: float, num: int, endpoint: bool = True, dtype: DTypeLike | None = None) -> Tensor:
+    """The op linspace: num numbers from start to stop, evenly spaced.
+
+    Inputs: none. Attributes: start, stop, num, endpoint, dtype.
+    """
+    return apply_as(Tensor, "linspace", start=start, stop=stop, num=num, endpoint=endpoint, dtype=dtype)[0]
 
 
 def log(x: Operand, /) -> Tensor:
@@ -1041,6 +1248,11 @@ def logaddexp(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "logaddexp", a, b)[0]
 
 
+def logaddexp2(a: Operand, b: Operand, /) -> Tensor:
+    """The op logaddexp2: ln(e^(a ln 2) + e^(b ln 2)) / ln 2. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "logaddexp2", a, b)[0]
+
+
 def logcumsumexp(x: Operand, /, *, axis: int = 0) -> Tensor:
     """The op logcumsumexp: running ln Σ eˣ along an axis. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "logcumsumexp", x, axis=axis)[0]
@@ -1059,6 +1271,11 @@ def logical_not(x: Operand, /) -> Tensor:
 def logical_or(a: Operand, b: Operand, /) -> Tensor:
     """The op logical_or: a or b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logical_or", a, b)[0]
+
+
+def logical_xor(a: Operand, b: Operand, /) -> Tensor:
+    """The op logical_xor: a and not b or b and not a. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "logical_xor", a, b)[0]
 
 
 def logsigmoid(x: Operand, /) -> Tensor:
@@ -1223,6 +1440,14 @@ def multiply(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "multiply", a, b)[0]
 
 
+def nan_to_num(x: Operand, /, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """The op nan_to_num: x; nan, and the infinities, by default the largest and the least float, where x is none.
+
+    Inputs: x. Attributes: nan, posinf, neginf.
+    """
+    return apply_as(Tensor, "nan_to_num", x, nan=nan, posinf=posinf, neginf=neginf)[0]
+
+
 def nanmax(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op nanmax: the largest over axes that is not nan. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "nanmax", x, axis=axis, keepdims=keepdims)[0]
@@ -1275,6 +1500,11 @@ def nansum(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: 
 def negative(x: Operand, /) -> Tensor:
     """The op negative: -x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "negative", x)[0]
+
+
+def nextafter(a: Operand, b: Operand, /) -> Tensor:
+    """The op nextafter: the float after a towards b. Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "nextafter", a, b)[0]
 
 
 def nll_loss(
@@ -1332,6 +1562,11 @@ def one_hot(indices: Operand, /, *, num_classes: int) -> Tensor:
     Inputs: indices. Attributes: num_classes.
     """
     return apply_as(Tensor, "one_hot", indices, num_classes=num_classes)[0]
+
+
+def ones_like(x: Operand, /, *, dtype: DTypeLike | None = None) -> Tensor:
+    """The op ones_like: ones in the shape of x. Inputs: x. Attributes: dtype."""
+    return apply_as(Tensor, "ones_like", x, dtype=dtype)[0]
 
 
 def overlap_add(x: Operand, /, *, length: int, axis: int, step: int = 1) -> Tensor:
@@ -1399,6 +1634,16 @@ def poisson_nll_loss(
     return apply_as(Tensor, "poisson_nll_loss", x, target, log_input=log_input, full=full, eps=eps, reduction=reduction)[0]
 
 
+def polar(modulus: Operand, angle: Operand, /) -> Tensor:
+    """The op polar: modulus (cos angle + i sin angle). Inputs: modulus, angle. Attributes: none."""
+    return apply_as(Tensor, "polar", modulus, angle)[0]
+
+
+def positive(x: Operand, /) -> Tensor:
+    """The op positive: x. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "positive", x)[0]
+
+
 def pow(x: Operand, exponent: Operand, /) -> Tensor:
     """The op pow: x^exponent. Inputs: x, exponent. Attributes: none."""
     return apply_as(Tensor, "pow", x, exponent)[0]
@@ -1455,6 +1700,11 @@ def quantile(
     Inputs: x. Attributes: q, axis, keepdims, method.
     """
     return apply_as(Tensor, "quantile", x, q=q, axis=axis, keepdims=keepdims, method=method)[0]
+
+
+def rad2deg(x: Operand, /) -> Tensor:
+    """The op rad2deg: 180 x / π. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "rad2deg", x)[0]
 
 
 def ratio(a: Operand, b: Operand, c: Operand, d: Operand, /) -> Tensor:
@@ -1528,9 +1778,12 @@ def rot90(x: Operand, /, *, k: int = 1, axes: Sequence[int] | None = (0, 1)) -> 
     return apply_as(Tensor, "rot90", x, k=k, axes=axes)[0]
 
 
-def round(x: Operand, /) -> Tensor:
-    """The op round: the nearest integer; of two, the even integer. Inputs: x. Attributes: none."""
-    return apply_as(Tensor, "round", x)[0]
+def round(x: Operand, /, *, decimals: int = 0) -> Tensor:
+    """The op round: the nearest multiple of 10^-decimals, an integer by default; of two, the even multiple.
+
+    Inputs: x. Attributes: decimals.
+    """
+    return apply_as(Tensor, "round", x, decimals=decimals)[0]
 
 
 def rrelu(x: Operand, /, *, lower: float = 0.125, upper: float = 0.3333333333333333) -> Tensor:
@@ -1601,6 +1854,11 @@ def sign(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "sign", x)[0]
 
 
+def signbit(x: Operand, /) -> Tensor:
+    """The op signbit: whether x is negative, -0 included. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "signbit", x)[0]
+
+
 def silu(x: Operand, /) -> Tensor:
     """The op silu: x / (1 + e⁻ˣ). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "silu", x)[0]
@@ -1609,6 +1867,11 @@ def silu(x: Operand, /) -> Tensor:
 def sin(x: Operand, /) -> Tensor:
     """The op sin: sin x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "sin", x)[0]
+
+
+def sinc(x: Operand, /, *, order: int = 0) -> Tensor:
+    """The op sinc: sin(πx) / (πx), 1 at 0; or its derivative of the order. Inputs: x. Attributes: order."""
+    return apply_as(Tensor, "sinc", x, order=order)[0]
 
 
 def sinh(x: Operand, /) -> Tensor:
@@ -1720,6 +1983,11 @@ def std(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: f
     Inputs: x. Attributes: axis, correction, keepdims.
     """
     return apply_as(Tensor, "std", x, axis=axis, correction=correction, keepdims=keepdims)[0]
+
+
+def stop_gradient(x: Operand, /) -> Tensor:
+    """The op stop_gradient: x, held constant: no gradient flows back through it. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "stop_gradient", x)[0]
 
 
 def subtract(a: Operand, b: Operand, /) -> Tensor:
@@ -1911,3 +2179,8 @@ def weighted_logsumexp(
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:
     """The op where: a if condition else b. Inputs: condition, a, b. Attributes: none."""
     return apply_as(Tensor, "where", condition, a, b)[0]
+
+
+def zeros_like(x: Operand, /, *, dtype: DTypeLike | None = None) -> Tensor:
+    """The op zeros_like: zeros in the shape of x. Inputs: x. Attributes: dtype."""
+    return apply_as(Tensor, "zeros_like", x, dtype=dtype)[0]

@@ -24,6 +24,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "round",
+    "sinc",
     "softmax",
 ]
 
@@ -43,7 +44,7 @@ def erfc(input: TensorT) -> TensorT:
 def erfcx(input: TensorT) -> TensorT:
     """e^(x²) erfc(x) of each element, the scaled complementary error function.
 
-    The shape stays. Follows torch.special.erfcx.
+    The shape stays. Follows torch.special.erfcx. Raises InvalidRequest for complex elements.
     """
     return apply("erfcx", first(input, "erfcx"))
 
@@ -105,12 +106,17 @@ def logsumexp(
     )
 
 
-def round(input: TensorT) -> TensorT:
+def round(input: TensorT, *, decimals: int = 0) -> TensorT:
     """The nearest multiple of 10 to the power -``decimals`` of each element; a half goes to the even one.
 
     The shape stays. Follows torch.special.round.
     """
-    return apply("round", first(input, "round"))
+    return apply("round", first(input, "round"), decimals=decimals)
+
+
+def sinc(input: TensorT) -> TensorT:
+    """sin(πx) / (πx) of each element, 1 at 0. The shape stays. Follows torch.special.sinc."""
+    return apply("sinc", first(input, "sinc"))
 
 
 def softmax(input: TensorT, dim: int = -1, *, dtype: DTypeLike | None = None) -> TensorT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gradproof.engine.attributes import FreeNumber
@@ -68,6 +69,9 @@ DEFINED: dict[str, Callable[..., Formula]] = {
     "both": both,
     "either": either,
     "number": formula,
+    "as_number": formula,
+    "sinc": function("sinc"),
+    **{name: partial(call, name) for name in ("constant", "isnan", "isinf")},
 }
 """The table of functions over which definitions are written."""
 

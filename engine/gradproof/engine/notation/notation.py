@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import isfinite
 from typing import TypeAlias
 
 CHOICE, OR, AND, NOT, COMPARISON, SUM, NEGATIVE, PRODUCT, FUNCTION, POWER, ATOM = range(11)
 """Levels of precedence, from the loosest to the tightest."""
 
 SUPERSCRIPTS = str.maketrans("0123456789-abxyn", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵃᵇˣʸⁿ")
+
+SHORT = 1024
+"""The largest denominator of a float that is written as a fraction."""
 
 Number: TypeAlias = int | float | Fraction
 Operand: TypeAlias = "Formula | Number"
@@ -77,6 +81,27 @@ class Formula:
     def __rtruediv__(self, left: Number) -> Formula:
         return formula(left) / self
 
+    def __rpow__(self, left: Number) -> Formula:
+        return power(left, self)
+
+    def __and__(self, right: Operand) -> Formula:
+        return self._bits("&", right)
+
+    def __or__(self, right: Operand) -> Formula:
+        return self._bits("|", right)
+
+    def __xor__(self, right: Operand) -> Formula:
+        return self._bits("^", right)
+
+    def __rshift__(self, right: Operand) -> Formula:
+        return self._bits(">>", right)
+
+    def __invert__(self) -> Formula:
+        return Formula(f"~{self.at(ATOM)}", NEGATIVE)
+
+    def _bits(self, sign: str, right: Operand) -> Formula:
+        return Formula(f"{self.at(ATOM)} {sign} {formula(right).at(ATOM)}", COMPARISON)
+
 
 @dataclass(frozen=True)
 class Product(Formula):
@@ -87,9 +112,11 @@ class Product(Formula):
 
 
 def formula(value: Operand) -> Formula:
-    """``value`` as a formula."""
+    """``value`` as a formula; a float that is no short fraction is written as Python does."""
     if isinstance(value, Formula):
         return value
+    if isinstance(value, float) and (not isfinite(value) or Fraction(value).denominator > SHORT):
+        return Formula(repr(float(value)), NEGATIVE if value < 0 else ATOM)
     return product(Product("", coefficient=Fraction(value)), Product(""), 1)
 
 

@@ -6,6 +6,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from gradproof.engine.conventions import Complex
@@ -84,13 +85,14 @@ def domain_text(op: Op) -> str:
 
 def definition_text(registry: Registry, op: Op) -> str:
     """The definition: a formula where the op is elementwise, the graph of a composite, the equation that the result solves,
-    or the source of the function."""
+    or the source of the function, as for an elementwise op that there is no notation for."""
     if op.equation is not None:
         return f"The result solves {op.equation.formula}."
     if op.composite and not op.definitions:
         return f"A graph of other ops, for inputs {op.declared_cases()[0]}:\n\n{_block(_lines(formulas.expansion(op)))}"
     if op.elementwise:
-        return _block([f"y = {formulas.definition(op)}"])
+        with suppress(AttributeError, NotImplementedError, TypeError, ValueError):  # there is no notation for it
+            return _block([f"y = {formulas.definition(op)}"])
     return _block(list(dict.fromkeys(source(define) for define in op.definitions)), "python")
 
 
@@ -111,8 +113,9 @@ def rule_text(registry: Registry, op: Op) -> str:
     case = (complex_cases or op.declared_cases())[0]
     rule = formulas.rule(op, registry.rule_of(op, case), op.inference(case.specs(), case.attributes).attributes)
     reasons = " ".join((inspect.getdoc(op.rule) or "").split())
-    shown = f"For inputs {case}, from the cotangent g of the result y:\n\n{_block([*_where(rule), *cotangents(op, rule)])}"
-    return f"{shown}\n\n{reasons}" if reasons else shown
+    lines = [*_where(rule), *cotangents(op, rule)]
+    shown = f"For inputs {case}, from the cotangent g of the result y:\n\n{_block(lines)}" if any(lines) else ""
+    return "\n\n".join(filter(None, (shown, reasons)))
 
 
 def parts(op: Op) -> list[str]:

@@ -52,6 +52,8 @@ __all__ = [
     "acosh",
     "add",
     "addbmm",
+    "addcdiv",
+    "addcmul",
     "addmm",
     "addmv",
     "addr",
@@ -60,6 +62,7 @@ __all__ = [
     "amax",
     "amin",
     "aminmax",
+    "angle",
     "any",
     "arccos",
     "arccosh",
@@ -82,6 +85,12 @@ __all__ = [
     "atleast_3d",
     "average",
     "baddbmm",
+    "bitwise_and",
+    "bitwise_left_shift",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
     "block_diag",
     "bmm",
     "broadcast_tensors",
@@ -89,6 +98,7 @@ __all__ = [
     "bucketize",
     "cartesian_prod",
     "cat",
+    "cbrt",
     "cdist",
     "ceil",
     "celu",
@@ -104,6 +114,7 @@ __all__ = [
     "concat",
     "concatenate",
     "conj",
+    "copysign",
     "cos",
     "cosh",
     "cosine_similarity",
@@ -114,6 +125,7 @@ __all__ = [
     "cumprod",
     "cumsum",
     "cumulative_trapezoid",
+    "deg2rad",
     "det",
     "diag",
     "diag_embed",
@@ -139,8 +151,12 @@ __all__ = [
     "flip",
     "fliplr",
     "flipud",
+    "float_power",
     "floor",
     "floor_divide",
+    "fmax",
+    "fmin",
+    "fmod",
     "frac",
     "gather",
     "ge",
@@ -150,6 +166,7 @@ __all__ = [
     "greater_equal",
     "gt",
     "hardshrink",
+    "heaviside",
     "hsplit",
     "hstack",
     "hypot",
@@ -163,12 +180,18 @@ __all__ = [
     "inverse",
     "is_complex",
     "is_floating_point",
+    "isclose",
     "isfinite",
     "isinf",
     "isnan",
+    "isneginf",
+    "isposinf",
+    "isreal",
     "kron",
     "kthvalue",
+    "ldexp",
     "le",
+    "lerp",
     "less",
     "less_equal",
     "log",
@@ -177,6 +200,7 @@ __all__ = [
     "log10",
     "log_softmax",
     "logaddexp",
+    "logaddexp2",
     "logcumsumexp",
     "logical_and",
     "logical_not",
@@ -203,6 +227,7 @@ __all__ = [
     "mul",
     "multiply",
     "mv",
+    "nan_to_num",
     "nanmax",
     "nanmean",
     "nanmin",
@@ -213,6 +238,7 @@ __all__ = [
     "ne",
     "neg",
     "negative",
+    "nextafter",
     "nonzero",
     "norm",
     "not_equal",
@@ -222,12 +248,15 @@ __all__ = [
     "permute",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "polar",
+    "positive",
     "pow",
     "prelu",
     "prod",
     "ptp",
     "put",
     "quantile",
+    "rad2deg",
     "ravel",
     "real",
     "reciprocal",
@@ -250,8 +279,10 @@ __all__ = [
     "sgn",
     "sigmoid",
     "sign",
+    "signbit",
     "silu",
     "sin",
+    "sinc",
     "sinh",
     "slice_scatter",
     "softmax",
@@ -341,6 +372,16 @@ def addbmm(input: TensorT, batch1: Operand, batch2: Operand, *, beta: Scalar = 1
     return first(input, "addbmm").addbmm(batch1, batch2, beta=beta, alpha=alpha)
 
 
+def addcdiv(input: TensorT, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> TensorT:
+    """``input + value * tensor1 / tensor2``. Shapes broadcast; RuntimeError if they do not. Follows torch.addcdiv."""
+    return first(input, "addcdiv").addcdiv(tensor1, tensor2, value=value)
+
+
+def addcmul(input: TensorT, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> TensorT:
+    """``input + value * tensor1 * tensor2``. Shapes broadcast; RuntimeError if they do not. Follows torch.addcmul."""
+    return first(input, "addcmul").addcmul(tensor1, tensor2, value=value)
+
+
 def addmm(input: TensorT, mat1: Operand, mat2: Operand, *, beta: Scalar = 1, alpha: Scalar = 1) -> TensorT:
     """``beta * input + alpha * (mat1 @ mat2)``; ``input`` is left out if ``beta`` is 0. Follows torch.addmm."""
     return first(input, "addmm").addmm(mat1, mat2, beta=beta, alpha=alpha)
@@ -410,6 +451,14 @@ def amin(
 def aminmax(input: TensorT, *, dim: int | None = None, keepdim: bool = False) -> MinAndMax[TensorT]:
     """The smallest and the largest element over all axes, or along ``dim``. Follows torch.aminmax."""
     return first(input, "aminmax").aminmax(dim=dim, keepdim=keepdim)
+
+
+def angle(input: TensorT) -> TensorT:
+    """The argument of each complex element, in radians; 0 or π for a real one.
+
+    The shape stays. Follows torch.angle.
+    """
+    return first(input, "angle").angle()
 
 
 def any(input: TensorT, dim: Axes = None, keepdim: bool = False) -> TensorT:
@@ -545,6 +594,74 @@ def baddbmm(input: TensorT, batch1: Operand, batch2: Operand, *, beta: Scalar = 
     return first(input, "baddbmm").baddbmm(batch1, batch2, beta=beta, alpha=alpha)
 
 
+@overload
+def bitwise_and(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def bitwise_and(input: Operand, other: Operand) -> Tensor: ...
+def bitwise_and(input: Operand, other: Operand) -> Tensor:
+    """The bits that both have.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_and and Array API bitwise_and.
+    """
+    return apply_as(Tensor, "bitwise_and", input, other)[0]
+
+
+@overload
+def bitwise_left_shift(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def bitwise_left_shift(input: Operand, other: Operand) -> Tensor: ...
+def bitwise_left_shift(input: Operand, other: Operand) -> Tensor:
+    """``input * 2**other`` of integers, without the bits beyond those of the dtype.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_left_shift and Array API bitwise_left_shift.
+    """
+    return apply_as(Tensor, "bitwise_left_shift", input, other)[0]
+
+
+def bitwise_not(input: TensorT) -> TensorT:
+    """The complement of the bits of each integer; of a bool the other one.
+
+    The shape stays. Follows torch.bitwise_not and Array API bitwise_invert.
+    """
+    return first(input, "bitwise_not").bitwise_not()
+
+
+@overload
+def bitwise_or(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def bitwise_or(input: Operand, other: Operand) -> Tensor: ...
+def bitwise_or(input: Operand, other: Operand) -> Tensor:
+    """The bits that either has.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_or and Array API bitwise_or.
+    """
+    return apply_as(Tensor, "bitwise_or", input, other)[0]
+
+
+@overload
+def bitwise_right_shift(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def bitwise_right_shift(input: Operand, other: Operand) -> Tensor: ...
+def bitwise_right_shift(input: Operand, other: Operand) -> Tensor:
+    """``floor(input / 2**other)`` of integers.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_right_shift and Array API bitwise_right_shift.
+    """
+    return apply_as(Tensor, "bitwise_right_shift", input, other)[0]
+
+
+@overload
+def bitwise_xor(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def bitwise_xor(input: Operand, other: Operand) -> Tensor: ...
+def bitwise_xor(input: Operand, other: Operand) -> Tensor:
+    """The bits that either, but not both, has.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_xor and Array API bitwise_xor.
+    """
+    return apply_as(Tensor, "bitwise_xor", input, other)[0]
+
+
 def bmm(input: TensorT, mat2: Operand) -> TensorT:
     """The matrix products of two stacks, (b, n, k) and (b, k, m): (b, n, m).
 
@@ -560,6 +677,11 @@ def broadcast_to(input: TensorT, shape: int | Sequence[int], *rest: int) -> Tens
     they do not fit.
     """
     return first(input, "broadcast_to").broadcast_to(shape, *rest)
+
+
+def cbrt(input: TensorT) -> TensorT:
+    """∛x of each element. The shape stays. Follows numpy.cbrt. Raises InvalidRequest for complex elements."""
+    return first(input, "cbrt").cbrt()
 
 
 def cdist(x1: TensorT, x2: Operand, p: float = 2.0) -> TensorT:
@@ -645,6 +767,19 @@ def conj(input: TensorT) -> TensorT:
     return first(input, "conj").conj()
 
 
+@overload
+def copysign(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def copysign(input: Operand, other: Operand) -> Tensor: ...
+def copysign(input: Operand, other: Operand) -> Tensor:
+    """The modulus of ``input`` with the sign of ``other``, which a 0 has too.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.copysign and Array API copysign. Raises InvalidRequest
+    for complex elements.
+    """
+    return apply_as(Tensor, "copysign", input, other)[0]
+
+
 def cos(input: TensorT) -> TensorT:
     """The cosine of each element, in radians. The shape stays. Follows torch.cos and Array API cos."""
     return first(input, "cos").cos()
@@ -707,6 +842,14 @@ def cumsum(input: TensorT, dim: int = 0, *, dtype: DTypeLike | None = None) -> T
     Array API cumulative_sum.
     """
     return first(input, "cumsum").cumsum(dim, dtype=dtype)
+
+
+def deg2rad(input: TensorT) -> TensorT:
+    """Each element from degrees to radians.
+
+    The shape stays. Follows torch.deg2rad. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "deg2rad").deg2rad()
 
 
 def det(input: TensorT) -> TensorT:
@@ -881,6 +1024,18 @@ def flipud(input: TensorT) -> TensorT:
     return first(input, "flipud").flipud()
 
 
+@overload
+def float_power(input: TensorT, exponent: Operand) -> TensorT: ...
+@overload
+def float_power(input: Operand, exponent: Operand) -> Tensor: ...
+def float_power(input: Operand, exponent: Operand) -> Tensor:
+    """``input ** exponent`` in float64 or complex128.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.float_power.
+    """
+    return apply_as(Tensor, "float_power", input, exponent)[0]
+
+
 def floor(input: TensorT) -> TensorT:
     """The largest integer up to each element.
 
@@ -900,6 +1055,42 @@ def floor_divide(input: Operand, other: Operand) -> Tensor:
     InvalidRequest for complex elements.
     """
     return apply_as(Tensor, "floor_divide", input, other)[0]
+
+
+@overload
+def fmax(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def fmax(input: Operand, other: Operand) -> Tensor: ...
+def fmax(input: Operand, other: Operand) -> Tensor:
+    """The larger element, or the number beside a nan.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.fmax.
+    """
+    return apply_as(Tensor, "fmax", input, other)[0]
+
+
+@overload
+def fmin(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def fmin(input: Operand, other: Operand) -> Tensor: ...
+def fmin(input: Operand, other: Operand) -> Tensor:
+    """The smaller element, or the number beside a nan.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.fmin.
+    """
+    return apply_as(Tensor, "fmin", input, other)[0]
+
+
+@overload
+def fmod(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def fmod(input: Operand, other: Operand) -> Tensor: ...
+def fmod(input: Operand, other: Operand) -> Tensor:
+    """``input - other * trunc(input / other)``, which has the sign of ``input``.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.fmod. Raises InvalidRequest for complex elements.
+    """
+    return apply_as(Tensor, "fmod", input, other)[0]
 
 
 def frac(input: TensorT) -> TensorT:
@@ -987,6 +1178,18 @@ def hardshrink(input: TensorT, lambd: float = 0.5) -> TensorT:
     elements.
     """
     return first(input, "hardshrink").hardshrink(lambd)
+
+
+@overload
+def heaviside(input: TensorT, values: Operand) -> TensorT: ...
+@overload
+def heaviside(input: Operand, values: Operand) -> Tensor: ...
+def heaviside(input: Operand, values: Operand) -> Tensor:
+    """0 where ``input`` is negative, ``values`` where it is 0, 1 where it is positive.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.heaviside. Raises InvalidRequest for complex elements.
+    """
+    return apply_as(Tensor, "heaviside", input, values)[0]
 
 
 def hsplit(input: TensorT, indices_or_sections: int | Sequence[int]) -> tuple[TensorT, ...]:
@@ -1084,6 +1287,14 @@ def is_floating_point(input: TensorT) -> bool:
     return first(input, "is_floating_point").is_floating_point()
 
 
+def isclose(input: TensorT, other: Operand, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> TensorT:
+    """True where ``|input - other| <= atol + rtol * |other|``, and for two nans if ``equal_nan``; bool.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.isclose.
+    """
+    return first(input, "isclose").isclose(other, rtol, atol, equal_nan)
+
+
 def isfinite(input: TensorT) -> TensorT:
     """True where an element is neither infinite nor nan; bool. Follows torch.isfinite and Array API isfinite."""
     return first(input, "isfinite").isfinite()
@@ -1097,6 +1308,27 @@ def isinf(input: TensorT) -> TensorT:
 def isnan(input: TensorT) -> TensorT:
     """True where an element is nan; bool. Follows torch.isnan and Array API isnan."""
     return first(input, "isnan").isnan()
+
+
+def isneginf(input: TensorT) -> TensorT:
+    """True where an element is -∞; bool.
+
+    The shape stays. Follows torch.isneginf. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "isneginf").isneginf()
+
+
+def isposinf(input: TensorT) -> TensorT:
+    """True where an element is ∞; bool.
+
+    The shape stays. Follows torch.isposinf. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "isposinf").isposinf()
+
+
+def isreal(input: TensorT) -> TensorT:
+    """True where the imaginary part of an element is 0; bool. The shape stays. Follows torch.isreal."""
+    return first(input, "isreal").isreal()
 
 
 def kron(input: TensorT, other: Recorded) -> TensorT:
@@ -1113,6 +1345,18 @@ def kthvalue(input: TensorT, k: int, dim: int = -1, keepdim: bool = False) -> Va
 
 
 @overload
+def ldexp(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def ldexp(input: Operand, other: Operand) -> Tensor: ...
+def ldexp(input: Operand, other: Operand) -> Tensor:
+    """``input * 2**other``.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.ldexp. Raises InvalidRequest for complex elements.
+    """
+    return apply_as(Tensor, "ldexp", input, other)[0]
+
+
+@overload
 def le(input: TensorT, other: Operand) -> TensorT: ...
 @overload
 def le(input: Operand, other: Operand) -> Tensor: ...
@@ -1122,6 +1366,14 @@ def le(input: Operand, other: Operand) -> Tensor:
     Shapes broadcast; RuntimeError if they do not. Follows torch.le and Array API less_equal.
     """
     return apply_as(Tensor, "less_equal", input, other)[0]
+
+
+def lerp(input: TensorT, end: Operand, weight: Operand) -> TensorT:
+    """``input + weight * (end - input)``.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.lerp. Raises InvalidRequest for bool elements.
+    """
+    return first(input, "lerp").lerp(end, weight)
 
 
 @overload
@@ -1192,6 +1444,19 @@ def logaddexp(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "logaddexp", input, other)[0]
 
 
+@overload
+def logaddexp2(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def logaddexp2(input: Operand, other: Operand) -> Tensor: ...
+def logaddexp2(input: Operand, other: Operand) -> Tensor:
+    """``log2(2**input + 2**other)``, without overflow in between.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.logaddexp2. Raises InvalidRequest for complex
+    elements.
+    """
+    return apply_as(Tensor, "logaddexp2", input, other)[0]
+
+
 def logcumsumexp(input: TensorT, dim: int) -> TensorT:
     """Running ln Σ eˣ along ``dim``, without overflow in between; the shape stays.
 
@@ -1229,9 +1494,16 @@ def logical_or(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "logical_or", input, other)[0]
 
 
-def logical_xor(input: TensorT, other: Operand) -> TensorT:
-    """True where either, but not both, is not 0; bool. Shapes broadcast. Follows torch.logical_xor."""
-    return first(input, "logical_xor").logical_xor(other)
+@overload
+def logical_xor(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def logical_xor(input: Operand, other: Operand) -> Tensor: ...
+def logical_xor(input: Operand, other: Operand) -> Tensor:
+    """True where either, but not both, is not 0; bool.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.logical_xor and Array API logical_xor.
+    """
+    return apply_as(Tensor, "logical_xor", input, other)[0]
 
 
 def logsumexp(
@@ -1473,6 +1745,15 @@ def mv(input: TensorT, vec: Operand) -> TensorT:
     return first(input, "mv").mv(vec)
 
 
+def nan_to_num(input: TensorT, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> TensorT:
+    """``nan`` where an element is nan, ``posinf`` and ``neginf`` (or the largest and the smallest float) where it is
+    infinite.
+
+    The shape stays. Follows torch.nan_to_num.
+    """
+    return first(input, "nan_to_num").nan_to_num(nan, posinf, neginf)
+
+
 def nanmax(
     input: TensorT,
     dim: Axes = None,
@@ -1625,6 +1906,19 @@ def negative(input: TensorT) -> TensorT:
 
 
 @overload
+def nextafter(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def nextafter(input: Operand, other: Operand) -> Tensor: ...
+def nextafter(input: Operand, other: Operand) -> Tensor:
+    """The next float after ``input`` towards ``other``.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.nextafter and Array API nextafter. Raises
+    InvalidRequest for complex elements.
+    """
+    return apply_as(Tensor, "nextafter", input, other)[0]
+
+
+@overload
 def nonzero(input: TensorT, *, as_tuple: Literal[False] = False) -> TensorT: ...
 
 
@@ -1713,6 +2007,23 @@ def pixel_unshuffle(input: TensorT, downscale_factor: int) -> TensorT:
     return apply("pixel_unshuffle", first(input, "pixel_unshuffle"), downscale_factor=downscale_factor)
 
 
+def polar(abs: TensorT, angle: Operand) -> TensorT:
+    """The complex numbers with these moduli and arguments.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.polar. Raises InvalidRequest for bool and complex
+    elements.
+    """
+    return apply("polar", first(abs, "polar"), angle)
+
+
+def positive(input: TensorT) -> TensorT:
+    """Each element as it is.
+
+    The shape stays. Follows torch.positive and Array API positive. Raises InvalidRequest for bool elements.
+    """
+    return first(input, "positive").positive()
+
+
 @overload
 def pow(input: TensorT, exponent: Operand) -> TensorT: ...
 @overload
@@ -1793,6 +2104,14 @@ def quantile(
     return first(input, "quantile").quantile(q, dim, keepdim, interpolation=interpolation)
 
 
+def rad2deg(input: TensorT) -> TensorT:
+    """Each element from radians to degrees.
+
+    The shape stays. Follows torch.rad2deg. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "rad2deg").rad2deg()
+
+
 def ravel(input: TensorT) -> TensorT:
     """The elements in C order, as a vector. Raises IndexError for an axis out of range. Follows torch.ravel."""
     return first(input, "ravel").ravel()
@@ -1861,12 +2180,12 @@ def rot90(input: TensorT, k: int = 1, dims: Sequence[int] = (0, 1)) -> TensorT:
     return first(input, "rot90").rot90(k, dims)
 
 
-def round(input: TensorT) -> TensorT:
+def round(input: TensorT, *, decimals: int = 0) -> TensorT:
     """The nearest multiple of 10 to the power -``decimals`` of each element; a half goes to the even one.
 
     The shape stays. Follows torch.round and Array API round.
     """
-    return first(input, "round").round()
+    return first(input, "round").round(decimals=decimals)
 
 
 def rrelu(input: TensorT, lower: float = 0.125, upper: float = 1 / 3) -> TensorT:
@@ -1948,6 +2267,14 @@ def sign(input: TensorT) -> TensorT:
     return first(input, "sign").sign()
 
 
+def signbit(input: TensorT) -> TensorT:
+    """True where an element is negative, -0 included; bool.
+
+    The shape stays. Follows torch.signbit and Array API signbit. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "signbit").signbit()
+
+
 def silu(input: TensorT) -> TensorT:
     """x · sigmoid(x) of each element.
 
@@ -1960,6 +2287,11 @@ def silu(input: TensorT) -> TensorT:
 def sin(input: TensorT) -> TensorT:
     """The sine of each element, in radians. The shape stays. Follows torch.sin and Array API sin."""
     return first(input, "sin").sin()
+
+
+def sinc(input: TensorT) -> TensorT:
+    """sin(πx) / (πx) of each element, 1 at 0. The shape stays. Follows torch.sinc."""
+    return first(input, "sinc").sinc()
 
 
 def sinh(input: TensorT) -> TensorT:

@@ -47,6 +47,13 @@ class Uniform(Conversions):
         """
         return apply("negative", self)
 
+    def positive(self) -> Self:
+        """Each element as it is.
+
+        The shape stays. Follows torch.positive and Array API positive. Raises InvalidRequest for bool elements.
+        """
+        return apply("positive", self)
+
     def square(self) -> Self:
         """x² of each element. The shape stays. Follows torch.square and Array API square."""
         return apply("square", self)
@@ -62,6 +69,10 @@ class Uniform(Conversions):
     def rsqrt(self) -> Self:
         """1 / √x of each element. The shape stays. Follows torch.rsqrt."""
         return apply("rsqrt", self)
+
+    def cbrt(self) -> Self:
+        """∛x of each element. The shape stays. Follows numpy.cbrt. Raises InvalidRequest for complex elements."""
+        return apply("cbrt", self)
 
     def sign(self) -> Self:
         """The sign -1, 0 or 1 of each element; x / |x| of complex elements.
@@ -180,6 +191,38 @@ class Uniform(Conversions):
         """The inverse hyperbolic tangent of each element. The shape stays. Follows torch.arctanh and Array API atanh."""
         return apply("atanh", self)
 
+    def sinc(self) -> Self:
+        """sin(πx) / (πx) of each element, 1 at 0. The shape stays. Follows torch.sinc."""
+        return apply("sinc", self)
+
+    def deg2rad(self) -> Self:
+        """Each element from degrees to radians.
+
+        The shape stays. Follows torch.deg2rad. Raises InvalidRequest for complex elements.
+        """
+        return apply("deg2rad", self)
+
+    def rad2deg(self) -> Self:
+        """Each element from radians to degrees.
+
+        The shape stays. Follows torch.rad2deg. Raises InvalidRequest for complex elements.
+        """
+        return apply("rad2deg", self)
+
+    def angle(self) -> Self:
+        """The argument of each complex element, in radians; 0 or π for a real one.
+
+        The shape stays. Follows torch.angle.
+        """
+        return apply("angle", self)
+
+    def frac(self) -> Self:
+        """The fractional part of each element, with its sign.
+
+        The shape stays. Follows torch.frac. Raises InvalidRequest for bool and complex elements.
+        """
+        return apply("frac", self)
+
     def floor(self) -> Self:
         """The largest integer up to each element.
 
@@ -212,12 +255,67 @@ class Uniform(Conversions):
         """True where an element is 0; bool. The shape stays. Follows torch.logical_not and Array API logical_not."""
         return apply("logical_not", self)
 
-    def round(self) -> Self:
+    def bitwise_not(self) -> Self:
+        """The complement of the bits of each integer; of a bool the other one.
+
+        The shape stays. Follows torch.bitwise_not and Array API bitwise_invert.
+        """
+        return apply("bitwise_invert", self)
+
+    def isnan(self) -> Self:
+        """True where an element is nan; bool. The shape stays. Follows torch.isnan and Array API isnan."""
+        return apply("isnan", self)
+
+    def isinf(self) -> Self:
+        """True where an element is infinite; bool. The shape stays. Follows torch.isinf and Array API isinf."""
+        return apply("isinf", self)
+
+    def isfinite(self) -> Self:
+        """True where an element is neither infinite nor nan; bool.
+
+        The shape stays. Follows torch.isfinite and Array API isfinite.
+        """
+        return apply("isfinite", self)
+
+    def isposinf(self) -> Self:
+        """True where an element is ∞; bool.
+
+        The shape stays. Follows torch.isposinf. Raises InvalidRequest for complex elements.
+        """
+        return apply("isposinf", self)
+
+    def isneginf(self) -> Self:
+        """True where an element is -∞; bool.
+
+        The shape stays. Follows torch.isneginf. Raises InvalidRequest for complex elements.
+        """
+        return apply("isneginf", self)
+
+    def isreal(self) -> Self:
+        """True where the imaginary part of an element is 0; bool. The shape stays. Follows torch.isreal."""
+        return apply("isreal", self)
+
+    def signbit(self) -> Self:
+        """True where an element is negative, -0 included; bool.
+
+        The shape stays. Follows torch.signbit and Array API signbit. Raises InvalidRequest for complex elements.
+        """
+        return apply("signbit", self)
+
+    def round(self, *, decimals: int = 0) -> Self:
         """The nearest multiple of 10 to the power -``decimals`` of each element; a half goes to the even one.
 
         The shape stays. Follows torch.round and Array API round.
         """
-        return apply("round", self)
+        return apply("round", self, decimals=decimals)
+
+    def nan_to_num(self, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Self:
+        """``nan`` where an element is nan, ``posinf`` and ``neginf`` (or the largest and the smallest float) where it is
+        infinite.
+
+        The shape stays. Follows torch.nan_to_num.
+        """
+        return apply("nan_to_num", self, nan=nan, posinf=posinf, neginf=neginf)
 
     def subtract(self, other: Operand) -> Self:
         """``self - other``.
@@ -242,6 +340,13 @@ class Uniform(Conversions):
         """``self ** exponent``. Shapes broadcast; RuntimeError if they do not. Follows torch.pow and Array API pow."""
         return apply("pow", self, exponent)
 
+    def float_power(self, exponent: Operand) -> Self:
+        """``self ** exponent`` in float64 or complex128.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.float_power.
+        """
+        return apply("float_power", self, exponent)
+
     def maximum(self, other: Operand) -> Self:
         """The larger element; a tie shares the gradient evenly.
 
@@ -255,6 +360,20 @@ class Uniform(Conversions):
         Shapes broadcast; RuntimeError if they do not. Follows torch.minimum and Array API minimum.
         """
         return apply("minimum", self, other)
+
+    def fmax(self, other: Operand) -> Self:
+        """The larger element, or the number beside a nan.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.fmax.
+        """
+        return apply("fmax", self, other)
+
+    def fmin(self, other: Operand) -> Self:
+        """The smaller element, or the number beside a nan.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.fmin.
+        """
+        return apply("fmin", self, other)
 
     def hypot(self, other: Operand) -> Self:
         """``sqrt(self**2 + other**2)``, without overflow in between.
@@ -280,6 +399,28 @@ class Uniform(Conversions):
         """
         return apply("atan2", self, other)
 
+    def copysign(self, other: Operand) -> Self:
+        """The modulus of ``self`` with the sign of ``other``, which a 0 has too.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.copysign and Array API copysign. Raises InvalidRequest
+        for complex elements.
+        """
+        return apply("copysign", self, other)
+
+    def ldexp(self, other: Operand) -> Self:
+        """``self * 2**other``.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.ldexp. Raises InvalidRequest for complex elements.
+        """
+        return apply("ldexp", self, other)
+
+    def heaviside(self, values: Operand) -> Self:
+        """0 where ``self`` is negative, ``values`` where it is 0, 1 where it is positive.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.heaviside. Raises InvalidRequest for complex elements.
+        """
+        return apply("heaviside", self, values)
+
     def logaddexp(self, other: Operand) -> Self:
         """``log(exp(self) + exp(other))``, without overflow in between.
 
@@ -287,6 +428,14 @@ class Uniform(Conversions):
         InvalidRequest for complex elements.
         """
         return apply("logaddexp", self, other)
+
+    def logaddexp2(self, other: Operand) -> Self:
+        """``log2(2**self + 2**other)``, without overflow in between.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.logaddexp2. Raises InvalidRequest for complex
+        elements.
+        """
+        return apply("logaddexp2", self, other)
 
     def eq(self, other: Operand) -> Self:
         """True where ``self == other``; bool.
@@ -379,6 +528,48 @@ class Uniform(Conversions):
         """
         return apply("logical_or", self, other)
 
+    def logical_xor(self, other: Operand) -> Self:
+        """True where either, but not both, is not 0; bool.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.logical_xor and Array API logical_xor.
+        """
+        return apply("logical_xor", self, other)
+
+    def bitwise_and(self, other: Operand) -> Self:
+        """The bits that both have.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_and and Array API bitwise_and.
+        """
+        return apply("bitwise_and", self, other)
+
+    def bitwise_or(self, other: Operand) -> Self:
+        """The bits that either has.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_or and Array API bitwise_or.
+        """
+        return apply("bitwise_or", self, other)
+
+    def bitwise_xor(self, other: Operand) -> Self:
+        """The bits that either, but not both, has.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_xor and Array API bitwise_xor.
+        """
+        return apply("bitwise_xor", self, other)
+
+    def bitwise_left_shift(self, other: Operand) -> Self:
+        """``self * 2**other`` of integers, without the bits beyond those of the dtype.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_left_shift and Array API bitwise_left_shift.
+        """
+        return apply("bitwise_left_shift", self, other)
+
+    def bitwise_right_shift(self, other: Operand) -> Self:
+        """``floor(self / 2**other)`` of integers.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.bitwise_right_shift and Array API bitwise_right_shift.
+        """
+        return apply("bitwise_right_shift", self, other)
+
     def floor_divide(self, other: Operand) -> Self:
         """The largest integer up to ``self / other``.
 
@@ -394,6 +585,43 @@ class Uniform(Conversions):
         InvalidRequest for complex elements.
         """
         return apply("remainder", self, other)
+
+    def fmod(self, other: Operand) -> Self:
+        """``self - other * trunc(self / other)``, which has the sign of ``self``.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.fmod. Raises InvalidRequest for complex elements.
+        """
+        return apply("fmod", self, other)
+
+    def nextafter(self, other: Operand) -> Self:
+        """The next float after ``self`` towards ``other``.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.nextafter and Array API nextafter. Raises
+        InvalidRequest for complex elements.
+        """
+        return apply("nextafter", self, other)
+
+    def lerp(self, end: Operand, weight: Operand) -> Self:
+        """``self + weight * (end - self)``.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.lerp. Raises InvalidRequest for bool elements.
+        """
+        return apply("lerp", self, end, weight)
+
+    def addcmul(self, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> Self:
+        """``self + value * tensor1 * tensor2``. Shapes broadcast; RuntimeError if they do not. Follows torch.addcmul."""
+        return apply("addcmul", self, tensor1, tensor2, value=value)
+
+    def addcdiv(self, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> Self:
+        """``self + value * tensor1 / tensor2``. Shapes broadcast; RuntimeError if they do not. Follows torch.addcdiv."""
+        return apply("addcdiv", self, tensor1, tensor2, value=value)
+
+    def isclose(self, other: Operand, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Self:
+        """True where ``|self - other| <= atol + rtol * |other|``, and for two nans if ``equal_nan``; bool.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.isclose.
+        """
+        return apply("isclose", self, other, rtol=rtol, atol=atol, equal_nan=equal_nan)
 
     def sigmoid(self) -> Self:
         """The logistic function 1 / (1 + e⁻ˣ) of each element.

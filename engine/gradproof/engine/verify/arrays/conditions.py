@@ -36,6 +36,14 @@ class Mask:
 
     __ror__ = __or__
 
+    def __xor__(self, other: Any) -> Mask:
+        mask = mask_of(other)
+        return Mask(
+            (self.true & mask.false) | (self.false & mask.true), (self.true & mask.true) | (self.false & mask.false)
+        )
+
+    __rxor__ = __xor__
+
     def __invert__(self) -> Mask:
         return Mask(self.false, self.true)
 

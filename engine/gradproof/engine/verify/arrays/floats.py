@@ -17,7 +17,7 @@ from gradproof.engine.scalar_functions import OnReals
 from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.arrays.dual import Dual, added, tangents
 from gradproof.engine.verify.arrays.folds import Folds
-from gradproof.engine.verify.arrays.functions import TABLE
+from gradproof.engine.verify.arrays.functions import TABLE, sinc_slope
 from gradproof.engine.verify.readings.axes import Axis, axes_of, without
 
 
@@ -94,7 +94,10 @@ def _power(f: Any, y: FloatDual, x: FloatDual, a: FloatDual) -> Any:
     return FloatDual(np.where(np.equal(a.head, 0), 0, a.head * np.power(x.head, a.head - 1)), {})
 
 
-SLOPES: Mapping[str, tuple[Callable[..., Any], ...]] = {"power": (_power, TABLE["power"].partials[1])}
+SLOPES: Mapping[str, tuple[Callable[..., Any], ...]] = {
+    "power": (_power, TABLE["power"].partials[1]),
+    "sinc": (sinc_slope(1.0),),
+}
 """Partial derivatives that the table of `functions` writes with balls."""
 
 
@@ -171,6 +174,12 @@ class Floats(OnReals, Folds):
     def equal(self, a: Any, b: Any) -> Array:
         return self._decide(np.equal, a, b)
 
+    def isnan(self, x: Any) -> Array:
+        return np.asarray(np.isnan(_float(x)))
+
+    def isinf(self, x: Any) -> Array:
+        return np.asarray(np.isinf(_float(x)))
+
     def both(self, a: Any, b: Any) -> Array:
         return _truth(a) & _truth(b)
 
@@ -200,6 +209,9 @@ class Floats(OnReals, Folds):
             slopes[k] = np.where(mask, if_true, if_false)
         constants = self.dtype
         return FloatDual(lambda: _choose(mask, _float(a), _float(b), constants), slopes)
+
+    def constant(self, x: Any) -> FloatDual:
+        return FloatDual(_float(x), {})
 
     def floor(self, x: Any) -> FloatDual:
         """The largest integer up to ``x``, without a derivative; a tie at its steps."""

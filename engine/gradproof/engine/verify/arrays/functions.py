@@ -114,6 +114,11 @@ def erfc(x: Array) -> Array:
     return np.where(x < 0, 1 - special.erf(x), tail)
 
 
+def sinc(x: Array) -> Array:
+    """sin x / x, and 1 at 0."""
+    return np.where(x == 0, 1.0, np.sin(x) / np.where(x == 0, 1.0, x))
+
+
 def positive(function: Callable[[Array], Any]) -> Callable[[Array], Array]:
     """The function for positive arguments, nan for others."""
     return lambda x: np.where(x > 0, function(x), np.nan)
@@ -146,6 +151,19 @@ def _power_slope(f: Any, y: Any, x: Any, a: Any) -> Any:
     return BallArray(np.where(constant, 0.0, slope.mid), np.where(constant, 0.0, slope.radius()), slope.unit)
 
 
+def sinc_slope(rest: Any) -> Partial:
+    """The slope (cos x - y) / x of sin x / x; below 1, where that cancels, its series -x/3 (1 - x²/10 (1 - x²/28 (...))),
+    of which ``rest`` is the ninth factor."""
+
+    def slope(f: Any, y: Any, x: Any) -> Any:
+        series = rest
+        for k in range(7, -1, -1):
+            series = 1 - x * x * series / ((2 * k + 2) * (2 * k + 5))
+        return f.where(f.less(x * x, 1), -x * series / 3, (f.cos(x) - y) / x)
+
+    return slope
+
+
 def _none(f: Any, y: Any, x: Any) -> Any:
     raise NotImplementedError("the derivative of digamma is not read in arrays")
 
@@ -158,6 +176,7 @@ ROWS: tuple[ArrayFunction, ...] = (
     ArrayFunction("sqrt", np.sqrt, moves.sqrt, (lambda f, y, x: 0.5 / y,), ulps=1, condition=lambda x: 0.5),
     ArrayFunction("sin", np.sin, moves.wave, (lambda f, y, x: f.cos(x),)),
     ArrayFunction("cos", np.cos, moves.wave, (lambda f, y, x: -f.sin(x),)),
+    ArrayFunction("sinc", sinc, moves.sinc, (sinc_slope(BallArray(0.995, 0.005)),)),
     ArrayFunction("tan", np.tan, moves.tan, (lambda f, y, x: 1 + y * y,)),
     ArrayFunction("asin", np.arcsin, moves.asin, (lambda f, y, x: 1 / (f.sqrt(1 - x) * f.sqrt(1 + x)),)),
     ArrayFunction("acos", np.arccos, moves.asin, (lambda f, y, x: -1 / (f.sqrt(1 - x) * f.sqrt(1 + x)),)),

@@ -74,6 +74,11 @@ def wave(x: Array, r: Array, v: Array, part: float) -> Array:
     return r
 
 
+def sinc(x: Array, r: Array, v: Array, part: float) -> Array:
+    """|f'| is below 1/2, and below 2 / m at the point m next to 0."""
+    return r * np.minimum(0.5, 2 / np.maximum(np.abs(x) * SAFE - r, 1))
+
+
 def tan(x: Array, r: Array, v: Array, part: float) -> Array:
     """T (1 + t²) / (1 - t T) with T = tan r <= r + r³ up to 1 (addition theorem); a pole is near where t T reaches 1."""
     t = v * (1 + part)

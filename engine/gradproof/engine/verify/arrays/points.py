@@ -70,6 +70,7 @@ DRAWS: dict[str, tuple[tuple[Draw, ...], ...]] = {
     "sqrt": ((sized(-1074, 1023.9, 1), between(0, 4), near(1, 4)),),
     "sin": (TRIGONOMETRIC,),
     "cos": (TRIGONOMETRIC,),
+    "sinc": (TRIGONOMETRIC,),
     "tan": (TRIGONOMETRIC,),
     "asin": (UNIT_INTERVAL,),
     "acos": (UNIT_INTERVAL,),

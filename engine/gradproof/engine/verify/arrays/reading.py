@@ -129,14 +129,30 @@ class Arrays(WholeArrayFunctions, OnReals):
         below, above, equal = self._compared(a, b)
         return Mask(equal, below | above)
 
+    def isnan(self, x: Any) -> Mask:
+        return self._exact(np.isnan, x)
+
+    def isinf(self, x: Any) -> Mask:
+        return self._exact(np.isinf, x)
+
+    def _exact(self, predicate: Callable[[Array], Array], x: Any) -> Mask:
+        """Floats for which a predicate holds; undecided where a ball with a radius is not finite."""
+        ball = head(x)
+        holds, finite = np.asarray(predicate(ball.mid)), np.isfinite(ball.mid) & np.isfinite(ball.radius())
+        return Mask(holds & (ball.rad is None), ~holds if ball.rad is None else finite)
+
+    def truth(self, x: Any) -> Mask:
+        """A condition as a mask; of numbers, where they are not 0."""
+        return ~self.equal(x, 0) if isinstance(x, (BallArray, Dual)) else mask_of(x)
+
     def both(self, a: Any, b: Any) -> Mask:
-        return mask_of(a) & mask_of(b)
+        return self.truth(a) & self.truth(b)
 
     def either(self, a: Any, b: Any) -> Mask:
-        return mask_of(a) | mask_of(b)
+        return self.truth(a) | self.truth(b)
 
     def negate(self, a: Any) -> Mask:
-        return ~mask_of(a)
+        return ~self.truth(a)
 
     def as_number(self, x: Any) -> Any:
         """A condition as 1 or 0, nan where it is undecided; a number as itself."""
@@ -157,6 +173,9 @@ class Arrays(WholeArrayFunctions, OnReals):
             return value
         still = BallArray(0.0)
         return Dual(value, {k: _chosen(mask, tangents(a).get(k, still), tangents(b).get(k, still)) for k in moving})
+
+    def constant(self, x: Any) -> Any:
+        return head(x)
 
     def floor(self, x: Any) -> Any:
         """The largest integer up to ``x``, without a derivative; nan where a ball contains a step."""

@@ -85,12 +85,12 @@ def discharge(residual: Any, ties: set[str]) -> str:
 
 
 def _zero_on(residual: Any, difference: Any) -> bool:
-    """True if ``residual`` is shown to be zero where ``difference`` is, which must be linear in its only symbol."""
-    if len(difference.free_symbols) != 1 or residual.atoms(Free):
+    """True if ``residual`` is shown to be zero where ``difference`` is, which must be linear in a symbol."""
+    if residual.atoms(Free):
         return False
-    [symbol] = difference.free_symbols
-    slope = sympy.diff(difference, symbol)
-    if not slope.is_Rational or slope == 0:
+    slopes = ((symbol, sympy.diff(difference, symbol)) for symbol in sorted(difference.free_symbols, key=str))
+    symbol, slope = next(((symbol, slope) for symbol, slope in slopes if slope.is_Rational and slope), (None, 0))
+    if symbol is None:
         return False
     try:
         value = explicit(residual).xreplace({symbol: symbol - difference / slope}).doit()

@@ -197,6 +197,15 @@ class Batch(Balls):
             return Column(self, _boxed([arb(int(y)) for y in x]))
         return super().as_number(x)
 
+    def isnan(self, x: Any) -> Any:
+        return np.array([self._none(y) for y in self.balls(x)])
+
+    def isinf(self, x: Any) -> Any:
+        return self.isnan(x)
+
+    def constant(self, x: Any) -> Any:
+        return Column(self, balls_of(x)) if isinstance(x, Column) else super().constant(x)
+
     def floor(self, x: Any) -> Any:
         if not isinstance(x, Column):
             return super().floor(x)

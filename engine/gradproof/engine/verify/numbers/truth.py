@@ -25,6 +25,7 @@ from flint import arb
 from gradproof.engine.attributes import Attributes
 from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
+from gradproof.engine.scalar_functions import Infinity
 from gradproof.engine.spec import Array, Spec, parts, spec_of
 from gradproof.engine.verify.floats.balls import Reading, agree, as_is, balls_of, narrow
 from gradproof.engine.verify.floats.ulps import exact
@@ -229,7 +230,7 @@ class _LimitReading:
         value = float(x)
         if math.isinf(value):
             part = 2**19 if self.alike else self.random.randint(0, 2**20)
-            return exact(math.copysign(self.beyond * (1 + (2**20 - part if self.back else part) / 2**20), value))
+            return Infinity(math.copysign(self.beyond * (1 + (2**20 - part if self.back else part) / 2**20), value))
         if abs(value) >= FAR:
             return exact(math.copysign(self.large[abs(value)], value))
         return self.reading(x, step)

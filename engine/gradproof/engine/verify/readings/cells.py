@@ -173,6 +173,15 @@ class CellFunctions(OnReals):
     def negate(self, a: Any) -> CellArray:
         return self._each(self.f.negate)(a)
 
+    def isnan(self, x: Any) -> CellArray:
+        return self._each(self.f.isnan)(x)
+
+    def isinf(self, x: Any) -> CellArray:
+        return self._each(self.f.isinf)(x)
+
+    def constant(self, x: Any) -> CellArray:
+        return self._each(self.f.constant)(x)
+
     def floor(self, x: Any) -> CellArray:
         return self._each(self.f.floor)(x)
 

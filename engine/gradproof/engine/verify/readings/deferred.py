@@ -199,6 +199,15 @@ class DeferredFunctions(OnReals):
     def negate(self, a: Any) -> Deferred:
         return each(operator.not_, a)
 
+    def isnan(self, x: Any) -> Deferred:
+        return each(self.f.isnan, x)
+
+    def isinf(self, x: Any) -> Deferred:
+        return each(self.f.isinf, x)
+
+    def constant(self, x: Any) -> Deferred:
+        return each(self.f.constant, x)
+
     def floor(self, x: Any) -> Deferred:
         return each(self.f.floor, x)
 

@@ -12,7 +12,7 @@ from gradproof.engine.scalar_functions import SYMBOLIC, TABLE, Number, OnReals
 from gradproof.engine.sealed import Free, Ledger, Sealed, exact_number
 from gradproof.engine.spec import Array
 
-ENTIRE = frozenset({"exp", "expm1", "sin", "cos", "atan", "sinh", "cosh", "tanh", "asinh", "erf", "erfc"})
+ENTIRE = frozenset({"exp", "expm1", "sin", "cos", "sinc", "atan", "sinh", "cosh", "tanh", "asinh", "erf", "erfc"})
 """Functions that are analytic on all of the real line."""
 CRITICAL: dict[str, Callable[..., Any]] = {
     "log": lambda u: u,

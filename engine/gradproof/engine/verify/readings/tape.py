@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from gradproof.engine.scalar_functions import Balls, ScalarFunction, Undecided
+from gradproof.engine.scalar_functions import Balls, Infinity, ScalarFunction, Undecided
 
 
 class TooLarge(Exception):
@@ -110,6 +110,13 @@ class Bounded(Balls):
         if self._compared > self.limit:
             raise TooLarge
         return super().compare(a, b)
+
+    def isnan(self, x: Any) -> bool:
+        return bool(arb(ball_of(x)).is_nan())
+
+    def isinf(self, x: Any) -> bool:
+        ball = ball_of(x)
+        return isinstance(ball, Infinity) or bool(abs(arb(ball)) == arb("inf"))
 
 
 class Tape(Bounded):

@@ -73,9 +73,9 @@ class KnownRules:
         try:
             return self._known(instruction.op, inputs, outputs, instruction.attributes)
         except RuleFault:
-            if any(is_differentiable(spec.dtype) for spec in outputs):
+            if all(is_differentiable(spec.dtype) for spec in (*inputs, *outputs)):
                 raise
-            # Ops that move conditions and integers have a rule for floats only.
+            # Ops that move or convert conditions and integers have a rule for floats only.
             moving = tuple(Spec(x.shape, FLOAT) if k == 0 or x.dtype.kind == "b" else x for k, x in enumerate(inputs))
             return self._known(instruction.op, moving, [Spec(y.shape, FLOAT) for y in outputs], instruction.attributes)
 

@@ -131,6 +131,8 @@ def _array_ties(run: Run, instruction: Instruction, arrays: Sequence[Array], mov
 
     For an op that is not elementwise a scalar: whether it does at all. None if the op cannot be read.
     """
+    if any(x.dtype.kind == "c" for x in arrays):
+        return None
     f = _Comparing()
     inputs: list[Any] = []
     for x, moves in zip(arrays, moving, strict=True):
