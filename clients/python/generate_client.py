@@ -34,7 +34,7 @@ ATTRIBUTES = {
     "decimals": "int", "nan": "float", "posinf": "float | None", "neginf": "float | None", "rtol": "float", "atol": "float",
     "equal_nan": "bool", "num": "int", "endpoint": "bool", "n_rows": "int", "n_cols": "int | None",
     "ord": "float", "n": "int", "q": "float | Sequence[float]", "method": "str", "right": "bool",
-    "largest": "bool", "dx": "float", "initial": "float | None", "include_initial": "bool",
+    "largest": "bool", "rank": "int", "dx": "float", "initial": "float | None", "include_initial": "bool",
     "low": "float | None", "high": "float | None", "reduction": "str", "margin": "float", "eps": "float", "p": "float",
     "delta": "float", "full": "bool", "swap": "bool", "log_input": "bool", "log_target": "bool", "ignore_index": "int",
     "label_smoothing": "float",
@@ -60,7 +60,7 @@ OP_ATTRIBUTES = {
     **{f"{op}.axis": "int | None" for op in ("cumulative_sum", "cumulative_prod")},
     **{
         f"{op}.dtype": "DTypeLike | None"
-        for op in ("sum", "mean", "prod", "cumsum", "cumprod", "cumulative_sum", "cumulative_prod", "vector_norm")
+        for op in ("sum", "mean", "prod", "cumsum", "cumprod", "cumulative_sum", "cumulative_prod", "vector_norm", "trace")
     },
 }
 """Types of attributes that differ from `ATTRIBUTES` and `SEVERAL_AXES`, by op and name."""

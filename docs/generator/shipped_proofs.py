@@ -63,6 +63,7 @@ class Proving:
 
     def __init__(self, registry: Registry, *, cold: bool) -> None:
         self.registry = registry
+        portable_digest()  # of the sources that are loaded now, whatever is changed while proofs are made
         self.pool = ProofPool(registry, shipped=not cold, at_once=AT_ONCE, seconds=SECONDS)
 
     def keys(self, name: str) -> list[ProofKey]:

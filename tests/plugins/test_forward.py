@@ -216,8 +216,8 @@ def test_where_writes_the_bits_that_it_chooses(rows: int, dtype: Any) -> None:
 
 
 REAL_OF_COMPLEX = {
-    "abs", "euclidean_norm", "real", "imag", "astype", "angle", "count_nonzero", "number_true", "flatnonzero", "one_hot", "arange",
-    "linspace", "eye",
+    "abs", "euclidean_norm", "real", "imag", "astype", "angle", "count_nonzero", "number_true", "flatnonzero", "one_hot",
+    "arange", "linspace", "eye",
 }  # fmt: skip
 """Primitives with a real result for complex inputs, and those that have no input of floats."""
 

@@ -114,7 +114,82 @@ def test_sorting_is_stable(bench: Bench, x: Any, descending: bool) -> None:
     assert value(bench, "argsort", x, descending=descending).tolist() == expected
 
 
+NAN_LINES = hnp.arrays(
+    np.float64,
+    hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=6),
+    elements=st.one_of(st.integers(-2, 2).map(float), st.sampled_from([np.nan, np.inf, -np.inf, -0.0])),
+)
+
+
+def places_in_order(line: list[float], descending: bool = False) -> list[int]:
+    """Python's stable sort, with nan above all numbers."""
+    return sorted(range(len(line)), key=lambda k: (math.isnan(line[k]), 0 if math.isnan(line[k]) else line[k]),
+                  reverse=descending)  # fmt: skip
+
+
+@given(x=NAN_LINES, data=st.data())
+def test_selected_elements_are_those_of_the_sorted_line(bench: Bench, x: Any, data: st.DataObject) -> None:
+    n, largest = x.shape[1], data.draw(st.booleans())
+    k, rank = data.draw(st.integers(0, n)), data.draw(st.integers(0, n - 1))
+    first = [places_in_order(line, largest)[:k] for line in x.tolist()]
+    assert value(bench, "argtopk", x, k=k, largest=largest).tolist() == first
+    assert value(bench, "argtopk", x.T.copy(), k=k, largest=largest, axis=0).T.tolist() == first
+    at_rank = [places_in_order(line)[rank] for line in x.tolist()]
+    assert value(bench, "argkth", x, rank=rank)[:, 0].tolist() == at_rank
+
+
+@given(x=NAN_LINES)
+def test_running_extrema_are_the_last(bench: Bench, x: Any) -> None:
+    """Of the numbers up to each; after a nan the last nan."""
+    for op, better in (("argcummax", float.__ge__), ("argcummin", float.__le__)):
+        places = value(bench, op, x, axis=1)
+        for line, row in zip(x.tolist(), places.tolist(), strict=True):
+            best, expected = 0, []
+            for k, term in enumerate(line):
+                if math.isnan(term) or (not math.isnan(line[best]) and better(term, line[best])):
+                    best = k
+                expected.append(best)
+            assert row == expected
+
+
+def test_gradients_go_to_the_chosen_of_equal_elements(bench: Bench) -> None:
+    x, seed = np.array([1.0, 3, 2, 3, 1]), np.array([1.0, 2, 4, 8, 16])
+    for op, attributes, seeds, gradient in (
+        ("sort", {}, [seed], [1, 8, 4, 16, 2]), ("sort", {"descending": True}, [seed], [8, 1, 4, 2, 16]),
+        ("topk", {"k": 3}, [seed[:3], np.zeros(3, int)], [0, 1, 4, 2, 0]),
+        ("kthvalue", {"k": 4}, [np.array(5.0), np.array(0)], [0, 5, 0, 0, 0]),
+        ("cummax", {"axis": 0}, [seed, np.zeros(5, int)], [1, 2 + 4, 0, 8 + 16, 0]),
+        ("cummin", {"axis": 0}, [seed, np.zeros(5, int)], [1 + 2 + 4 + 8, 0, 0, 0, 16]),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(bench.apply(op, [x], attributes, seeds)[0], gradient)
+
+
+@given(x=LINES, data=st.data(), right=st.booleans())
+def test_places_among_sorted_elements(bench: Bench, x: Any, data: st.DataObject, right: bool) -> None:
+    lines = np.sort(x, axis=1)
+    values = data.draw(hnp.arrays(np.float64, (len(x), 3), elements=FLOATS))
+    below = float.__le__ if right else float.__lt__
+    counts = [
+        [sum(below(a, v) for a in line) for v in row] for line, row in zip(lines.tolist(), values.tolist(), strict=True)
+    ]
+    assert value(bench, "searchsorted", lines, values, right=right).tolist() == counts
+    single = [[sum(below(a, v) for a in lines[0].tolist()) for v in row] for row in values.tolist()]
+    assert value(bench, "searchsorted", lines[0], values, right=right).tolist() == single
+
+
+def test_a_line_that_is_not_sorted_is_a_fault_of_the_run(bench: Bench) -> None:
+    with pytest.raises(DataFault, match="a line is not sorted") as caught:
+        value(bench, "searchsorted", [[1, 2, 3], [1, 3, 2]], [[1], [1]])
+    assert caught.value.element == "[1, 1]"
+
+
 @pytest.mark.parametrize(("op", "x", "attributes", "message"), [
+    ("topk", np.ones(2), {"k": 3}, r"k is 3; axis -1 of float64\[2\] has 2 elements"),
+    ("topk", np.ones(2), {"k": True}, "k is True; it must be an integer"),
+    ("kthvalue", np.ones(2), {"k": 0}, "k is 0; it is counted from 1"),
+    ("cummax", np.ones(2), {"axis": False}, "axis is False; it must be an integer"),
+    ("sort", np.array(1.0), {}, "axis -1 is out of range for rank 0"),
+    ("median", np.ones(2, complex), {}, "numbers of dtype complex128 have no order"),
     ("argmax", np.ones((2, 0)), {"axis": 1}, "there is no largest of nothing"),
     ("argmin", np.ones(2), {"axis": 1}, "axis 1 is out of range for rank 1"),
     ("argsort", np.ones(2, complex), {}, "numbers of dtype complex128 have no order"),

@@ -180,6 +180,18 @@ def test_weights_that_do_not_fit_are_refused(bench: Bench) -> None:
         value(bench, "average", np.ones((2, 3)), np.ones(2), axis=1)
 
 
+@pytest.mark.parametrize("offset", [-5, -1, 0, 2])
+def test_traces_of_stacks(bench: Bench, offset: int) -> None:
+    x = np.arange(24.0).reshape(2, 3, 4)
+    np.testing.assert_array_equal(value(bench, "trace", x, offset=offset), np.linalg.trace(x, offset=offset))
+    other = value(bench, "trace", x, offset=offset, axis1=0, axis2=-1, dtype="float32")
+    np.testing.assert_array_equal(other, np.trace(x, offset, 0, 2))
+    assert other.dtype == np.float32
+    corner = np.zeros((2, 3))
+    corner[0, 2] = 1
+    np.testing.assert_array_equal(bench.apply("trace", [x[:, :, 0]], {"offset": 2})[0], corner)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("op", ["median", "quantile", "nanmean", "nanmedian", "ptp", "std", "average"])
 def test_gradients_of_long_lines_are_verified(bench: Bench, op: str) -> None:

@@ -43,13 +43,21 @@ def checked_rule(g, y, x, *, low, high):
     return NO_GRADIENT if x.dtype.kind in "biu" else g
 
 
+def checked_define(f, i, x, *, low, high):
+    return x[i]
+
+
+def checked_arrays(f, x, *, low, high):
+    return x
+
+
 CHECKED = (case((2, 3)), case((3,), low=-8, high=8), case((), low=-4.5), case((1, 2), high=4))
 
 # fmt: off
 CHECKS = (
-    # op         forward  rule                    definition                   inference
-    R("checked", checked, checked_rule, lambda f, i, x, **_: x[i],   checked_infer, CHECKED,
-      arrays=lambda f, x, **_: x, doc="x, all of whose elements must be from low to high"),
+    # op         forward  rule          definition      inference      cases
+    R("checked", checked, checked_rule, checked_define, checked_infer, CHECKED,
+      arrays=checked_arrays, doc="x, all of whose elements must be from low to high"),
 )
 # fmt: on
 

@@ -4,6 +4,7 @@ from gradproof.engine.extend import Composite, InferenceError, case, ops, regist
 from gradproof.plugins.axes import at, axis_of, boolean, integer, real
 from gradproof.plugins.names import named
 from gradproof.plugins.reducing import first, floating
+from gradproof.plugins.slicing import constant
 
 GRADPROOF_API = 1
 
@@ -63,8 +64,7 @@ def cumulative_trapezoid(y, x=None, *, dx=1.0, axis=-1, initial=None):
 
 def with_initial(x, value, axis):
     """``x`` behind a number on each line."""
-    start = ops.broadcast_to(x.builder.literal(value, x.dtype), shape=at(x.shape, axis, 1))
-    return ops.concat(start, x, axis=axis)
+    return ops.concat(constant(x, at(x.shape, axis, 1), value), x, axis=axis)
 
 
 def cumulative(scan, start):

@@ -25,7 +25,7 @@ def scaled(size, total, end, axis):
 
 
 def largest(size, *, axis, keepdims):
-    return np.max(size, axis=axis, keepdims=keepdims, initial=0)
+    return np.max(np.abs(size), axis=axis, keepdims=keepdims, initial=0)
 
 
 def smallest(size, *, axis, keepdims):
@@ -36,7 +36,7 @@ def smallest(size, *, axis, keepdims):
 
 
 def euclidean_infer(x: Spec, *, axis: object = None, keepdims: object = False) -> Inferred:
-    source = np.sqrt(np.ones((1,), x.dtype)).dtype
+    source = np.mean(np.ones((1,), x.dtype)).dtype
     inference = reduced(Spec(x.shape, source), axis, keepdims, np.abs(np.ones((1,), source)).dtype)
     return Inferred(inference.outputs, inference.attributes, (Spec(x.shape, source),))
 
@@ -45,7 +45,8 @@ def euclidean_infer(x: Spec, *, axis: object = None, keepdims: object = False) -
 def euclidean_norm(x, *, axis, keepdims):
     """√Σ |x|², without leaving the range."""
     with np.errstate(all="ignore"):
-        square, power = scaled(np.abs(x), lambda size: np.sum(size * size, axis=axis, keepdims=True), largest, axis)
+        size = np.abs(x) if x.dtype.kind == "c" else x
+        square, power = scaled(size, lambda size: np.sum(size * size, axis=axis, keepdims=True), largest, axis)
         result = np.ldexp(np.sqrt(square), power)
         return result if keepdims else np.squeeze(result, axis)
 
@@ -74,7 +75,7 @@ def p_norm_infer(x: Spec, *, p: object, axis: object = None, keepdims: object = 
         raise InferenceError("p is 0: the number of elements that are not 0 is count_nonzero")
     if x.dtype.kind == "c":
         raise InferenceError(f"of {x.dtype.name} take the norm of abs(x)")
-    return reduced(x, axis, keepdims, np.sqrt(np.ones((1,), x.dtype)).dtype, p=order)
+    return reduced(x, axis, keepdims, np.mean(np.ones((1,), x.dtype)).dtype, p=order)
 
 
 @rounded_once

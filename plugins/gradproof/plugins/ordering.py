@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from gradproof.engine.extend import DataFault, InferenceError, Inferred, Spec, case, registering
-from gradproof.plugins.axes import axis_of, boolean, first_true, line, members
+from gradproof.plugins.axes import at, axis_of, boolean, first_true, integer, line, members
 from gradproof.plugins.families import R
 from gradproof.plugins.names import named
 from gradproof.plugins.reducing import not_empty
@@ -102,6 +102,78 @@ def argsort_arrays(f, x, *, axis, descending):
     return f.order(x, axis, descending)
 
 
+# argtopk and argkth: the first places of a sorted line, and that of a rank, without sorting it
+
+
+def topk_infer(x: Spec, *, k: object, axis: object = -1, largest: object = True) -> Inferred:
+    require_order(x)
+    line, count = axis_of(axis, x.ndim), integer("k", k)
+    if not 0 <= count <= x.shape[line]:
+        raise InferenceError(f"k is {count}; axis {axis} of {x} has {x.shape[line]} elements")
+    attributes = {"k": count, "axis": line, "largest": boolean("largest", largest)}
+    return Inferred((Spec(at(x.shape, line, count), PLACE),), attributes)
+
+
+def ranked(lines, rank):
+    """Masks of the elements of each line before that at a rank, counted from 0, and of those equal to it; nan is last."""
+    limit = np.partition(lines, rank, axis=-1)[..., rank : rank + 1]
+    unknown, missing = lines != lines, limit != limit
+    return np.where(missing, ~unknown, lines < limit), np.where(missing, unknown, lines == limit)
+
+
+def argtopk(x, *, k, axis, largest):
+    """The elements before the k-th, and as many of those equal to it as come first; these sorted, stably."""
+    lines = np.moveaxis(x, axis, -1)
+    n = lines.shape[-1]
+    if not k or not x.size:
+        return np.zeros(at(x.shape, axis, k), PLACE)
+    if largest:
+        after, same = ranked(lines, n - k)
+        before = ~(after | same)
+    else:
+        before, same = ranked(lines, k - 1)
+    room = k - np.count_nonzero(before, axis=-1, keepdims=True)
+    selected = before | (same & (np.cumsum(same, axis=-1) <= room))
+    places = np.nonzero(selected)[-1].reshape(*lines.shape[:-1], k)
+    order = argsort(np.take_along_axis(lines, places, -1), axis=lines.ndim - 1, descending=largest)
+    return np.moveaxis(np.take_along_axis(places, order, -1), -1, axis)
+
+
+def argtopk_define(f, i, x, *, k, axis, largest):
+    return argsort_define(f, i, x, axis=axis, descending=largest)
+
+
+def argtopk_arrays(f, x, *, k, axis, largest):
+    first = (slice(None),) * axis + (slice(0, k),)
+    return f.moved(lambda places: places[first], f.order(x, axis, largest))
+
+
+def kth_infer(x: Spec, *, rank: object, axis: object = -1) -> Inferred:
+    require_order(x)
+    line, place = axis_of(axis, x.ndim), integer("rank", rank)
+    if not 0 <= place < x.shape[line]:
+        raise InferenceError(f"rank is {place}; axis {axis} of {x} has {x.shape[line]} elements, counted from 0")
+    return Inferred((Spec(at(x.shape, line, 1), PLACE),), {"rank": place, "axis": line})
+
+
+def argkth(x, *, rank, axis):
+    """Of the elements equal to that at the rank, as many are passed as the rank is above the number of smaller elements."""
+    if not x.size:
+        return np.zeros(at(x.shape, axis, 1), PLACE)
+    before, same = ranked(np.moveaxis(x, axis, -1), rank)
+    passed = np.cumsum(same, axis=-1) > rank - np.count_nonzero(before, axis=-1, keepdims=True)
+    return np.moveaxis(np.argmax(passed, axis=-1, keepdims=True), -1, axis)
+
+
+def argkth_define(f, i, x, *, rank, axis):
+    return argsort_define(f, at(i, axis, rank), x, axis=axis, descending=False)
+
+
+def argkth_arrays(f, x, *, rank, axis):
+    there = (slice(None),) * axis + (slice(rank, rank + 1),)
+    return f.moved(lambda places: places[there], f.order(x, axis))
+
+
 # argcummax and argcummin
 
 
@@ -191,6 +263,8 @@ def search_arrays(f, line, values, *, right):
 
 
 PLACED = (case((3,)), case((2, 3), axis=0), case((2, 3), axis=1, keepdims=True), case((2, 2)), case(()))
+TOP = (case((3,), k=2), case((2, 3), k=1, axis=0, largest=False), case((2, 3), k=2))
+RANKED = (case((3,), rank=1), case((2, 3), rank=0, axis=0), case((2, 3), rank=2))
 RUNNING = (case((3,), axis=0), case((2, 3), axis=1), case((3, 2), axis=0))
 LINE = np.array([-1, 0, 2])
 SEARCHED = (case(LINE, (2,)), case(LINE, (2, 2), right=True), case(np.array([LINE, LINE]), (2, 1)))
@@ -209,6 +283,10 @@ ORDERING = (
       arrays=argcummin_arrays, doc="the place of the smallest of all elements up to each, of several the last"),
     R("argsort",      argsort,      None,   argsort_define,   sort_infer,    SORTED,
       arrays=argsort_arrays, doc="the places of the elements of each line in order; equal ones stay in theirs"),
+    R("argtopk",      argtopk,      None,   argtopk_define,   topk_infer,    TOP,
+      arrays=argtopk_arrays, doc="the places of the k largest or smallest elements of each line, in order"),
+    R("argkth",       argkth,       None,   argkth_define,    kth_infer,     RANKED,
+      arrays=argkth_arrays, doc="the place of the element of each line at a rank, counted from 0"),
     R("searchsorted", searchsorted, None,   search_define,    search_infer,  SEARCHED,
       arrays=search_arrays, doc="the places among sorted elements where values keep the order, left or right of the same"),
 )

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Spec, case, full_like, ops
-from gradproof.plugins.axes import at, axes_of, axis_of, boolean, count
+from gradproof.plugins.axes import axes_of, axis_of, boolean, count
 from gradproof.plugins.dtypes import number_dtype
+from gradproof.plugins.slicing import part, reshaped, transposed
 
 REDUCED = (
     case((2, 3)),
@@ -89,7 +90,7 @@ def unreduced(g, axis, keepdims):
 def in_lines(x, axes):
     """The elements of a tracer over axes in a row, as the last axis, behind the other axes."""
     rest = tuple(k for k in range(x.ndim) if k not in axes)
-    return ops.reshape(ops.transpose(x, axes=(*rest, *axes)), shape=(*(x.shape[k] for k in rest), count(x, axes)))
+    return reshaped(transposed(x, (*rest, *axes)), (*(x.shape[k] for k in rest), count(x, axes)))
 
 
 def floating(x):
@@ -141,8 +142,7 @@ def product(terms: Iterable[Any]) -> Any:
 
 def first(x, axis, count, start=0):
     """``count`` elements of each line of a tracer along an axis, from ``start`` on."""
-    axis = axis % x.ndim
-    return ops.slice(x, start=at((0,) * x.ndim, axis, start), stop=at(x.shape, axis, start + count))
+    return part(x, axis % x.ndim, start, start + count)
 
 
 def product_before(x, axis=-1):

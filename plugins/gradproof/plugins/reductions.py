@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from gradproof.engine.extend import Attributes, Case, Inferred, Kink, Memory, Spec, case, ops, registering
-from gradproof.plugins.axes import count, members
+from gradproof.engine.extend import Attributes, Case, Composite, Inferred, Kink, Memory, Spec, case, ops, registering
+from gradproof.plugins.axes import axis_of, count, members
 from gradproof.plugins.dtypes import in_float32, rounded_once, rounded_once_into
 from gradproof.plugins.families import H, R
 from gradproof.plugins.names import named
@@ -139,6 +139,16 @@ def min_arrays(f, x, *, axis, keepdims):
     return f.smallest(x, axis, keepdims)
 
 
+# trace
+
+
+def trace(x, *, offset=0, axis1=-2, axis2=-1, dtype=None):
+    """Over the last two axes by default, as in the Array API standard; `numpy.trace` takes the first two."""
+    rows, columns = axis_of(axis1, x.ndim), axis_of(axis2, x.ndim)
+    return ops.sum(ops.diagonal(x, offset=offset, axis1=rows, axis2=columns), axis=-1, dtype=dtype)
+
+
+TRACES = (case((2, 3)), case((2, 3, 3), offset=1), case((3, 2, 4), offset=-1, axis1=0, axis2=2))
 EXTREME = (case((3,)), case((2, 2), axis=1), case((2, 2), axis=0, keepdims=True), case((1, 2), axis=0), case(()))
 SHARED = "shared evenly"
 
@@ -155,6 +165,7 @@ REDUCTIONS = (
       shrink=extremum_shrink, arrays=max_arrays, ties=SHARED, kink=Kink.MEAN, doc="the largest over axes"),
     R("min",  smallest,            extremum_rule, min_define,  extremum_infer,        EXTREME,
       shrink=extremum_shrink, arrays=min_arrays, ties=SHARED, kink=Kink.MEAN, doc="the smallest over axes"),
+    Composite("trace", trace, cases=TRACES, doc="the sum of a diagonal of two axes"),
 )
 # fmt: on
 

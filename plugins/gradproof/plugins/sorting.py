@@ -3,7 +3,6 @@
 from gradproof.engine.extend import Composite, InferenceError, case, ops, registering
 from gradproof.plugins.axes import axis_of, boolean, integer
 from gradproof.plugins.names import named
-from gradproof.plugins.reducing import first
 
 GRADPROOF_API = 1
 
@@ -13,22 +12,19 @@ def sort(x, *, axis=-1, descending=False):
 
 
 def topk(x, *, k, axis=-1, largest=True):
-    line = axis_of(axis, x.ndim)
-    if not 0 <= integer("k", k) <= x.shape[line]:
-        raise InferenceError(f"k is {k}; axis {axis} of {x.spec} has {x.shape[line]} elements")
-    places = first(ops.argsort(x, axis=line, descending=boolean("largest", largest)), line, k)
-    return ops.take_along_axis(x, places, axis=line), places
+    places = ops.argtopk(x, k=k, axis=axis, largest=largest)
+    return ops.take_along_axis(x, places, axis=axis), places
 
 
 def kthvalue(x, *, k, axis=-1, keepdims=False):
-    line = axis_of(axis, x.ndim)
-    if not 1 <= integer("k", k) <= x.shape[line]:
-        raise InferenceError(f"k is {k}; it is counted from 1, and axis {axis} of {x.spec} has {x.shape[line]} elements")
-    places = first(ops.argsort(x, axis=line), line, 1, k - 1)
-    values = ops.take_along_axis(x, places, axis=line)
+    size = x.shape[axis_of(axis, x.ndim)]
+    if not 1 <= integer("k", k) <= size:
+        raise InferenceError(f"k is {k}; it is counted from 1, and axis {axis} of {x.spec} has {size} elements")
+    places = ops.argkth(x, rank=k - 1, axis=axis)
+    values = ops.take_along_axis(x, places, axis=axis)
     if boolean("keepdims", keepdims):
         return values, places
-    return ops.squeeze(values, axis=line), ops.squeeze(places, axis=line)
+    return ops.squeeze(values, axis=axis), ops.squeeze(places, axis=axis)
 
 
 def cummax(x, *, axis):

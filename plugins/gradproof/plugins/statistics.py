@@ -38,25 +38,30 @@ def median(x, *, axis=None, keepdims=False):
 
 
 def quantile(x, *, q, axis=None, keepdims=False, method="linear"):
-    """As `numpy.quantile`; nan where a line has a nan, which is sorted behind all numbers."""
-    axes, n, lines = sorted_lines(x, axis)
-    last = first(lines, -1, 1, n - 1)
+    """As `numpy.quantile`; nan where a line has a nan, which is the first of the largest. Lines are sorted for several
+    shares; for a single share the elements are selected."""
+    axes, n, lines = reduced_lines(x, axis)
+    last = ops.take_along_axis(lines, ops.argmax(lines, axis=-1, keepdims=True), axis=-1)
+    ordered = ops.sort(lines, axis=-1) if isinstance(q, (tuple, list)) else None
+
+    def at_rank(rank):
+        return ops.kthvalue(lines, k=rank + 1, keepdims=True)[0] if ordered is None else first(ordered, -1, 1, rank)
 
     def of(share):
-        value = element(lines, place_of(share, n, method))
+        value = element(at_rank, place_of(share, n, method))
         return ops.where(is_nan(last), last, value)
 
     return put_back(of, q, axes, keepdims)
 
 
-def sorted_lines(x, axis):
-    """The axes that are reduced, the number of their elements, and these elements, sorted, as the last axis. Raises
-    InferenceError where there are none."""
+def reduced_lines(x, axis):
+    """The axes that are reduced, the number of their elements, and these elements as the last axis. Raises InferenceError
+    where there are none."""
     axes = axes_of(axis, x.ndim)
     n = count(x, axes)
     if n == 0:
         raise InferenceError(f"the axes of {x.spec} that are reduced have no elements: there is no middle of nothing")
-    return axes, n, ops.sort(in_lines(floating(x), axes), axis=-1)
+    return axes, n, in_lines(floating(x), axes)
 
 
 def put_back(of, q, axes, keepdims):
@@ -111,13 +116,15 @@ def place_of(q, n, method):
     return rounded.get(method, whole + 0.5 if method == "midpoint" and place != whole else place)
 
 
-def element(lines, place):
+def element(at_rank, place):
     """The element of each line at a place; between two places the two, weighted."""
     whole = int(place)
-    weight = place - whole
-    if weight in (0, 0.5):
-        return ops.mean(first(lines, -1, 1 + (weight > 0), whole), axis=-1, keepdims=True)
-    low, high = first(lines, -1, 1, whole), first(lines, -1, 1, whole + 1)
+    weight, low = place - whole, at_rank(whole)
+    if not weight:
+        return low
+    high = at_rank(whole + 1)
+    if weight == 0.5:
+        return ops.mean(ops.concat(low, high, axis=-1), axis=-1, keepdims=True)
     return low + (high - low) * weight if weight < 0.5 else high - (high - low) * (1 - weight)
 
 
@@ -168,7 +175,8 @@ def numbers_before_nan(lines):
 
 def nanmedian(x, *, axis=None, keepdims=False):
     """The mean of the two elements in the middle of those that are not nan, which may be the same."""
-    axes, _, lines = sorted_lines(x, axis)
+    axes, _, lines = reduced_lines(x, axis)
+    lines = ops.sort(lines, axis=-1)
     n = numbers_before_nan(lines)
     middle = ops.concat(ops.floor_divide(ops.maximum(n - 1, 0), 2), ops.floor_divide(n, 2), axis=-1)
     return put_back(
@@ -189,7 +197,8 @@ PLACED = {
 def nanquantile(x, *, q, axis=None, keepdims=False, method="linear"):
     """As `numpy.nanquantile`. The number of elements is known when the graph runs, and so are the places. They are counted,
     since a float that is cast to an integer has no definition."""
-    axes, _, lines = sorted_lines(x, axis)
+    axes, _, lines = reduced_lines(x, axis)
+    lines = ops.sort(lines, axis=-1)
     n, one = numbers_before_nan(lines), full_like(ops.astype(lines, dtype="float64"), 1)
 
     def of(share):

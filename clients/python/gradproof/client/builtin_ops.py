@@ -28,9 +28,11 @@ __all__ = [
     "arange",
     "argcummax",
     "argcummin",
+    "argkth",
     "argmax",
     "argmin",
     "argsort",
+    "argtopk",
     "array_split",
     "asin",
     "asinh",
@@ -288,6 +290,7 @@ __all__ = [
     "threshold",
     "tile",
     "topk",
+    "trace",
     "transpose",
     "trapezoid",
     "tril",
@@ -390,6 +393,14 @@ def argcummin(x: Operand, /, *, axis: int) -> Tensor:
     return apply_as(Tensor, "argcummin", x, axis=axis)[0]
 
 
+def argkth(x: Operand, /, *, rank: int, axis: int = -1) -> Tensor:
+    """The op argkth: the place of the element of each line at a rank, counted from 0.
+
+    Inputs: x. Attributes: rank, axis.
+    """
+    return apply_as(Tensor, "argkth", x, rank=rank, axis=axis)[0]
+
+
 def argmax(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The op argmax: the place of the largest, of several the first. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "argmax", x, axis=axis, keepdims=keepdims)[0]
@@ -406,6 +417,14 @@ def argsort(x: Operand, /, *, axis: int = -1, descending: bool = False) -> Tenso
     Inputs: x. Attributes: axis, descending.
     """
     return apply_as(Tensor, "argsort", x, axis=axis, descending=descending)[0]
+
+
+def argtopk(x: Operand, /, *, k: int, axis: int = -1, largest: bool = True) -> Tensor:
+    """The op argtopk: the places of the k largest or smallest elements of each line, in order.
+
+    Inputs: x. Attributes: k, axis, largest.
+    """
+    return apply_as(Tensor, "argtopk", x, k=k, axis=axis, largest=largest)[0]
 
 
 def array_split(x: Operand, /, *, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
@@ -2051,6 +2070,11 @@ def topk(x: Operand, /, *, k: int, axis: int = -1, largest: bool = True) -> tupl
     Inputs: x. Attributes: k, axis, largest.
     """
     return tuple(apply_as(Tensor, "topk", x, k=k, axis=axis, largest=largest))
+
+
+def trace(x: Operand, /, *, offset: int = 0, axis1: int = -2, axis2: int = -1, dtype: DTypeLike | None = None) -> Tensor:
+    """The op trace: the sum of a diagonal of two axes. Inputs: x. Attributes: offset, axis1, axis2, dtype."""
+    return apply_as(Tensor, "trace", x, offset=offset, axis1=axis1, axis2=axis2, dtype=dtype)[0]
 
 
 def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:
