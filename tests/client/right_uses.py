@@ -62,6 +62,8 @@ assert_type(x.median(0).indices, Tensor)
 assert_type(x.cummax(0)[1], Tensor)
 assert_type(gp.aminmax(m).max, Measured)
 assert_type(x.tensor_split(2), tuple[Tensor, ...])
+assert_type(x.allclose(x), bool)
+assert_type(gp.tensor([1]) << 2, Tensor)
 
 # operators
 assert_type(x + 1, Tensor)

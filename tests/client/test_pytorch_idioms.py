@@ -175,14 +175,20 @@ class TestMethods:
         assert (x.all(1).tolist(), x.any(dim=1).tolist()) == ([True, False], [True, True])
         assert (x.all().item(), gp.zeros(0).any().item(), gp.zeros(0).all().item()) == (False, False, True)
 
-    def test_operators_of_truth_are_not_of_bits(self) -> None:
+    def test_operators_of_bits_and_of_truth(self) -> None:
         a, b = gp.tensor([True, True, False]), gp.tensor([True, False, False])
-        assert [(a & b).tolist(), (a | b).tolist(), (a ^ b).tolist(), (True ^ a).tolist()] == [
-            [True, False, False], [True, True, False], [False, True, False], [False, False, True],
+        assert [(a & b).tolist(), (a | b).tolist(), (a ^ b).tolist(), (True ^ a).tolist(), (~a).tolist()] == [
+            [True, False, False], [True, True, False], [False, True, False], [False, False, True], [False, False, True],
         ]  # fmt: skip
+        c = gp.tensor([1, 6, 3])
+        bits = [c & 3, 4 | c, c ^ c, ~c, c << 1, 12 >> c]
+        assert [one.tolist() for one in bits] == [
+            [1, 2, 3], [5, 6, 7], [0, 0, 0], [-2, -7, -4], [2, 12, 6], [6, 0, 1],
+        ]  # fmt: skip
+        assert ((a & c).dtype.name, (a & True).dtype.name) == ("int64", "bool")
         for wrong in ("~c", "c & 3", "a | c"):
-            with pytest.raises(TypeError, match="are for bool tensors"):
-                eval(wrong, {"a": a, "c": gp.tensor([1, 2, 3])})
+            with pytest.raises(TypeError, match="are for tensors of bools and integers"):
+                eval(wrong, {"a": a, "c": gp.tensor([1.0, 2.0, 3.0])})
 
     def test_what_is_no_operand_is_left_to_python(self) -> None:
         x = gp.tensor([1.0])

@@ -18,7 +18,7 @@ from gradproof.client.tensors.signatures import Operand, Scalar
 
 
 class Arithmetic(Reductions):
-    """``+ - * / // % ** @``, comparisons, ``& | ^ ~`` of bool tensors, and changes of leaves in place.
+    """``+ - * / // % ** @``, comparisons, ``& | ^ ~ << >>`` of integers and bools, and changes of leaves in place.
 
     Shapes broadcast; RuntimeError if they do not. TypeError is raised for an operand of another type.
     Changes in place are for leaves, and under `no_grad` if the leaf requires grad; RuntimeError otherwise.
@@ -104,22 +104,37 @@ class Arithmetic(Reductions):
         return self._operator("greater_equal", self, other)
 
     def __and__(self, other: Operand) -> Self:
-        return self._logical("logical_and", self, other)
+        return self._bitwise("and", self, other)
 
-    __rand__ = __and__
+    def __rand__(self, other: Operand) -> Self:
+        return self._bitwise("and", other, self)
 
     def __or__(self, other: Operand) -> Self:
-        return self._logical("logical_or", self, other)
+        return self._bitwise("or", self, other)
 
-    __ror__ = __or__
+    def __ror__(self, other: Operand) -> Self:
+        return self._bitwise("or", other, self)
 
     def __xor__(self, other: Operand) -> Self:
-        return self._logical("not_equal", self, other)
+        return self._bitwise("xor", self, other)
 
-    __rxor__ = __xor__
+    def __rxor__(self, other: Operand) -> Self:
+        return self._bitwise("xor", other, self)
+
+    def __lshift__(self, other: Operand) -> Self:
+        return self._bitwise("left_shift", self, other)
+
+    def __rlshift__(self, other: Operand) -> Self:
+        return self._bitwise("left_shift", other, self)
+
+    def __rshift__(self, other: Operand) -> Self:
+        return self._bitwise("right_shift", self, other)
+
+    def __rrshift__(self, other: Operand) -> Self:
+        return self._bitwise("right_shift", other, self)
 
     def __invert__(self) -> Self:
-        return self._logical("logical_not", self)
+        return self._bitwise("invert", self)
 
     __hash__ = object.__hash__
 
@@ -133,14 +148,15 @@ class Arithmetic(Reductions):
         result: Self = apply(op, a, b)
         return result
 
-    def _logical(self, op: str, *operands: Any) -> Self:
-        """Record an op of truth values. There are none of bits: for integers these operators would mean something else."""
+    def _bitwise(self, op: str, *operands: Any) -> Self:
+        """Record an op of bits; NotImplemented as `_operator`. Raises TypeError for operands that are neither integers nor
+        bools."""
         if not all(map(_is_operand, operands)):
             return cast("Self", NotImplemented)
-        if any(np.dtype(getattr(x, "dtype", type(x))) != np.bool_ for x in operands):
-            raise TypeError("&, |, ^ and ~ are for bool tensors; there are no ops of bits")
-        result: Self = apply(op, *operands)
-        return result
+        if any(np.dtype(getattr(x, "dtype", type(x))).kind not in "biu" for x in operands):
+            raise TypeError("&, |, ^, ~, << and >> are for tensors of bools and integers")
+        arrays = [np.asarray(x) if isinstance(x, bool) else x for x in operands]  # a weak bool would count as an integer
+        return cast("Self", apply(f"bitwise_{op}", *arrays))
 
     # in place
 

@@ -66,25 +66,9 @@ class Elementwise(Uniform):
 
     true_divide = divide
 
-    def frac(self) -> Self:
-        """The fractional part of each element, with its sign. Follows torch.frac. InvalidRequest for complex elements."""
-        return apply("subtract", self, apply("trunc", self))
-
-    def logical_xor(self, other: Operand) -> Self:
-        """True where either, but not both, is not 0; bool. Shapes broadcast. Follows torch.logical_xor."""
-        return apply("not_equal", self.logical_not(), apply("logical_not", other))
-
-    def isnan(self) -> Self:
-        """True where an element is nan; bool. Follows torch.isnan and Array API isnan."""
-        return apply("not_equal", self, self)
-
-    def isinf(self) -> Self:
-        """True where an element is infinite; bool. Follows torch.isinf and Array API isinf."""
-        return apply("equal", self.abs(), np.inf)
-
-    def isfinite(self) -> Self:
-        """True where an element is neither infinite nor nan; bool. Follows torch.isfinite and Array API isfinite."""
-        return apply("less", self.abs(), np.inf)
+    def allclose(self, other: Operand, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+        """True if all elements are close to those of ``other``, see `isclose`. Shapes broadcast. Follows torch.allclose."""
+        return bool(self.isclose(other, rtol, atol, equal_nan).value().all())
 
     def equal(self, other: Recorded) -> bool:
         """True if shape and elements are those of ``other``; a nan is equal to nothing. Follows torch.equal."""

@@ -59,6 +59,7 @@ __all__ = [
     "addr",
     "adjoint",
     "all",
+    "allclose",
     "amax",
     "amin",
     "aminmax",
@@ -412,6 +413,14 @@ def all(input: TensorT, dim: Axes = None, keepdim: bool = False) -> TensorT:
     Array API all.
     """
     return first(input, "all").all(dim, keepdim)
+
+
+def allclose(input: TensorT, other: Operand, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """True if all elements are close to those of ``other``, see `isclose`.
+
+    Shapes broadcast. Follows torch.allclose.
+    """
+    return first(input, "allclose").allclose(other, rtol, atol, equal_nan)
 
 
 def amax(
@@ -1094,7 +1103,10 @@ def fmod(input: Operand, other: Operand) -> Tensor:
 
 
 def frac(input: TensorT) -> TensorT:
-    """The fractional part of each element, with its sign. Follows torch.frac. InvalidRequest for complex elements."""
+    """The fractional part of each element, with its sign.
+
+    The shape stays. Follows torch.frac. Raises InvalidRequest for bool and complex elements.
+    """
     return first(input, "frac").frac()
 
 
@@ -1296,17 +1308,20 @@ def isclose(input: TensorT, other: Operand, rtol: float = 1e-05, atol: float = 1
 
 
 def isfinite(input: TensorT) -> TensorT:
-    """True where an element is neither infinite nor nan; bool. Follows torch.isfinite and Array API isfinite."""
+    """True where an element is neither infinite nor nan; bool.
+
+    The shape stays. Follows torch.isfinite and Array API isfinite.
+    """
     return first(input, "isfinite").isfinite()
 
 
 def isinf(input: TensorT) -> TensorT:
-    """True where an element is infinite; bool. Follows torch.isinf and Array API isinf."""
+    """True where an element is infinite; bool. The shape stays. Follows torch.isinf and Array API isinf."""
     return first(input, "isinf").isinf()
 
 
 def isnan(input: TensorT) -> TensorT:
-    """True where an element is nan; bool. Follows torch.isnan and Array API isnan."""
+    """True where an element is nan; bool. The shape stays. Follows torch.isnan and Array API isnan."""
     return first(input, "isnan").isnan()
 
 
