@@ -2496,9 +2496,9 @@ def topk(input: TensorT, k: int, dim: int = -1, largest: bool = True, sorted: bo
 
 
 def trace(input: TensorT) -> TensorT:
-    """The sum of the diagonal of a matrix; a scalar. Follows torch.trace and Array API linalg.trace.
+    """The sum of the diagonal of a matrix.
 
-    Raises RuntimeError if the tensor is no matrix.
+    Raises IndexError for an axis out of range. Follows torch.trace and Array API linalg.trace.
     """
     return first(input, "trace").trace()
 
