@@ -31,6 +31,7 @@ from gradproof.plugins import BUILTIN
 SECONDS = 120.0  # of a proof: those that take long are found here, once
 SAMPLING_SECONDS = 5.0  # of the attributes of an op
 AT_ONCE = 2
+MAX_REQUESTS = 200  # that wait in the queue, which is bounded
 STALE = "the shipped proofs are stale: run `make proofs`"
 
 
@@ -72,21 +73,25 @@ class Proving:
         sampled = self.pool.sampled_keys(name, SAMPLING_SECONDS)
         return list(dict.fromkeys([*keys_of(self.registry, self.registry.op(name)), *listed, *sampled]))
 
-    def verdicts(self, names: Iterable[str]) -> dict[str, list[tuple[ProofKey, RuleVerdict]]]:
-        """The verdicts on the rules of ops, with their keys, by op: of parts of composites too."""
-        wanted: dict[ProofKey, None] = {}
-        for name in names:
-            for key in self.keys(name):
-                for each in (key.general, key) if key.general else (key,):
-                    wanted[each] = None
+    def wanted(self, names: Iterable[str]) -> dict[str, list[ProofKey]]:
+        """What is proved of ops, by the plugin that has the rule: the parts of composites have their own."""
+        wanted: dict[str, dict[ProofKey, None]] = {plugin.name: {} for plugin in self.registry.plugins}
+        for key in (key for name in names for key in self.keys(name)):
+            for each in (key.general, key) if key.general else (key,):
+                wanted[self.registry.plugin_of(key.op).name][each] = None
+        return {name: list(keys) for name, keys in wanted.items()}
+
+    def verdicts(self, keys: list[ProofKey]) -> Iterator[tuple[ProofKey, RuleVerdict]]:
+        """The verdicts on rules, with their keys; none of a key whose proof for all values of its attributes is there."""
+        for start in range(0, len(keys), MAX_REQUESTS):
+            chunk = keys[start : start + MAX_REQUESTS]
+            for key in chunk:
                 self.pool.request(key)
-        self.pool.wait(list(wanted), SECONDS * len(wanted))
-        made: dict[str, list[tuple[ProofKey, RuleVerdict]]] = {}
-        for key in wanted:
-            verdict = self.pool.memory.lookup(key.traced(self.registry))
-            if verdict is not None:
-                made.setdefault(key.op, []).append((key, verdict))
-        return made
+            self.pool.wait(chunk, SECONDS * len(chunk))
+            for key in chunk:
+                verdict = self.pool.memory.lookup(key.traced(self.registry))
+                if verdict is not None:
+                    yield key, verdict
 
 
 def lasting(verdicts: Iterable[tuple[ProofKey, RuleVerdict]], registry: Registry) -> dict[str, RuleVerdict]:
@@ -106,10 +111,24 @@ def steady(digest: str, verdict: RuleVerdict, before: dict[str, RuleVerdict]) ->
     return replace(verdict, seconds=known.seconds) if known is not None and told(known) == told(verdict) else verdict
 
 
-def differences(registry: Registry, plugin: Plugin, made: dict[str, RuleVerdict]) -> Iterator[str]:
-    """Differences of the shipped proofs of a plugin from those that were made anew, a line each."""
+def ship(registry: Registry, plugin: Plugin, made: dict[str, RuleVerdict], names: Sequence[str]) -> None:
+    """Write the proofs that were made for a plugin, and keep those of its ops that are not among ``names``."""
+    path, shipped = path_of(plugin), ShippedProofs(registry)
+    if path is None:
+        return
+    before = {digest: verdict for op in plugin.ops for digest, verdict in shipped.all(op.name).items()}
+    others = [op.name for op in plugin.ops if op.name not in names and shipped.has(op.name)]
+    kept = {digest: verdict for op in others for digest, verdict in shipped.all(op).items()}
+    verdicts = kept | {digest: steady(digest, verdict, before) for digest, verdict in made.items()}
+    write(path, verdicts.items())
+    print(f"{path.name}: {len(verdicts)} proofs, {path.stat().st_size >> 10} KiB", flush=True)
+
+
+def differences(registry: Registry, plugin: Plugin, made: dict[str, RuleVerdict], names: Sequence[str]) -> Iterator[str]:
+    """Differences of the shipped proofs of ops from those that were made anew, a line each."""
     shipped = ShippedProofs(registry)
-    known = {digest: verdict for op in plugin.ops for digest, verdict in shipped.all(op.name).items()}
+    known = {digest: verdict for op in plugin.ops for digest, verdict in shipped.all(op.name).items() if op.name in names}
+    made = {digest: verdict for digest, verdict in made.items() if verdict.op in names}
     for digest in dict.fromkeys([*made, *known]):
         texts = [str(told(each[digest])) if digest in each else "nothing" for each in (known, made)]
         if texts[0] != texts[1]:
@@ -126,30 +145,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     registry, started = build_registry(BUILTIN), time.monotonic()
     names = options.ops or [op.name for op in registry.ops.values()]
     proving = Proving(registry, cold=options.cold or options.check)
+    different = count = 0
     try:
-        made = proving.verdicts(names)
+        wanted = proving.wanted(names)
+        for plugin in registry.plugins:
+            made = list(proving.verdicts(wanted[plugin.name]))
+            count += len(made)
+            for _, verdict in made:
+                if verdict.word not in LASTING:
+                    print(f"{verdict.op} {verdict.case}: {verdict.word}: {verdict.reason}")
+            if options.check:
+                lines = list(differences(registry, plugin, lasting(made, registry), names))
+                different += len(lines)
+                print("".join(f"{line}\n" for line in lines), end="")
+            elif made:
+                ship(registry, plugin, lasting(made, registry), names)
     finally:
         proving.pool.close()
-    different = 0
-    for plugin in registry.plugins:
-        own = [pair for op in plugin.ops for pair in made.get(op.name, [])]
-        found = lasting(own, registry)
-        for _, verdict in own:
-            if verdict.word not in LASTING:
-                print(f"{verdict.op} {verdict.case}: {verdict.word}: {verdict.reason}")
-        path = path_of(plugin)
-        if options.check:
-            lines = list(differences(registry, plugin, found))
-            different += len(lines)
-            print(*lines, sep="\n", end="\n" if lines else "")
-        elif found and path is not None:
-            shipped = ShippedProofs(registry)
-            before = {digest: verdict for op in plugin.ops for digest, verdict in shipped.all(op.name).items()}
-            others = [op.name for op in plugin.ops if op.name not in names and shipped.has(op.name)]
-            kept = {digest: verdict for op in others for digest, verdict in shipped.all(op).items()}
-            write(path, (kept | {digest: steady(digest, verdict, before) for digest, verdict in found.items()}).items())
-            print(f"{path.name}: {len(found)} proofs, {path.stat().st_size >> 10} KiB")
-    count = sum(map(len, made.values()))
     print(f"{count} proofs in {time.monotonic() - started:.0f} s")
     return int(different > 0)
 

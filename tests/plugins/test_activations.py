@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench
 
+from gradproof.engine.derive import Mode, derive
+from gradproof.engine.graph import Node
 from gradproof.engine.inference import InferenceError
+from gradproof.engine.job import Job
 from gradproof.engine.spec import Array, DType, Spec
 
 mp = mpmath.mp
@@ -254,3 +258,42 @@ def test_glu_halves_an_axis(bench: Bench) -> None:
 def test_softmin_prefers_the_smallest(bench: Bench) -> None:
     value = bench.values({"x": np.array([[1000.0, 1001.0], [3.0, 3.0]])}, ["y = softmin(x)"], "y")["y"]
     np.testing.assert_allclose(value, [[1 / (1 + np.exp(-1)), 1 / (1 + np.exp(1))], [0.5, 0.5]], rtol=1e-15)
+
+
+# derivatives of derivatives
+
+SQUASHED: dict[str, Callable[[Any], Any]] = {
+    "sigmoid": logistic,
+    "tanh": mp.tanh,
+    "softplus": lambda x: mp.log1p(mp.exp(x)),
+    "silu": lambda x: x * logistic(x),
+    "mish": lambda x: x * mp.tanh(mp.log1p(mp.exp(x))),
+    "gelu": lambda x: max(x, 0) if abs(x) > 50 else x * mp.erfc(-x / mp.sqrt(2)) / 2,
+    "tanhshrink": lambda x: x - mp.tanh(x),
+    "softsign": lambda x: x / (1 + abs(x)),
+    "elu": exponential(1),
+    "logsigmoid": lambda x: -mp.log1p(mp.exp(-x)),
+}
+
+
+def derivative(bench: Bench, op: str, x: Array, order: int) -> Array:
+    """The derivative of an elementwise op, from graphs of derivatives."""
+    graph, values = bench.graph({"x": x}, [f"y = {op}(x)"], "y"), {"x": x}
+    for k in range(order):
+        total = Node("sum", graph.outputs, (f"s{k}",), {})
+        derived = derive(replace(graph, nodes=(*graph.nodes, total), outputs=(f"s{k}",)), REGISTRY, Mode.GRADIENT)
+        values |= derived.values
+        graph = replace(derived.graph, outputs=(derived.derivatives[0].value or "",))
+    return next(bench.engine.evaluate(Job(graph, tuple(values.items())))).value
+
+
+@pytest.mark.parametrize("order", [2, 3])
+@pytest.mark.parametrize("op", SQUASHED)
+def test_higher_derivatives_are_finite_and_right(bench: Bench, op: str, order: int) -> None:
+    """Far out too, where a factor of the slope is 0 and another infinite."""
+    x = np.array([-2000.0, -800.0, -90.0, -3.0, -0.5, 0.5, 3.0, 90.0, 800.0, 2000.0])
+    with mp.workdps(1000):
+        truth = [float(mp.diff(SQUASHED[op], mp.mpf(at), order, h=mp.mpf(10) ** -30)) for at in x]
+    np.testing.assert_allclose(derivative(bench, op, x, order), truth, rtol=1e-12, atol=1e-300)
+    narrow = derivative(bench, op, x.astype(np.float32), order)
+    np.testing.assert_allclose(narrow, truth, rtol=1e-4, atol=1e-6)

@@ -197,6 +197,7 @@ def test_elements_by_a_mask(bench: Bench) -> None:
     np.testing.assert_array_equal(columns, np.compress(mask[0], x, 1))
     for got, expected in zip(evaluated(bench, "nonzero", [mask], {"count": 3}), np.nonzero(mask), strict=True):
         np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(evaluated(bench, "argwhere", [mask], {"count": 3})[0], np.argwhere(mask))
     deep = np.random.default_rng(1).integers(0, 2, (2, 3, 4))
     for got, expected in zip(
         evaluated(bench, "nonzero", [deep], {"count": int(deep.sum())}), np.nonzero(deep), strict=True
@@ -213,6 +214,10 @@ def test_positions(bench: Bench) -> None:
     weight = filled((3, 2))
     [rows] = evaluated(bench, "embedding", [weight, j], {})
     np.testing.assert_array_equal(rows, weight[j])
+    [padded] = evaluated(bench, "embedding", [weight, j], {"padding_idx": -1})
+    np.testing.assert_array_equal(padded, weight[j])
+    gradient, _ = bench.apply("embedding", [weight, np.array([1, -1, 2, 1])], {"padding_idx": -1}, [filled((4, 2))])
+    np.testing.assert_array_equal(gradient, [[0, 0], [8, 10], [0, 0]])
 
 
 FAULTS: tuple[tuple[str, Sequence[Any], dict[str, Any], str, str], ...] = (

@@ -109,8 +109,9 @@ def embedding(weight, indices, *, padding_idx=None):
     rows = ops.take(weight, indices, axis=0)
     if padding_idx is None:
         return rows
-    padded = ops.expand_dims(ops.equal(indices, place_of(padding_idx, weight, 0)), axis=-1)
-    return ops.where(padded, ops.stop_gradient(rows), rows)
+    padded = ops.equal(ops.remainder(indices, weight.shape[0]), place_of(padding_idx, weight, 0))
+    wide = reshaped(padded, (*indices.shape, *(1,) * (weight.ndim - 1)))
+    return ops.where(wide, ops.stop_gradient(rows), rows)
 
 
 # by a mask
@@ -152,6 +153,11 @@ def nonzero(x, *, count):
     return tuple(results[::-1]) if len(results) > 1 else rest
 
 
+def argwhere(x, *, count):
+    axes = nonzero(x, count=count)
+    return ops.stack(*(axes if isinstance(axes, tuple) else (axes,)), axis=1)
+
+
 INDICES, GRID = np.array([2, 0, 2]), np.array([[1, 0, 1], [0, 0, -1]])
 MASK = np.array([[True, False, True], [False, False, True]])
 REGION = np.array([[1], [-1]])
@@ -181,8 +187,8 @@ SELECTING = (
               doc="x with a number in place of its parts at indices along an axis"),
     Composite("put", put, cases=(case((2, 3), GRID, (2, 3)), case((2, 3), GRID, (2, 1), accumulate=True)), domains=UPDATED,
               doc="x with values in place of its elements, or added to them, at places in C order"),
-    Composite("embedding", embedding, cases=(case((3, 2), GRID),), domains=(REAL, INTEGER),
-              doc="rows of weight at indices"),
+    Composite("embedding", embedding, cases=(case((4, 2), GRID), case((4, 2), GRID, padding_idx=-3)),
+              domains=(REAL, INTEGER), doc="rows of weight at indices; the row padding_idx has no gradient"),
     Composite("masked_fill", masked_fill, cases=(case((2, 3), MASK, ()), case((2, 1), MASK[0], ())), domains=MASKED,
               doc="x with a number where the mask is true"),
     Composite("masked_select", masked_select, cases=(case((2, 3), MASK, count=3), case((2, 1), MASK[0], count=4)),
@@ -191,6 +197,8 @@ SELECTING = (
               domains=MASKED, doc="x with the elements of source, in their order, where the mask is true"),
     Composite("compress", compress, cases=(case((2, 3), MASK[0], count=2, axis=1), case((2, 2), MASK[0], count=2)),
               domains=(REAL, INTEGER), doc="the parts along an axis where the condition is true, count of them"),
+    Composite("argwhere", argwhere, cases=(case(GRID, count=3),), domains=INTEGER,
+              doc="the indices of the elements that are not 0, as rows; there are count of them"),
     Composite("nonzero", nonzero, cases=(case(GRID, count=3), case(INDICES, count=2)), domains=INTEGER,
               doc="the indices, along each axis, of the elements that are not 0, of which there are count"),
 )

@@ -8,15 +8,20 @@ from gradproof.engine.extend import ABOVE_ONE, NONZERO, UNIT, ops, registering
 from gradproof.plugins.dtypes import in_float32
 from gradproof.plugins.families import H, R
 from gradproof.plugins.names import named
-from gradproof.plugins.ranges import over_square
+from gradproof.plugins.ranges import magnitude, over_square
 from gradproof.plugins.sinc import SINC, sinc, sinc_define, sinc_rule
 
 GRADPROOF_API = 1
 
 
 def tanh_rule(g, y, x):
-    """g / cosh² x, which keeps its digits at large |x|, where 1 - y² has none left."""
-    return over_square(g, ops.cosh(x))
+    """g / cosh² x, which keeps its digits at large |x|, where 1 - y² has none left; of real numbers with 1 / cosh x from
+    e^-|x|, whose derivatives are all finite."""
+    if x.dtype.kind == "c":
+        return over_square(g, ops.cosh(x))
+    root = ops.exp(-magnitude(x))
+    part = 2 * root / (1 + root * root)
+    return g * part * part
 
 
 @in_float32

@@ -204,11 +204,11 @@ def test_differences_are_told(registry: Registry) -> None:
     ship(registry)
     plugin = registry.plugin_of(OPS[0])
     same = {digest(registry, key): told(key) for key in (key_of(registry, op) for op in OPS)}
-    assert not list(shipped_proofs.differences(registry, plugin, same))
+    assert not list(shipped_proofs.differences(registry, plugin, same, OPS))
     first = next(iter(same))
-    [line] = shipped_proofs.differences(registry, plugin, same | {first: replace(same[first], word=RuleWord.REFUTED)})
+    [line] = shipped_proofs.differences(registry, plugin, same | {first: replace(same[first], word=RuleWord.REFUTED)}, OPS)
     assert "REFUTED" in line
-    [line] = shipped_proofs.differences(registry, plugin, {first: same[first]})
+    [line] = shipped_proofs.differences(registry, plugin, {first: same[first]}, OPS)
     assert line.endswith("anew: nothing")
 
 

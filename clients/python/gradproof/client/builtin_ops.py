@@ -33,6 +33,7 @@ __all__ = [
     "argmin",
     "argsort",
     "argtopk",
+    "argwhere",
     "array_split",
     "asin",
     "asinh",
@@ -425,6 +426,14 @@ def argtopk(x: Operand, /, *, k: int, axis: int = -1, largest: bool = True) -> T
     Inputs: x. Attributes: k, axis, largest.
     """
     return apply_as(Tensor, "argtopk", x, k=k, axis=axis, largest=largest)[0]
+
+
+def argwhere(x: Operand, /, *, count: int) -> Tensor:
+    """The op argwhere: the indices of the elements that are not 0, as rows; there are count of them.
+
+    Inputs: x. Attributes: count.
+    """
+    return apply_as(Tensor, "argwhere", x, count=count)[0]
 
 
 def array_split(x: Operand, /, *, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
@@ -849,7 +858,10 @@ def elu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:
 
 
 def embedding(weight: Operand, indices: Operand, /, *, padding_idx: int | None = None) -> Tensor:
-    """The op embedding: rows of weight at indices. Inputs: weight, indices. Attributes: padding_idx."""
+    """The op embedding: rows of weight at indices; the row padding_idx has no gradient.
+
+    Inputs: weight, indices. Attributes: padding_idx.
+    """
     return apply_as(Tensor, "embedding", weight, indices, padding_idx=padding_idx)[0]
 
 
