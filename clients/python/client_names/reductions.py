@@ -28,7 +28,6 @@ TRUTHS = (
 VARIANCES = (
     Row("var",          "var",    "The variance over all axes, or over ``dim``: the sum of squared deviations over n - ``correction``.", "="),
     Row("std",          "std",    "The standard deviation over all axes, or over ``dim``: the root of `var`.", "="),
-    Row("torch.nanvar", "nanvar", "The variance of the elements over all axes, or over ``dim``, that are not nan.", follows="numpy.nanvar"),
 )
 
 NORMALISED = (

@@ -59,15 +59,9 @@ def signatures(families: tuple[Family, ...], registry: Registry) -> Iterator[Sig
     """The signatures of all rows. Raises ValueError if parameters do not fit the op, KeyError if there is no such op."""
     for family in families:
         for row in family.rows:
-            if row.op not in registry.ops:  # FIXME
-                continue
             op = registry.ops[row.op]
             parameters = row.parameters or family.parameters
-            try:
-                call = row.call or family.call or call_of(row, op, parameters)
-            except ValueError:  # FIXME
-                parameters = family.parameters
-                call = call_of(row, op, parameters)
+            call = row.call or family.call or call_of(row, op, parameters)
             call = call.replace("{op}", repr(row.op))
             yield Signature(row, parameters, call, family.note, refusal(op), family.symmetric, returns_several(op))
 

@@ -26,6 +26,7 @@ from gradproof.client.tensors.functions import (
     dstack,
     hstack,
     meshgrid,
+    polygamma,
     row_stack,
     stack,
     vstack,
@@ -2108,14 +2109,6 @@ def polar(abs: TensorT, angle: Operand) -> TensorT:
     elements.
     """
     return apply("polar", first(abs, "polar"), angle)
-
-
-def polygamma(input: TensorT, n: int) -> TensorT:
-    """The derivative of order ``n`` of digamma at each element.
-
-    The shape stays. Follows torch.polygamma. Raises InvalidRequest for complex elements.
-    """
-    return first(input, "polygamma").polygamma(n)
 
 
 def positive(input: TensorT) -> TensorT:
