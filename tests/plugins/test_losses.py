@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import mpmath as mp
@@ -12,9 +13,12 @@ from ml_dtypes import finfo
 from tests.conftest import REGISTRY, Bench
 from tests.support.graph_runs import DTYPES, every_dtype
 from tests.support.torch_losses import LISTED, LOGS, PYTORCH, SIGNS, P, Q, V, W, X, Y
-from tests.support.verdicts import judge
+from tests.support.verdicts import graph_of, judge
 
+from gradproof.engine.derive import Mode, derive
+from gradproof.engine.engine import GradientEvent
 from gradproof.engine.errors import DataFault, InvalidRequest
+from gradproof.engine.job import Job
 from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.verdict import SummaryWord
 
@@ -424,10 +428,51 @@ def test_a_certain_probability_has_a_finite_loss(bench: Bench) -> None:
     np.testing.assert_array_equal(gradients(bench, "binary_cross_entropy", x, t, reduction="sum")[0], [0, 0, 1, -1, 0])
 
 
+def test_the_gradients_of_what_a_limit_hides(bench: Bench) -> None:
+    """A variance below eps, and the logarithm of a target of 0; PyTorch gives others."""
+    assert gradients(bench, "gaussian_nll_loss", 0.5, 0.0, 1e-7)[2] == 0
+    np.testing.assert_array_equal(gradients(bench, "kl_div", [-2.0, -1.0], [0.0, 1.0], reduction="sum")[1], [2, 2])
+
+
 def test_a_masked_class_costs_nothing(bench: Bench) -> None:
     x = [[1.0, 2.0, -np.inf]]
     np.testing.assert_allclose(loss(bench, "cross_entropy", x, [1]), np.log1p(np.exp(-1)))
     np.testing.assert_allclose(gradients(bench, "cross_entropy", x, [1])[0], [[0.268941421369995, -0.268941421369995, 0]])
+
+
+# second derivatives
+
+
+SECOND = [
+    ("mse_loss", [X, Y]),
+    ("huber_loss", [X, Y]),
+    ("binary_cross_entropy", [P, Q]),
+    ("binary_cross_entropy_with_logits", [X, Q, W, V]),
+    ("gaussian_nll_loss", [X, Y, W]),
+    ("triplet_margin_loss", [X, Y, Y[::-1]]),
+    ("cross_entropy", [X, [2, 0], V]),
+    ("cross_entropy", [X, Q]),
+]
+
+
+@pytest.mark.parametrize(("op", "inputs"), called(SECOND))
+def test_the_gradient_of_a_gradient(bench: Bench, op: str, inputs: list[Any]) -> None:
+    """Against central differences of the gradient."""
+    x, *rest = (np.asarray(value) for value in inputs)
+    graph, values = graph_of(op, x, *rest)
+    derived = derive(graph, REGISTRY, Mode.GRADIENT, ["x0"])
+    [gradient] = [str(derivative.value) for derivative in derived.derivatives]
+    seed, known = np.random.default_rng(0).normal(size=x.shape), {leaf.name for leaf in derived.graph.leaves}
+    given = {name: value for name, value in (*values, *derived.values) if name in known}
+    job = Job(replace(derived.graph, outputs=(gradient,)), tuple(given.items()), ((gradient, seed),))
+    [second] = [e.gradient for e in bench.events(job)[0] if isinstance(e, GradientEvent) and e.name == "x0"]
+    assert second is not None
+    step = 1e-5
+    for place in np.ndindex(x.shape):
+        moved = np.zeros(x.shape)
+        moved[place] = step
+        apart = gradients(bench, op, x + moved, *rest)[0] - gradients(bench, op, x - moved, *rest)[0]
+        assert second[place] == pytest.approx(np.sum(seed * apart) / (2 * step), rel=1e-6, abs=1e-7)
 
 
 # verdicts
