@@ -82,7 +82,7 @@ class Selecting(Products):
 
     def argwhere(self) -> Self:
         """The indices of the elements that are not 0, a row (ndim,) for each; int64. Follows torch.argwhere."""
-        return self.nonzero()
+        return apply("argwhere", self, count=int(np.count_nonzero(self.value())))
 
     def index_put(self, indices: Sequence[Places], values: Operand, accumulate: bool = False) -> Self:
         """The tensor with ``values`` in place of the elements at integer or boolean ``indices`` of its first axes, the last
