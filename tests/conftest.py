@@ -124,14 +124,16 @@ class Bench:
     def apply(
         self, op: str, arrays: Sequence[Any], attributes: Mapping[str, Any] = {}, seeds: Sequence[Any] | None = None
     ) -> list[Any]:
-        """The gradients of one op's inputs, None where none flows; ``seeds`` one per output, ones if not given."""
+        """The gradients of one op's inputs, None where none flows or it is refused; ``seeds`` one per output, else ones."""
         leaves = {f"x{k}": np.asarray(array) for k, array in enumerate(arrays)}
         registry = self.engine.registry
         outs = registry.op(op).inference([spec_of(array) for array in leaves.values()], attributes).outputs
         outputs = [f"y{k}" for k in range(len(outs))]
         given = [np.ones(out.shape, out.dtype) for out in outs] if seeds is None else seeds
         line = f"{', '.join(outputs)} = {op}({', '.join(leaves)})", attributes
-        found = self.gradients(leaves, [line], " ".join(outputs), seeds=dict(zip(outputs, given, strict=True)))
+        fixed = " ".join(f"x{k}" for k in registry.op(op).still)
+        seeded = dict(zip(outputs, given, strict=True))
+        found = self.gradients(leaves, [line], " ".join(outputs), constants=fixed, seeds=seeded)
         return [found.get(name) for name in leaves]
 
 

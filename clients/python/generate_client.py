@@ -37,7 +37,7 @@ ATTRIBUTES = {
     "largest": "bool", "rank": "int", "dx": "float", "initial": "float | None", "include_initial": "bool",
     "low": "float | None", "high": "float | None", "reduction": "str", "margin": "float", "eps": "float", "p": "float",
     "delta": "float", "full": "bool", "swap": "bool", "log_input": "bool", "log_target": "bool", "ignore_index": "int",
-    "label_smoothing": "float",
+    "label_smoothing": "float", "d": "int",
 }  # fmt: skip
 """Types of the attributes of ops, by name."""
 
@@ -47,6 +47,7 @@ SEVERAL_AXES = "int | Sequence[int] | None"
 OP_ATTRIBUTES = {
     **{f"{op}.axis": "int | None" for op in ("argmax", "argmin", "repeat", "compress", "last_occurrence")},
     **{f"{op}.step": "int" for op in ("unfold", "overlap_add")},
+    "logit.eps": "float | None",
     "softplus.threshold": "float | None",
     "expand_dims.axis": "int | Sequence[int]",
     "unslice.step": "Sequence[int]",

@@ -15,11 +15,13 @@ from mpmath import mp
 from tests.support.plain_conditions import Plainly
 
 from gradproof.engine.precision import precision
-from gradproof.engine.scalar_functions import FUNCTIONS, SYMBOLIC, Balls, ScalarFunction, Undecided
+from gradproof.engine.scalar_function import ScalarFunction
+from gradproof.engine.scalar_functions import FUNCTIONS, SYMBOLIC, Balls, Undecided
 
 ROWS = {row.name: row for row in FUNCTIONS}
 REAL = ("-7/2", "-1", "-1/1024", "0", "1/3", "1", "19/4", "33")
 POSITIVE = ("1/1024", "1/3", "1", "5/2", "40")
+INCOMPLETE = (("1/2", "1/3"), ("1", "2"), ("5/2", "1/64"), ("7/3", "9"), ("40", "41"))
 
 ORACLES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "exp": (mp.exp, REAL),
@@ -48,7 +50,20 @@ ORACLES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "erf": (mp.erf, ("-3", "-1/2", "0", "1/3", "5")),
     "erfc": (mp.erfc, ("-3", "-1/2", "0", "1/3", "9")),
     "gamma": (mp.gamma, ("-5/2", "-1/3", "1/3", "1", "7", "41/4")),
-    "lgamma": (mp.loggamma, ("1/3", "1", "2", "7", "41/4")),
+    "lgamma": (lambda x: mp.log(abs(mp.gamma(x))), ("1/3", "1", "2", "7", "41/4", "-1/3", "-5/2", "-35/4")),
+    "digamma": (mp.digamma, ("1/1024", "1/3", "1", "3/2", "41/4", "-1/3", "-5/2", "-35/4")),
+    "polygamma": (
+        lambda n, x: mp.polygamma(int(n), x),
+        (("1", "1/3"), ("1", "5/2"), ("1", "-5/2"), ("2", "1/3"), ("2", "-4/3"), ("5", "41/4"), ("12", "7/8")),
+    ),
+    "zeta": (mp.zeta, (("2", "1"), ("5/2", "1/3"), ("3/2", "7"), ("12", "41/4"), ("4", "1/64"))),
+    "gammainc": (lambda a, x: mp.gammainc(a, 0, x, regularized=True), INCOMPLETE),
+    "gammaincc": (lambda a, x: mp.gammainc(a, x, regularized=True), INCOMPLETE),
+    "erfinv": (mp.erfinv, ("-127/128", "-1/3", "0", "1/3", "63/64")),
+    "erfcinv": (lambda x: mp.erfinv(1 - x), ("1/1024", "1/3", "1", "4/3", "255/128")),
+    "besselj": (mp.besselj, (("0", "0"), ("0", "5/2"), ("1", "-7/3"), ("2", "40"), ("-1", "3/2"))),
+    "bessely": (mp.bessely, (("0", "1/64"), ("0", "5/2"), ("1", "7/3"), ("2", "40"), ("-1", "3/2"))),
+    "besseli": (mp.besseli, (("0", "0"), ("0", "5/2"), ("1", "-7/3"), ("2", "40"), ("-1", "3/2"))),
     "power": (mp.power, (("5/2", "3"), ("1/2", "-3/2"), ("7/3", "0"), ("4", "1/2"), ("1", "9"))),
 }  # fmt: skip
 
@@ -103,6 +118,10 @@ def test_symbolic_form_is_the_function(name: str, point: tuple[Fraction, ...]) -
         assert abs(mp.mpf(str(value)) - true) <= mp.mpf(10) ** -60 * (1 + abs(true))
 
 
+STILL = {"polygamma", "gammainc", "gammaincc", "besselj", "bessely", "besseli"}
+"""Functions of a parameter, the first argument, along which they have no derivative here."""
+
+
 def difference_quotient(function: Callable[..., Any], point: list[Any], axis: int) -> Any:
     """Central differences with so many digits that 60 are left: mpmath's own values and nothing else."""
     step = mp.mpf(10) ** -90
@@ -116,7 +135,7 @@ def difference_quotient(function: Callable[..., Any], point: list[Any], axis: in
 @pytest.mark.parametrize(("name", "point"), POINTS)
 def test_partials_from_the_series_form(name: str, point: tuple[Fraction, ...], bits: int) -> None:
     row = ROWS[name]
-    axes = range(len(point))
+    axes = range(name in STILL, len(point))
     with precision(bits):
         balls = row.partials(list(map(exact, point)), axes)
     with mp.workdps(200):
@@ -130,7 +149,7 @@ def test_series_form_has_the_value_of_the_ball_form(name: str, point: tuple[Frac
     """The constant term must be the function too: a definition composes values, not only derivatives."""
     with precision(128):
         balls = list(map(exact, point))
-        line = [arb_series([ball, 1 if k == 0 else 0], 2) for k, ball in enumerate(balls)]
+        line = [arb_series([ball, 1 if k == (name in STILL) else 0], 2) for k, ball in enumerate(balls)]
         assert ROWS[name].series(*line)[0].overlaps(ROWS[name].ball(*balls))
 
 
@@ -142,10 +161,34 @@ def test_power_of_a_negative_base_with_an_integer_exponent() -> None:
 
 @pytest.mark.parametrize("row", FUNCTIONS, ids=lambda row: row.name)
 def test_outside_its_domain_a_row_has_no_finite_derivative(row: ScalarFunction) -> None:
-    outside = {"log": -1, "sqrt": -1, "log1p": -2, "asin": 2, "acos": 2, "acosh": 0, "atanh": 2, "gamma": -1}
+    outside = {
+        "log": -1,
+        "sqrt": -1,
+        "log1p": -2,
+        "asin": 2,
+        "acos": 2,
+        "acosh": 0,
+        "atanh": 2,
+        "gamma": -1,
+        "lgamma": -1,
+        "digamma": -1,
+        "erfinv": 2,
+        "erfcinv": 3,
+    }
     if row.name in outside:
         with precision(64):
             assert not row.partials([arb(outside[row.name])], [0])[0].is_finite()
+
+
+@pytest.mark.parametrize("name", sorted(STILL))
+def test_a_parameter_does_not_move(name: str) -> None:
+    with precision(64), pytest.raises(ValueError, match=r"does not move|no series in the parameter"):
+        ROWS[name].partials([arb(2), arb(3)], [0])
+
+
+def test_an_order_is_a_whole_number() -> None:
+    with pytest.raises(ValueError, match="an order is a whole number"):
+        ROWS["besselj"].ball(arb(0.5), arb(1))
 
 
 def test_atan2_of_balls_around_the_origin_is_undecided() -> None:
@@ -216,8 +259,8 @@ def test_the_symbolic_reading_knows_no_floats() -> None:
 
 def test_a_missing_row_is_named_with_those_that_exist() -> None:
     for reading in (SYMBOLIC, Balls()):
-        with pytest.raises(AttributeError, match=r"no 'zeta'; it has exp"):
-            reading.zeta(1)
+        with pytest.raises(AttributeError, match=r"no 'hankel'; it has exp"):
+            reading.hankel(1)
 
 
 def chosen(f: Any, x: Any, y: Any, z: Any) -> list[Any]:

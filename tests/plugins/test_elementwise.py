@@ -303,6 +303,35 @@ def test_replaced_floats_have_no_slope(attributes: Mapping[str, Any]) -> None:
     assert verdict.summary is SummaryWord.VERIFIED
 
 
+def test_what_is_no_number_is_replaced_in_each_dtype(bench: Bench) -> None:
+    for dtype in (np.float16, ml_dtypes.bfloat16, np.float32, np.float64, np.complex64):
+        info = ml_dtypes.finfo(np.float32 if dtype is np.complex64 else dtype)  # type: ignore[no-untyped-call]
+        x = np.array([math.nan, math.inf, -math.inf, 1.5], dtype)
+        got = value(bench, "nan_to_num", x)
+        assert got.dtype == x.dtype
+        np.testing.assert_array_equal(got.astype(complex), [0, float(info.max), float(info.min), 1.5])
+        np.testing.assert_array_equal(
+            value(bench, "nan_to_num", x, nan=2.0, posinf=3.0, neginf=4.0).astype(complex), [2, 3, 4, 1.5]
+        )
+
+
+@pytest.mark.parametrize("op", ["remainder", "fmod", "frac"])
+def test_the_remainder_of_an_infinity_is_no_number(op: str) -> None:
+    """Nothing is said against nan: a remainder has no limit."""
+    arrays = [np.array([math.inf]), np.array([1.0])][: 2 - (op == "frac")]
+    for verdict in judge(REGISTRY, op, *arrays).values():
+        assert verdict.summary is not SummaryWord.WRONG
+        assert verdict.uses[0].forward is not None
+        assert verdict.uses[0].forward.word is ValueWord.NONFINITE
+
+
+@pytest.mark.slow
+def test_many_bits_are_sampled(bench: Bench) -> None:
+    leaves = {"x": np.linspace(1, 2, 3000), "k": np.resize([1, 2, 3], 3000)}
+    lines = ["a = bitwise_xor(k, k)", "b = bitwise_or(a, k)", "y = multiply(x, b)"]
+    assert summaries(bench, leaves, lines, np.ones(3000)) == {"x": SummaryWord.PLAUSIBLE}
+
+
 @pytest.mark.parametrize("x", [0.0, 1e-300, 0.4, 1.0, 2.5, 1e10, 123.456])
 def test_sinc_is_verified_at_0_and_far_out(x: float) -> None:
     assert judge(REGISTRY, "sinc", np.array([x]))["x0"].summary is SummaryWord.VERIFIED

@@ -13,6 +13,7 @@ import mpmath
 import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench
+from tests.support.special_slopes import DIGAMMAS, SPECIAL_DOMAINS, SPECIAL_SLOPES, WAVES
 
 from gradproof.engine.cases import Case
 from gradproof.engine.spec import Array
@@ -60,6 +61,7 @@ def mish_slope(x: Any) -> Any:
 
 
 SLOPES: dict[str, Slopes] = {
+    **SPECIAL_SLOPES,
     "square": lambda x: (2 * x,),
     "reciprocal": lambda x: (-1 / x**2,),
     "sqrt": lambda x: (1 / (2 * mp.sqrt(x)),),
@@ -106,6 +108,7 @@ SLOPES: dict[str, Slopes] = {
     "pow": lambda a, b: (b * a ** (b - 1), a**b * mp.log(a)),
 }
 DOMAINS: dict[str, Callable[..., bool]] = {
+    **SPECIAL_DOMAINS,
     **dict.fromkeys(("reciprocal", "cbrt"), lambda x: x != 0),
     **dict.fromkeys(("sqrt", "rsqrt", "log", "log2", "log10"), lambda x: x > 0),
     "log1p": lambda x: x > -1,
@@ -115,11 +118,22 @@ DOMAINS: dict[str, Callable[..., bool]] = {
     **dict.fromkeys(("hypot", "atan2"), lambda a, b: a != 0 or b != 0),
     "pow": lambda a, b: a > 0,
 }
-BY_VALUE = ("exp", "exp2", "expm1", "sinh", "cosh", "pow", "hypot")
+BY_VALUE = ("gamma", "beta", "i0", "i1", "iv", "exp", "exp2", "expm1", "sinh", "cosh", "pow", "hypot")
 """Where their value is not there (it is beyond the range, or has lost its digits) neither is their slope."""
-UNITS = {(op, k): 64 for op in ("logaddexp", "logaddexp2") for k in (0, 1)} | {("pow", 0): 512}
-"""More than 8, for good reasons: a - b is rounded, and so is the exponent less 1, before an exponential."""
-EDGES = {("pow", 1), ("atan2", 0), ("atan2", 1), ("sinc", 0)}
+UNITS = {
+    **{(op, k): 64 for op in ("logaddexp", "logaddexp2") for k in (0, 1)}, ("pow", 0): 512,
+    **{(op, k): 512 for op in ("gamma_density", "gammainc", "gammaincc") for k in (0, 1)},
+    **{(op, 0): 1024 for op in (*WAVES, "i1e")},
+    **{("beta", k): 64 for k in (0, 1)},
+}  # fmt: skip
+"""More than 8, for good reasons: a - b is rounded, and so is the exponent less 1, before an exponential; powers of rounded
+numbers; zeros of slopes."""
+FAMILIES = {
+    *("erfcx", "beta", "gamma_density", "gammainc", "gammaincc", "zeta", "i0", "iv", "i0e", "i1e", "i0e_decay"),
+    *(*DIGAMMAS, *WAVES),
+}
+"""Their slopes are values of other ops, which may leave the range where the slope times a cotangent does not."""
+EDGES = {("log_ndtr", 0), ("beta", 0), ("beta", 1), ("pow", 1), ("atan2", 0), ("atan2", 1), ("sinc", 0)}
 """Not at the very ends: g y log x is multiplied from the left, and a radius or a slope that is denormal has few digits."""
 
 
@@ -173,9 +187,11 @@ def sweep(bench: Bench, op: str, dtype: Any) -> list[tuple[Any, ...]]:
                 with mp.workprec(size):
                     slopes[key] = SLOPES[op](*map(mp.mpf, key))
             for k, slope in enumerate(slopes[key]):
+                if slope is None:
+                    continue
                 truth = mp.mpf(row[0]) * slope
                 top = float(info.max) / (16 if (op, k) in EDGES else 1)
-                if op == "erfcx" and not float(info.smallest_normal) < abs(slope) < float(info.max):
+                if op in FAMILIES and not float(info.smallest_normal) < abs(slope) < float(info.max):
                     continue  # the slope is a value of the op, of the next order
                 if abs(truth) > top or ((op, k) in EDGES and ends(row, info)) or not has_value[j]:
                     continue

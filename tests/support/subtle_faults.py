@@ -236,6 +236,59 @@ BRANCHES = [
 INDEXED = ([0.7, -1.3, 0.2], [2, 0, 0], [1.0, 2.0, 3.0])
 PLACES = [
     rule(
+        "every update gets its gradient",
+        "index_copy",
+        lambda g, y, x, k, u, *, axis: (
+            ops.index_copy(g, k, zeros_like(u), axis=axis),
+            NO_GRADIENT,
+            ops.take(g, k, axis=axis),
+        ),
+        INDEXED,
+    ),
+    rule(
+        "the first update stays",
+        "index_copy",
+        lambda g, y, x, k, u, *, axis: (
+            ops.index_copy(g, k, zeros_like(u), axis=axis),
+            NO_GRADIENT,
+            ops.where(ops.flip(ops.last_occurrence(ops.flip(k), size=x.size)), ops.take(g, k, axis=axis), 0),
+        ),
+        INDEXED,
+    ),
+    rule(
+        "as if it added",
+        "put_along_axis",
+        lambda g, y, x, k, u, *, axis: (g, NO_GRADIENT, ops.take_along_axis(g, k, axis=axis)),
+        INDEXED,
+    ),
+    rule(
+        "what is replaced keeps its gradient",
+        "slice_scatter",
+        lambda g, y, x, u, *, start, stop, step: (g, ops.slice(g, start=start, stop=stop, step=step)),
+        ([0.7, -1.3, 0.2], [1.0, 2.0]),
+        start=(1,),
+        stop=(3,),
+    ),
+    rule(
+        "windows in reverse",
+        "unfold",
+        lambda g, y, x, *, axis, size, step: ops.overlap_add(ops.flip(g, axis=1), length=x.size, axis=axis, step=step),
+        ([0.7, -1.3, 0.2],),
+        axis=0,
+        size=2,
+    ),
+    rule(
+        "only the first of a window",
+        "overlap_add",
+        lambda g, y, x, *, length, axis, step: ops.broadcast_to(
+            ops.slice(ops.unfold(g, axis=axis, size=x.shape[1], step=step), start=(0, 0), stop=(x.shape[0], 1)),
+            shape=x.shape,
+        ),
+        ([[0.7, -1.3], [0.2, 1.6]],),
+        axis=0,
+        length=3,
+    ),
+    rule(
         "as if it overwrote",
         "index_add",
         lambda g, y, x, k, u, *, axis: (

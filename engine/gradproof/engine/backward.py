@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gradproof.engine.cancellation import look, watched
-from gradproof.engine.errors import RuleFault
+from gradproof.engine.errors import NoRule, RuleFault
 from gradproof.engine.lower import Lowered
 from gradproof.engine.registry import Registry, traced_rule
 from gradproof.engine.rules import prune
@@ -186,6 +186,10 @@ class _ReversePass:
         op, attributes, traced = instruction.op, instruction.attributes, self.registry.traced
         inputs = tuple(_strong(self.program.specs[k]) for k in instruction.inputs)
         outputs = tuple(_strong(self.program.specs[k]) for k in instruction.outputs)
+        refused = [op.input_name(k) for k in op.still if needed[k]]
+        if refused:
+            text = f"op {op.name!r} has no derivative along its input {refused[0]!r}, and a gradient is to flow there"
+            raise NoRule(text, op=op.name, plugin=self.registry.plugin_of(op.name).name)
         key = (op.name, inputs, outputs, repr(attributes), needed)
         rule = traced.get(key)
         if rule is None:

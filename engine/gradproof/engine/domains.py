@@ -42,5 +42,5 @@ POSITIVE = Domain("positive", {"positive": True}, lambda t: t, lambda random: ab
 ABOVE_MINUS_ONE = Domain("above -1", {"positive": True}, lambda t: t - 1, lambda random: abs(_signed(random)) - 1)
 ABOVE_ONE = Domain("above 1", {"positive": True}, lambda t: t + 1, lambda random: 1 + abs(_signed(random)))
 UNIT = Domain("between -1 and 1", {"real": True}, lambda t: t, lambda random: 2 * _unit(random) - 1)
-PROPER = Domain("between 0 and 1", {"positive": True}, lambda t: t / (1 + t), _unit)
+PROPER = Domain("between 0 and 1", {"positive": True}, lambda t: t, _unit)
 INTEGER = Domain("integer or boolean", {}, lambda t: t, lambda random: Fraction(0))

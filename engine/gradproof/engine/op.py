@@ -74,6 +74,9 @@ class Op:
         shrink: ``(specs, attributes) -> Case``: a small representative of the shape class of a node, where the generic
             case does not fit.
         chart: a parametrisation of the op, where a direct proof gets lost in roots, or in inverses of inverses.
+        still: positions of inputs along which the op has no derivative here, for all that the function may have one: of
+            them
+            the rule says NO_GRADIENT, and a gradient that is to flow there is refused.
         complex: how the rule treats complex numbers: REFUSED, HOLOMORPHIC or DIRECT.
         into: ``(out, *arrays, **attributes)``: forward, to the same bits, written to ``out``, which has the right shape
             and dtype and overlaps no input. Saves a compiled plan the memory that forward would allocate. A forward that is
@@ -109,6 +112,7 @@ class Op:
     chart: Parametrisation | None = None
     backward: Callable[..., Any] | None = None
     outputs: int = 1
+    still: tuple[int, ...] = ()
     complex: Complex = REFUSED
     into: Callable[..., Any] | None = None
     view: bool = False

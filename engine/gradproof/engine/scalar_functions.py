@@ -6,7 +6,8 @@ has three forms, and a definition read with them gives
 - ``SYMBOLIC``  a SymPy expression, for proofs;
 - ``BALLS``     an Arb ball that contains the true value (python-flint), for enclosures;
 - the power series form, ``series(ball) -> arb_series`` about a point, from which `ScalarFunction.partials` takes rigorous
-  derivatives: no derivative formula is written in this file.
+  derivatives: no derivative formula is written in this file. Rows that Arb has no power series of, with the recurrence that
+  their derivative is, are in `special_functions`.
 
 Besides its rows a reading has ``pi``, ``number`` (an exact literal), ``total`` (a sum), the comparisons ``less``,
 ``less_equal`` and ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, ``floor``, ``constant`` (a
@@ -22,18 +23,19 @@ Trusted are these rows (each is tested against mpmath), SymPy's ``diff`` and zer
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 from typing import Any, TypeAlias
 
 import numpy as np
 import sympy
-from flint import arb, arb_series, ctx, fmpq
+from flint import arb, arb_series, ctx
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanAtom, BooleanFunction
 
 from gradproof.engine.attributes import is_not_finite
+from gradproof.engine.scalar_function import ScalarFunction, in_arb, in_ball, same
+from gradproof.engine.special_functions import SPECIAL_FUNCTIONS
 
 Scalar: TypeAlias = Any  # sympy.Expr, arb, or a tape variable, by reading
 Number: TypeAlias = int | float | Fraction
@@ -42,24 +44,6 @@ MAX_ROWS = 8  # of a determinant that is expanded: 2^n steps
 
 class Undecided(ArithmeticError):
     """A ball straddles a branch, so neither side may be taken."""
-
-
-@dataclass(frozen=True)
-class ScalarFunction:
-    """A row: a real function and its readings. ``series`` maps arb_series to arb_series (length 2 is enough)."""
-
-    name: str
-    symbolic: Callable[..., Any]
-    ball: Callable[..., Any]
-    series: Callable[..., Any]
-
-    def partials(self, balls: Sequence[arb], axes: Sequence[int]) -> list[arb]:
-        """Enclosures of the partial derivatives along ``axes`` at ``balls``, by running the series form along each."""
-        derivatives = []
-        for axis in axes:
-            line = [arb_series([ball, 1 if k == axis else 0], 2) for k, ball in enumerate(balls)]
-            derivatives.append(self.series(*line)[1])
-        return derivatives
 
 
 def _expm1(x: Any) -> Any:
@@ -122,52 +106,30 @@ def _power_series(x: Any, y: Any) -> Any:
     return (y * x.log()).exp()
 
 
-def _lambda(name: str) -> Callable[[Any], Any]:
-    return lambda x: getattr(x, name)()
-
-
-def _same(name: str, symbolic: Callable[..., Any], series: Callable[[Any], Any] | None = None) -> ScalarFunction:
-    """A row whose ball form, and series form by default, are the library's method of the same name."""
-    return ScalarFunction(name, symbolic, lambda x: getattr(in_arb(x), name)(), series or _lambda(name))
-
-
-def in_ball(number: Fraction) -> arb:
-    """A fraction as a ball around it."""
-    return arb(fmpq(number.numerator, number.denominator))
-
-
-def in_arb(x: Any) -> Any:
-    """A Python number as a ball; a ball as it is."""
-    if isinstance(x, Fraction):
-        return in_ball(x)
-    return arb(x) if isinstance(x, (int, float)) else x
-
-
 FUNCTIONS: tuple[ScalarFunction, ...] = (
-    _same("exp", sympy.exp),
-    _same("expm1", lambda x: sympy.exp(x) - 1, _expm1),
-    _same("log", sympy.log),
-    _same("log1p", lambda x: sympy.log(1 + x), lambda x: (1 + x).log()),
-    _same("sqrt", sympy.sqrt),
-    _same("sin", sympy.sin),
-    _same("cos", sympy.cos),
-    _same("tan", sympy.tan),
-    _same("asin", sympy.asin),
-    _same("acos", sympy.acos),
-    _same("atan", sympy.atan),
+    same("exp", sympy.exp),
+    same("expm1", lambda x: sympy.exp(x) - 1, _expm1),
+    same("log", sympy.log),
+    same("log1p", lambda x: sympy.log(1 + x), lambda x: (1 + x).log()),
+    same("sqrt", sympy.sqrt),
+    same("sin", sympy.sin),
+    same("cos", sympy.cos),
+    same("tan", sympy.tan),
+    same("asin", sympy.asin),
+    same("acos", sympy.acos),
+    same("atan", sympy.atan),
     ScalarFunction("atan2", sympy.atan2, arb.atan2, _atan2_series),
-    _same("sinc", lambda x: sympy.Integer(1) if x == 0 else sympy.sin(x) / x, _sinc_series),
-    _same("sinh", sympy.sinh, _sinh),
-    _same("cosh", sympy.cosh, _cosh),
-    _same("tanh", sympy.tanh, _tanh_series),
-    _same("asinh", sympy.asinh, _asinh),
-    _same("acosh", sympy.acosh, _acosh),
-    _same("atanh", sympy.atanh, lambda x: ((1 + x) / (1 - x)).log() / 2),
-    _same("erf", sympy.erf),
-    _same("erfc", sympy.erfc),
-    _same("gamma", sympy.gamma),
-    _same("lgamma", sympy.loggamma),
+    same("sinc", lambda x: sympy.Integer(1) if x == 0 else sympy.sin(x) / x, _sinc_series),
+    same("sinh", sympy.sinh, _sinh),
+    same("cosh", sympy.cosh, _cosh),
+    same("tanh", sympy.tanh, _tanh_series),
+    same("asinh", sympy.asinh, _asinh),
+    same("acosh", sympy.acosh, _acosh),
+    same("atanh", sympy.atanh, lambda x: ((1 + x) / (1 - x)).log() / 2),
+    same("erf", sympy.erf),
+    same("erfc", sympy.erfc),
     ScalarFunction("power", lambda x, y: sympy.sympify(x) ** y, lambda x, y: in_arb(x) ** in_arb(y), _power_series),
+    *SPECIAL_FUNCTIONS,
 )
 
 TABLE = {row.name: row for row in FUNCTIONS}

@@ -63,6 +63,21 @@ def rounded_once_into(forward):
     return into
 
 
+def in_float64(function):
+    """``function`` of real numbers, computed in float64 and rounded once to the dtype of its first argument, if that is a
+    float. Raises InferenceError for complex numbers."""
+
+    @functools.wraps(function)
+    def wide(x, *others, **attributes):
+        if x.dtype.kind == "c":
+            raise InferenceError(f"takes no {x.dtype.name}: it is a function of real numbers")
+        with np.errstate(all="ignore"):
+            result = function(*(np.asarray(a, np.float64) for a in (x, *others)), **attributes)
+            return np.asarray(result).astype(np.float64 if x.dtype.kind in "biu" else x.dtype, copy=False)
+
+    return wide
+
+
 def in_float32(rule):
     """``rule``, traced in float32 for float16 and bfloat16."""
 

@@ -1,6 +1,7 @@
 """Floats as such: nan, infinities, signs of zeros, exponents and neighbours."""
 
 import numpy as np
+from ml_dtypes import finfo
 
 from gradproof.engine.extend import INTEGER, NO_GRADIENT, REAL, ops, registering
 from gradproof.plugins.axes import number
@@ -33,8 +34,12 @@ def signbit_define(f, x):
 
 def nan_to_num(x, *, nan=0.0, posinf=None, neginf=None):
     """`numpy.nan_to_num`. Raises InferenceError for a replacement that is neither a number nor None."""
-    ends = (None if end is None else number(name, end) for name, end in (("posinf", posinf), ("neginf", neginf)))
-    return np.nan_to_num(x, True, number("nan", nan), *ends)
+    ends = [None if end is None else number(name, end) for name, end in (("posinf", posinf), ("neginf", neginf))]
+    if x.dtype.kind != "V":
+        return np.nan_to_num(x, True, number("nan", nan), *ends)
+    info = finfo(x.dtype)  # of bfloat16, which NumPy leaves as it is
+    top, bottom = (limit if end is None else end for end, limit in zip(ends, (info.max, info.min), strict=True))
+    return np.select([np.isnan(x), x == np.inf, x == -np.inf], [number("nan", nan), top, bottom], x).astype(x.dtype)
 
 
 def nan_to_num_rule(g, y, x, *, nan, posinf, neginf):

@@ -60,6 +60,8 @@ FORMULAS: dict[str, str] = {
     "tanhshrink": "x - tanh x",
     "erf": "erf x",
     "erfc": "erfc x",
+    "erfinv": "erf⁻¹x",
+    "erfcinv": "erfc⁻¹x",
     "floor": "⌊x⌋",
     "ceil": "-⌊-x⌋",
     "trunc": "-⌊-x⌋ if x < 0 else ⌊x⌋",

@@ -11,10 +11,6 @@ from gradproof.plugins.reducing import first, floating, in_lines, unreduced
 GRADPROOF_API = 1
 
 
-def is_nan(x):
-    return ops.not_equal(x, x)
-
-
 @widely
 def average(x, weights=None, *, axis=None, keepdims=False):
     """The mean, or Σ w x / Σ w; weights are of the shape of x, or of the shape of its axes."""
@@ -49,7 +45,7 @@ def quantile(x, *, q, axis=None, keepdims=False, method="linear"):
 
     def of(share):
         value = element(at_rank, place_of(share, n, method))
-        return ops.where(is_nan(last), last, value)
+        return ops.where(ops.isnan(last), last, value)
 
     return put_back(of, q, axes, keepdims)
 
@@ -132,22 +128,22 @@ def element(at_rank, place):
 
 
 def nansum(x, *, axis=None, keepdims=False):
-    return ops.sum(ops.where(is_nan(x), 0, x), axis=axis, keepdims=keepdims)
+    return ops.sum(ops.where(ops.isnan(x), 0, x), axis=axis, keepdims=keepdims)
 
 
 def nanprod(x, *, axis=None, keepdims=False):
-    return ops.prod(ops.where(is_nan(x), 1, x), axis=axis, keepdims=keepdims)
+    return ops.prod(ops.where(ops.isnan(x), 1, x), axis=axis, keepdims=keepdims)
 
 
 def present(x, axis, keepdims):
     """The share of the elements over axes that are not nan."""
-    return ops.mean(ops.where(is_nan(x), zeros_like(x), 1), axis=axis, keepdims=keepdims)
+    return ops.mean(ops.where(ops.isnan(x), zeros_like(x), 1), axis=axis, keepdims=keepdims)
 
 
 @widely
 def nanmean(x, *, axis=None, keepdims=False):
     x = floating(x)
-    filled = ops.where(is_nan(x), 0, x)
+    filled = ops.where(ops.isnan(x), 0, x)
     return ops.mean(filled, axis=axis, keepdims=keepdims) / present(x, axis, keepdims)
 
 
@@ -160,28 +156,29 @@ def nanmin(x, *, axis=None, keepdims=False):
 
 
 def extreme(choose, end, x, axis, keepdims):
-    """The largest or smallest element that is not nan; nan where all are."""
+    """The largest or smallest element that is not nan; where all are, the first of them."""
     if x.dtype.kind in "biu":
         return choose(x, axis=axis, keepdims=keepdims)
-    missing = is_nan(x)
-    best = choose(ops.where(missing, end, x), axis=axis, keepdims=keepdims)
-    return ops.where(ops.all(missing, axis=axis, keepdims=keepdims), math.nan, best)
+    axes, missing = axes_of(axis, x.ndim), ops.isnan(x)
+    best = choose(ops.where(missing, end, x), axis=axes, keepdims=True)
+    start = unreduced(ops.squeeze(first(in_lines(x, axes), -1, 1), axis=-1), axes, False)
+    result = ops.where(ops.all(missing, axis=axes, keepdims=True), start, best)
+    return result if boolean("keepdims", keepdims) or not axes else ops.squeeze(result, axis=axes)
 
 
-def numbers_before_nan(lines):
-    """The number of elements of each sorted line that are not nan."""
-    return ops.count_nonzero(ops.logical_not(is_nan(lines)), axis=-1, keepdims=True)
+def numbers_first(lines):
+    """Sorted lines, whose nan come last, and how many numbers each line has."""
+    n = ops.count_nonzero(ops.logical_not(ops.isnan(lines)), axis=-1, keepdims=True)
+    return ops.sort(lines, axis=-1), n
 
 
 def nanmedian(x, *, axis=None, keepdims=False):
     """The mean of the two elements in the middle of those that are not nan, which may be the same."""
-    axes, _, lines = reduced_lines(x, axis)
-    lines = ops.sort(lines, axis=-1)
-    n = numbers_before_nan(lines)
+    axes, _, given = reduced_lines(x, axis)
+    lines, n = numbers_first(given)
     middle = ops.concat(ops.floor_divide(ops.maximum(n - 1, 0), 2), ops.floor_divide(n, 2), axis=-1)
-    return put_back(
-        lambda _: ops.mean(ops.take_along_axis(lines, middle, axis=-1), axis=-1, keepdims=True), 0.5, axes, keepdims
-    )
+    value = ops.mean(ops.take_along_axis(lines, middle, axis=-1), axis=-1, keepdims=True)
+    return put_back(lambda _: value, 0.5, axes, keepdims)
 
 
 PLACED = {
@@ -197,9 +194,9 @@ PLACED = {
 def nanquantile(x, *, q, axis=None, keepdims=False, method="linear"):
     """As `numpy.nanquantile`. The number of elements is known when the graph runs, and so are the places. They are counted,
     since a float that is cast to an integer has no definition."""
-    axes, _, lines = reduced_lines(x, axis)
-    lines = ops.sort(lines, axis=-1)
-    n, one = numbers_before_nan(lines), full_like(ops.astype(lines, dtype="float64"), 1)
+    axes, _, given = reduced_lines(x, axis)
+    lines, n = numbers_first(given)
+    one = full_like(ops.astype(lines, dtype="float64"), 1)
 
     def of(share):
         share = share_of(share, method, PLACED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from gradproof.engine import scalar_functions as core
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import build_registry
 from gradproof.engine.verify.arrays import UNIT, Arrays, BallArray, Dual, calibration, exact, points
+from gradproof.engine.verify.arrays.array_function import ArrayFunction
 from gradproof.engine.verify.arrays.calibration import Calibration, Measured, measure
-from gradproof.engine.verify.arrays.functions import ROWS, TABLE, ArrayFunction
+from gradproof.engine.verify.arrays.functions import ROWS, TABLE
 from gradproof.engine.verify.processes import Workers, loading
 from gradproof.engine.verify.proof_pool import ProofPool
 
@@ -38,13 +40,18 @@ EDGES: dict[str, tuple[float, ...]] = {
 }
 
 
+PARAMETRIC = ("polygamma", "zeta", "gammainc", "gammaincc", "besselj", "bessely", "besseli")
+"""Functions whose first argument is a parameter, which does not move."""
+
+
 def truth(name: str, bits: int = 300) -> Callable[..., Any]:
-    ball = arb.digamma if name == "digamma" else core.TABLE[name].ball
+    ball = core.TABLE[name].ball
 
     def at(*x: Any) -> Any:
-        with precision(bits):
+        with precision(bits), suppress(ValueError):  # an order that is no whole number
             result = ball(*x)
-        return result if result.is_finite() else None
+            return result if result.is_finite() else None
+        return None
 
     return at
 
@@ -96,14 +103,17 @@ def test_values_of_balls_are_contained(name: str, seed: int) -> None:
         np.where(rng.random(a.size) < 0.3, np.exp2(rng.uniform(-20, 3, a.size)), r)
         for a, r in zip(arguments, rads, strict=True)
     ]
-    if len(arguments) == 2:
+    last = len(arguments) - 1 if name in PARAMETRIC else 0
+    if name in PARAMETRIC:
+        rads[0] = np.zeros(rads[0].size)
+    elif len(arguments) == 2:
         rads[seed % 2] = rads[seed % 2] * rng.choice([0, 1], rads[0].size)
         arguments[1] = np.where(rng.random(rads[1].size) < 0.3, np.rint(arguments[1]), arguments[1])
     balls = [BallArray(a, r) for a, r in zip(arguments, rads, strict=True)]
     if seed == 3:
         part = float(2.0 ** rng.integers(-52, -3))
-        balls[0], rads[0] = BallArray(arguments[0], None, part=part), np.abs(arguments[0]) * part
-        if len(balls) == 2:
+        balls[last], rads[last] = BallArray(arguments[last], None, part=part), np.abs(arguments[last]) * part
+        if len(balls) == 2 and not last:
             balls[1], rads[1] = exact(arguments[1]), np.zeros(arguments[1].size)
     ball = TABLE[name].ball(*balls)
     bits = 2500 if name in ("sin", "cos", "tan", "sinc") else 300  # so that points far out are exact
@@ -120,12 +130,12 @@ def test_values_of_balls_are_contained(name: str, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "digamma"])
+@pytest.mark.parametrize("name", NAMES)
 def test_derivatives_are_contained_and_keep_their_digits(name: str) -> None:
     arguments = sample(name, 9)
     heads: list[Any] = [exact(a) for a in arguments]
     row = core.TABLE[name]
-    for axis in range(len(arguments)):
+    for axis in range(name in PARAMETRIC, len(arguments)):
         inputs = list(heads)
         inputs[axis] = Dual(heads[axis], {0: BallArray(1.0)})
         ball = getattr(Arrays(), name)(*inputs).tangents[0]
@@ -134,7 +144,7 @@ def test_derivatives_are_contained_and_keep_their_digits(name: str) -> None:
             with precision(1500):
                 try:
                     true = row.partials([arb(number) for number in x], [axis])[0]
-                except (core.Undecided, ZeroDivisionError):
+                except (core.Undecided, ZeroDivisionError, ValueError):
                     true = arb("nan")
             if not true.is_finite():
                 continue  # the series of the oracle ends before the derivative does: at x = 0 of a power
@@ -247,7 +257,7 @@ def spoiled(array: Any, where: Any, part: float) -> Any:
         ("erfc", lambda x: 1 - TABLE["erf"].numpy(x)),
         ("cos", lambda x: np.concatenate([np.cos(x[:-1]), np.cos(x[-1:]) * (1 + 2e-15)])),
         ("sqrt", lambda x: np.where(x < 0, 0.0, np.sqrt(np.abs(x)))),
-        ("lgamma", lambda x: np.log(np.abs(TABLE["gamma"].numpy(x)))),
+        ("lgamma", lambda x: np.log(np.abs(TABLE["gamma"].numpy(x.astype(np.float32))))),
         ("atan2", lambda y, x: np.arctan(y / x)),
     ],
 )

@@ -45,6 +45,8 @@ __all__ = [
     "atleast_2d",
     "atleast_3d",
     "average",
+    "beta",
+    "betaln",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "bitwise_and",
@@ -93,15 +95,19 @@ __all__ = [
     "diagonal",
     "diagonal_scatter",
     "diff",
+    "digamma",
     "divide",
     "dsplit",
     "dstack",
     "elu",
     "embedding",
+    "entr",
     "equal",
     "erf",
     "erfc",
+    "erfcinv",
     "erfcx",
+    "erfinv",
     "euclidean_norm",
     "exp",
     "exp2",
@@ -121,6 +127,11 @@ __all__ = [
     "fmod",
     "frac",
     "full_like",
+    "gamma",
+    "gamma_density",
+    "gammainc",
+    "gammaincc",
+    "gammaln",
     "gather",
     "gaussian_nll_loss",
     "gelu",
@@ -138,6 +149,11 @@ __all__ = [
     "hstack",
     "huber_loss",
     "hypot",
+    "i0",
+    "i0e",
+    "i0e_decay",
+    "i1",
+    "i1e",
     "imag",
     "index_add",
     "index_copy",
@@ -151,6 +167,10 @@ __all__ = [
     "isneginf",
     "isposinf",
     "isreal",
+    "iv",
+    "j0",
+    "j1",
+    "jv",
     "kl_div",
     "kthvalue",
     "l1_loss",
@@ -165,6 +185,7 @@ __all__ = [
     "log1p",
     "log2",
     "log10",
+    "log_ndtr",
     "log_softmax",
     "logaddexp",
     "logaddexp2",
@@ -173,6 +194,7 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logical_xor",
+    "logit",
     "logsigmoid",
     "logsumexp",
     "margin_ranking_loss",
@@ -193,6 +215,7 @@ __all__ = [
     "moveaxis",
     "mse_loss",
     "multi_margin_loss",
+    "multigammaln",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "multiply",
@@ -204,6 +227,8 @@ __all__ = [
     "nanprod",
     "nanquantile",
     "nansum",
+    "ndtr",
+    "ndtri",
     "negative",
     "nextafter",
     "nll_loss",
@@ -223,6 +248,8 @@ __all__ = [
     "pixel_unshuffle",
     "poisson_nll_loss",
     "polar",
+    "polygamma",
+    "polygamma_rise",
     "positive",
     "pow",
     "prelu",
@@ -308,7 +335,13 @@ __all__ = [
     "vstack",
     "weighted_logsumexp",
     "where",
+    "xlog1py",
+    "xlogy",
+    "y0",
+    "y1",
+    "yv",
     "zeros_like",
+    "zeta",
 ]
 
 
@@ -494,6 +527,16 @@ def average(
 ) -> Tensor:
     """The op average: the mean over axes, with weights or without. Inputs: x, weights. Attributes: axis, keepdims."""
     return apply_as(Tensor, "average", x, *given(weights), axis=axis, keepdims=keepdims)[0]
+
+
+def beta(a: Operand, b: Operand, /) -> Tensor:
+    """The op beta: B(a, b). Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "beta", a, b)[0]
+
+
+def betaln(a: Operand, b: Operand, /) -> Tensor:
+    """The op betaln: ln B(a, b). Inputs: a, b. Attributes: none."""
+    return apply_as(Tensor, "betaln", a, b)[0]
 
 
 def binary_cross_entropy(
@@ -837,6 +880,11 @@ def diff(
     return apply_as(Tensor, "diff", x, *given(prepend, append), n=n, axis=axis)[0]
 
 
+def digamma(x: Operand, /) -> Tensor:
+    """The op digamma: ψ(x) = Γ'(x) / Γ(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "digamma", x)[0]
+
+
 def divide(a: Operand, b: Operand, /) -> Tensor:
     """The op divide: a / b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "divide", a, b)[0]
@@ -865,6 +913,11 @@ def embedding(weight: Operand, indices: Operand, /, *, padding_idx: int | None =
     return apply_as(Tensor, "embedding", weight, indices, padding_idx=padding_idx)[0]
 
 
+def entr(x: Operand, /) -> Tensor:
+    """The op entr: -x ln x, 0 at 0, and -inf for x < 0. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "entr", x)[0]
+
+
 def equal(a: Operand, b: Operand, /) -> Tensor:
     """The op equal: a = b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "equal", a, b)[0]
@@ -880,6 +933,11 @@ def erfc(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "erfc", x)[0]
 
 
+def erfcinv(x: Operand, /) -> Tensor:
+    """The op erfcinv: erfc⁻¹x. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "erfcinv", x)[0]
+
+
 def erfcx(x: Operand, /, *, order: int = 0) -> Tensor:
     """The op erfcx: exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated order
     times.
@@ -887,6 +945,11 @@ def erfcx(x: Operand, /, *, order: int = 0) -> Tensor:
     Inputs: x. Attributes: order.
     """
     return apply_as(Tensor, "erfcx", x, order=order)[0]
+
+
+def erfinv(x: Operand, /) -> Tensor:
+    """The op erfinv: erf⁻¹x. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "erfinv", x)[0]
 
 
 def euclidean_norm(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
@@ -988,6 +1051,38 @@ def frac(x: Operand, /) -> Tensor:
 def full_like(x: Operand, /, *, value: float, dtype: DTypeLike | None = None) -> Tensor:
     """The op full_like: the number value in the shape of x. Inputs: x. Attributes: value, dtype."""
     return apply_as(Tensor, "full_like", x, value=value, dtype=dtype)[0]
+
+
+def gamma(x: Operand, /) -> Tensor:
+    """The op gamma: Γ(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "gamma", x)[0]
+
+
+def gamma_density(a: Operand, x: Operand, /) -> Tensor:
+    """The op gamma_density: xᵃ⁻¹ e⁻ˣ / Γ(a), the derivative of gammainc. Inputs: a, x. Attributes: none."""
+    return apply_as(Tensor, "gamma_density", a, x)[0]
+
+
+def gammainc(a: Operand, x: Operand, /) -> Tensor:
+    """The op gammainc: the regularised lower incomplete gamma function P(a, x), without a derivative along a.
+
+    Inputs: a, x. Attributes: none.
+    """
+    return apply_as(Tensor, "gammainc", a, x)[0]
+
+
+def gammaincc(a: Operand, x: Operand, /) -> Tensor:
+    """The op gammaincc: the regularised upper incomplete gamma function Q(a, x) = 1 - P(a, x), without a derivative
+    along a.
+
+    Inputs: a, x. Attributes: none.
+    """
+    return apply_as(Tensor, "gammaincc", a, x)[0]
+
+
+def gammaln(x: Operand, /) -> Tensor:
+    """The op gammaln: ln |Γ(x)|. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "gammaln", x)[0]
 
 
 def gather(x: Operand, indices: Operand, /, *, axis: int) -> Tensor:
@@ -1101,6 +1196,31 @@ def hypot(a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "hypot", a, b)[0]
 
 
+def i0(x: Operand, /) -> Tensor:
+    """The op i0: the modified Bessel function of order 0. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "i0", x)[0]
+
+
+def i0e(x: Operand, /) -> Tensor:
+    """The op i0e: e^-|x| I₀(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "i0e", x)[0]
+
+
+def i0e_decay(x: Operand, /, *, order: int = 0) -> Tensor:
+    """The op i0e_decay: (-1)ⁿ times the derivative of order n of e⁻ˣ I₀(x). Inputs: x. Attributes: order."""
+    return apply_as(Tensor, "i0e_decay", x, order=order)[0]
+
+
+def i1(x: Operand, /) -> Tensor:
+    """The op i1: the modified Bessel function of order 1. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "i1", x)[0]
+
+
+def i1e(x: Operand, /) -> Tensor:
+    """The op i1e: e^-|x| I₁(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "i1e", x)[0]
+
+
 def imag(x: Operand, /) -> Tensor:
     """The op imag: Im x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "imag", x)[0]
@@ -1181,6 +1301,26 @@ def isposinf(x: Operand, /) -> Tensor:
 def isreal(x: Operand, /) -> Tensor:
     """The op isreal: whether the imaginary part of x is 0. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "isreal", x)[0]
+
+
+def iv(x: Operand, /, *, order: int = 0) -> Tensor:
+    """The op iv: the modified Bessel function of a whole order. Inputs: x. Attributes: order."""
+    return apply_as(Tensor, "iv", x, order=order)[0]
+
+
+def j0(x: Operand, /) -> Tensor:
+    """The op j0: the Bessel function of the first kind of order 0. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "j0", x)[0]
+
+
+def j1(x: Operand, /) -> Tensor:
+    """The op j1: the Bessel function of the first kind of order 1. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "j1", x)[0]
+
+
+def jv(x: Operand, /, *, order: int = 0) -> Tensor:
+    """The op jv: the Bessel function of the first kind of a whole order. Inputs: x. Attributes: order."""
+    return apply_as(Tensor, "jv", x, order=order)[0]
 
 
 def kl_div(x: Operand, target: Operand, /, *, log_target: bool = False, reduction: str = "mean") -> Tensor:
@@ -1269,6 +1409,11 @@ def log2(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "log2", x)[0]
 
 
+def log_ndtr(x: Operand, /) -> Tensor:
+    """The op log_ndtr: ln Φ(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "log_ndtr", x)[0]
+
+
 def log_softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
     """The op log_softmax: x - ln Σ eˣ along an axis. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "log_softmax", x, axis=axis)[0]
@@ -1307,6 +1452,11 @@ def logical_or(a: Operand, b: Operand, /) -> Tensor:
 def logical_xor(a: Operand, b: Operand, /) -> Tensor:
     """The op logical_xor: a and not b or b and not a. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logical_xor", a, b)[0]
+
+
+def logit(x: Operand, /, *, eps: float | None = None) -> Tensor:
+    """The op logit: ln(x / (1 - x)) of x, or of x clipped to eps and 1 - eps. Inputs: x. Attributes: eps."""
+    return apply_as(Tensor, "logit", x, eps=eps)[0]
 
 
 def logsigmoid(x: Operand, /) -> Tensor:
@@ -1447,6 +1597,14 @@ def multi_margin_loss(
     return apply_as(Tensor, "multi_margin_loss", x, target, *given(weight), p=p, margin=margin, reduction=reduction)[0]
 
 
+def multigammaln(a: Operand, /, *, d: int = 1) -> Tensor:
+    """The op multigammaln: the logarithm of the multivariate gamma function of d dimensions.
+
+    Inputs: a. Attributes: d.
+    """
+    return apply_as(Tensor, "multigammaln", a, d=d)[0]
+
+
 def multilabel_margin_loss(x: Operand, target: Operand, /, *, reduction: str = "mean") -> Tensor:
     """The op multilabel_margin_loss: the sum of max(0, 1 - x[k] + x) over the classes k that the target lists before
     its first -1 and the classes that it does not list, by the count of all.
@@ -1526,6 +1684,19 @@ def nanquantile(
 def nansum(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """The op nansum: the sum of the elements over axes that are not nan. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "nansum", x, axis=axis, keepdims=keepdims)[0]
+
+
+def ndtr(x: Operand, /) -> Tensor:
+    """The op ndtr: Φ(x) = (1 + erf(x / √2)) / 2, the distribution function of the standard normal distribution.
+
+    Inputs: x. Attributes: none.
+    """
+    return apply_as(Tensor, "ndtr", x)[0]
+
+
+def ndtri(p: Operand, /) -> Tensor:
+    """The op ndtri: the inverse of Φ. Inputs: p. Attributes: none."""
+    return apply_as(Tensor, "ndtri", p)[0]
 
 
 def negative(x: Operand, /) -> Tensor:
@@ -1668,6 +1839,16 @@ def poisson_nll_loss(
 def polar(modulus: Operand, angle: Operand, /) -> Tensor:
     """The op polar: modulus (cos angle + i sin angle). Inputs: modulus, angle. Attributes: none."""
     return apply_as(Tensor, "polar", modulus, angle)[0]
+
+
+def polygamma(x: Operand, /, *, n: int = 0) -> Tensor:
+    """The op polygamma: the derivative of order n of digamma. Inputs: x. Attributes: n."""
+    return apply_as(Tensor, "polygamma", x, n=n)[0]
+
+
+def polygamma_rise(x: Operand, h: Operand, /, *, n: int = 0) -> Tensor:
+    """The op polygamma_rise: ψ⁽ⁿ⁾(x + h) - ψ⁽ⁿ⁾(x), also where the two are close. Inputs: x, h. Attributes: n."""
+    return apply_as(Tensor, "polygamma_rise", x, h, n=n)[0]
 
 
 def positive(x: Operand, /) -> Tensor:
@@ -2217,6 +2398,39 @@ def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:
     return apply_as(Tensor, "where", condition, a, b)[0]
 
 
+def xlog1py(x: Operand, y: Operand, /) -> Tensor:
+    """The op xlog1py: x ln(1 + y), and 0 at x = 0. Inputs: x, y. Attributes: none."""
+    return apply_as(Tensor, "xlog1py", x, y)[0]
+
+
+def xlogy(x: Operand, y: Operand, /) -> Tensor:
+    """The op xlogy: x ln y, and 0 at x = 0. Inputs: x, y. Attributes: none."""
+    return apply_as(Tensor, "xlogy", x, y)[0]
+
+
+def y0(x: Operand, /) -> Tensor:
+    """The op y0: the Bessel function of the second kind of order 0. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "y0", x)[0]
+
+
+def y1(x: Operand, /) -> Tensor:
+    """The op y1: the Bessel function of the second kind of order 1. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "y1", x)[0]
+
+
+def yv(x: Operand, /, *, order: int = 0) -> Tensor:
+    """The op yv: the Bessel function of the second kind of a whole order. Inputs: x. Attributes: order."""
+    return apply_as(Tensor, "yv", x, order=order)[0]
+
+
 def zeros_like(x: Operand, /, *, dtype: DTypeLike | None = None) -> Tensor:
     """The op zeros_like: zeros in the shape of x. Inputs: x. Attributes: dtype."""
     return apply_as(Tensor, "zeros_like", x, dtype=dtype)[0]
+
+
+def zeta(s: Operand, q: Operand, /) -> Tensor:
+    """The op zeta: the zeta function of Hurwitz, Σ (q + k)⁻ˢ over k from 0 on, without a derivative along s.
+
+    Inputs: s, q. Attributes: none.
+    """
+    return apply_as(Tensor, "zeta", s, q)[0]

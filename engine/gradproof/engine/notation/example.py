@@ -48,7 +48,9 @@ def example(registry: Registry, op: Op) -> str:
 def _run(registry: Registry, op: Op, case: Case, random: Random) -> _Run | None:
     """The op at random points of its domains, or None where that gives no finite numbers."""
     inputs = [x if isinstance(x, np.ndarray) else _drawn(op, k, x, random) for k, x in enumerate(case.inputs)]
-    leaves = tuple(Leaf(f"x{k}", spec_of(x), is_differentiable(x.dtype)) for k, x in enumerate(inputs))
+    leaves = tuple(
+        Leaf(f"x{k}", spec_of(x), is_differentiable(x.dtype) and k not in op.still) for k, x in enumerate(inputs)
+    )
     try:
         specs = op.inference([leaf.spec for leaf in leaves], case.attributes).outputs
         names = tuple(f"y{k}" for k in range(len(specs)))

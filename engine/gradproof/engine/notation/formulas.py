@@ -25,6 +25,7 @@ from gradproof.engine.notation.notation import (
     negate,
     power,
     relation,
+    superscript,
     total,
     where,
 )
@@ -34,6 +35,12 @@ from gradproof.engine.trace import Exact, Instruction, Program
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 MAX_INLINE = 12
 """The length up to which a value that is used several times is written out each time; sums get a name."""
+
+
+def bessel(name: str) -> Callable[..., Formula]:
+    """The notation J₀(x) of a Bessel function of an order."""
+    return lambda n, x: call(f"{name}{formula(n).text.translate(SUBSCRIPTS)}", x)
+
 
 FUNCTIONS: dict[str, Callable[..., Formula]] = {
     **{name: function(name) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "erfc", "sign", "conj")},
@@ -50,6 +57,10 @@ FUNCTIONS: dict[str, Callable[..., Formula]] = {
     "expm1": lambda x: exponential(x) - 1,
     "sqrt": function("√"),
     "floor": lambda x: Formula(f"⌊{formula(x).text}⌋"),
+    "erfinv": function("erf⁻¹"),
+    "erfcinv": function("erfc⁻¹"),
+    "gamma": function("Γ"),
+    "digamma": function("ψ"),
     "real": function("Re"),
     "imag": function("Im"),
     "equal": relation("="),
@@ -61,6 +72,12 @@ FUNCTIONS: dict[str, Callable[..., Formula]] = {
 
 DEFINED: dict[str, Callable[..., Formula]] = {
     **FUNCTIONS,
+    "lgamma": lambda x: function("ln")(modulus(function("Γ")(x))),
+    "polygamma": lambda n, x: call(f"ψ{superscript(f'({formula(n).text})') or f'^({formula(n).text})'}", x),
+    "zeta": lambda s, q: call("ζ", s, q),
+    "gammainc": lambda a, x: call("P", a, x),
+    "gammaincc": lambda a, x: call("Q", a, x),
+    **{f"bessel{kind}": bessel(kind.upper()) for kind in "jyi"},
     "power": power,
     "modulus": modulus,
     "compose": compose,
@@ -118,10 +135,12 @@ NOTATION = Notation()
 
 
 def definition(op: Op) -> str:
-    """The formula of an elementwise op, in the names of its inputs; of a composite that of its expansion."""
+    """The formula of an elementwise op, in the names of its inputs, for the attributes of its first case; of a composite
+    that of its expansion."""
     if op.composite:
         return str(expansion(op))
-    return str(formula(op.definitions[0](NOTATION, *map(Formula, op.inputs))).text)
+    attributes = op.complete(op.declared_cases()[0].attributes)
+    return str(formula(op.definitions[0](NOTATION, *map(Formula, op.inputs), **attributes)).text)
 
 
 @dataclass(frozen=True)

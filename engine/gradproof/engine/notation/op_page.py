@@ -92,7 +92,8 @@ def definition_text(registry: Registry, op: Op) -> str:
         return f"A graph of other ops, for inputs {op.declared_cases()[0]}:\n\n{_block(_lines(formulas.expansion(op)))}"
     if op.elementwise:
         with suppress(AttributeError, NotImplementedError, TypeError, ValueError):  # there is no notation for it
-            return _block([f"y = {formulas.definition(op)}"])
+            given = [f"{name} = {value}" for name, value in op.declared_cases()[0].attributes.items()]
+            return _block([f"y = {formulas.definition(op)}{', for ' if given else ''}{', '.join(given)}"])
     return _block(list(dict.fromkeys(source(define) for define in op.definitions)), "python")
 
 

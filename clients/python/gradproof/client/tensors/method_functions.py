@@ -135,6 +135,7 @@ __all__ = [
     "diagonal",
     "diagonal_scatter",
     "diff",
+    "digamma",
     "dist",
     "div",
     "divide",
@@ -145,6 +146,7 @@ __all__ = [
     "equal",
     "erf",
     "erfc",
+    "erfinv",
     "exp",
     "exp2",
     "expm1",
@@ -172,6 +174,9 @@ __all__ = [
     "hsplit",
     "hstack",
     "hypot",
+    "i0",
+    "igamma",
+    "igammac",
     "imag",
     "index_add",
     "index_copy",
@@ -196,6 +201,7 @@ __all__ = [
     "lerp",
     "less",
     "less_equal",
+    "lgamma",
     "log",
     "log1p",
     "log2",
@@ -208,6 +214,7 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logical_xor",
+    "logit",
     "logsumexp",
     "lt",
     "masked_fill",
@@ -229,6 +236,7 @@ __all__ = [
     "mul",
     "multiply",
     "mv",
+    "mvlgamma",
     "nan_to_num",
     "nanmax",
     "nanmean",
@@ -330,6 +338,7 @@ __all__ = [
     "vsplit",
     "vstack",
     "where",
+    "xlogy",
 ]
 
 TensorT = TypeVar("TensorT", bound=Tensor)
@@ -922,6 +931,14 @@ def diff(
     return first(input, "diff").diff(n, dim, prepend, append)
 
 
+def digamma(input: TensorT) -> TensorT:
+    """The derivative ψ(x) of ln Γ(x) at each element.
+
+    The shape stays. Follows torch.digamma. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "digamma").digamma()
+
+
 def dist(input: TensorT, other: Operand, p: float = 2) -> TensorT:
     """The norm of order ``p`` of ``input - other``. Shapes broadcast. Follows torch.dist."""
     return first(input, "dist").dist(other, p)
@@ -984,6 +1001,14 @@ def erf(input: TensorT) -> TensorT:
 def erfc(input: TensorT) -> TensorT:
     """1 - erf(x) of each element, accurate for large x. The shape stays. Follows torch.erfc."""
     return first(input, "erfc").erfc()
+
+
+def erfinv(input: TensorT) -> TensorT:
+    """The inverse of the error function at each element.
+
+    The shape stays. Follows torch.erfinv. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "erfinv").erfinv()
 
 
 def exp(input: TensorT) -> TensorT:
@@ -1227,6 +1252,38 @@ def hypot(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "hypot", input, other)[0]
 
 
+def i0(input: TensorT) -> TensorT:
+    """The modified Bessel function of the first kind of order 0.
+
+    The shape stays. Follows torch.i0. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "i0").i0()
+
+
+@overload
+def igamma(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def igamma(input: Operand, other: Operand) -> Tensor: ...
+def igamma(input: Operand, other: Operand) -> Tensor:
+    """The regularised lower incomplete gamma function P(x, other). There is no derivative along x.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.igamma. Raises InvalidRequest for complex elements.
+    """
+    return apply_as(Tensor, "gammainc", input, other)[0]
+
+
+@overload
+def igammac(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def igammac(input: Operand, other: Operand) -> Tensor: ...
+def igammac(input: Operand, other: Operand) -> Tensor:
+    """The regularised upper incomplete gamma function Q(x, other) = 1 - P(x, other). There is no derivative along x.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.igammac. Raises InvalidRequest for complex elements.
+    """
+    return apply_as(Tensor, "gammaincc", input, other)[0]
+
+
 def imag(input: TensorT) -> TensorT:
     """The imaginary part. Follows torch.imag and Array API imag. Raises RuntimeError if the tensor is not complex."""
     return first(input, "imag").imag
@@ -1417,6 +1474,11 @@ def less_equal(input: Operand, other: Operand) -> Tensor:
     return apply_as(Tensor, "less_equal", input, other)[0]
 
 
+def lgamma(input: TensorT) -> TensorT:
+    """ln |Γ(x)| of each element. The shape stays. Follows torch.lgamma. Raises InvalidRequest for complex elements."""
+    return first(input, "lgamma").lgamma()
+
+
 def log(input: TensorT) -> TensorT:
     """The natural logarithm of each element. The shape stays. Follows torch.log and Array API log."""
     return first(input, "log").log()
@@ -1521,6 +1583,14 @@ def logical_xor(input: Operand, other: Operand) -> Tensor:
     Shapes broadcast; RuntimeError if they do not. Follows torch.logical_xor and Array API logical_xor.
     """
     return apply_as(Tensor, "logical_xor", input, other)[0]
+
+
+def logit(input: TensorT, eps: float | None = None) -> TensorT:
+    """ln(x / (1 - x)) of each element, which is first limited to [``eps``, 1 - ``eps``] if there is one.
+
+    The shape stays. Follows torch.logit. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "logit").logit(eps)
 
 
 def logsumexp(
@@ -1760,6 +1830,14 @@ def mv(input: TensorT, vec: Operand) -> TensorT:
     Raises InvalidRequest if shapes do not fit. Follows torch.mv.
     """
     return first(input, "mv").mv(vec)
+
+
+def mvlgamma(input: TensorT, p: int) -> TensorT:
+    """The logarithm of the multivariate gamma function of dimension ``p`` at each element.
+
+    The shape stays. Follows torch.mvlgamma. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "mvlgamma").mvlgamma(p)
 
 
 def nan_to_num(input: TensorT, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> TensorT:
@@ -2592,3 +2670,15 @@ def vsplit(input: TensorT, indices_or_sections: int | Sequence[int]) -> tuple[Te
     Raises IndexError for an axis out of range. Follows torch.vsplit.
     """
     return first(input, "vsplit").vsplit(indices_or_sections)
+
+
+@overload
+def xlogy(input: TensorT, other: Operand) -> TensorT: ...
+@overload
+def xlogy(input: Operand, other: Operand) -> Tensor: ...
+def xlogy(input: Operand, other: Operand) -> Tensor:
+    """x ln(other), 0 where x is 0 and ``other`` is not nan.
+
+    Shapes broadcast; RuntimeError if they do not. Follows torch.xlogy. Raises InvalidRequest for complex elements.
+    """
+    return apply_as(Tensor, "xlogy", input, other)[0]

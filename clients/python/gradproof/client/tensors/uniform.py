@@ -638,6 +638,73 @@ class Uniform(Conversions):
         """1 - erf(x) of each element, accurate for large x. The shape stays. Follows torch.erfc."""
         return apply("erfc", self)
 
+    def erfinv(self) -> Self:
+        """The inverse of the error function at each element.
+
+        The shape stays. Follows torch.erfinv. Raises InvalidRequest for complex elements.
+        """
+        return apply("erfinv", self)
+
+    def lgamma(self) -> Self:
+        """ln |Γ(x)| of each element. The shape stays. Follows torch.lgamma. Raises InvalidRequest for complex elements."""
+        return apply("gammaln", self)
+
+    def digamma(self) -> Self:
+        """The derivative ψ(x) of ln Γ(x) at each element.
+
+        The shape stays. Follows torch.digamma. Raises InvalidRequest for complex elements.
+        """
+        return apply("digamma", self)
+
+    def i0(self) -> Self:
+        """The modified Bessel function of the first kind of order 0.
+
+        The shape stays. Follows torch.i0. Raises InvalidRequest for complex elements.
+        """
+        return apply("i0", self)
+
+    def logit(self, eps: float | None = None) -> Self:
+        """ln(x / (1 - x)) of each element, which is first limited to [``eps``, 1 - ``eps``] if there is one.
+
+        The shape stays. Follows torch.logit. Raises InvalidRequest for complex elements.
+        """
+        return apply("logit", self, eps=eps)
+
+    def polygamma(self, n: int) -> Self:
+        """The derivative of order ``n`` of digamma at each element.
+
+        The shape stays. Follows torch.polygamma. Raises InvalidRequest for complex elements.
+        """
+        return apply("polygamma", self, n=n)
+
+    def mvlgamma(self, p: int) -> Self:
+        """The logarithm of the multivariate gamma function of dimension ``p`` at each element.
+
+        The shape stays. Follows torch.mvlgamma. Raises InvalidRequest for complex elements.
+        """
+        return apply("multigammaln", self, d=p)
+
+    def xlogy(self, other: Operand) -> Self:
+        """x ln(other), 0 where x is 0 and ``other`` is not nan.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.xlogy. Raises InvalidRequest for complex elements.
+        """
+        return apply("xlogy", self, other)
+
+    def igamma(self, other: Operand) -> Self:
+        """The regularised lower incomplete gamma function P(x, other). There is no derivative along x.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.igamma. Raises InvalidRequest for complex elements.
+        """
+        return apply("gammainc", self, other)
+
+    def igammac(self, other: Operand) -> Self:
+        """The regularised upper incomplete gamma function Q(x, other) = 1 - P(x, other). There is no derivative along x.
+
+        Shapes broadcast; RuntimeError if they do not. Follows torch.igammac. Raises InvalidRequest for complex elements.
+        """
+        return apply("gammaincc", self, other)
+
     def relu(self) -> Self:
         """The larger of x and 0, element by element.
 

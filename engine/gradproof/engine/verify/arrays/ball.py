@@ -23,7 +23,7 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.attributes import as_float, is_not_finite
-from gradproof.engine.scalar_functions import in_ball
+from gradproof.engine.scalar_function import in_ball
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.flags import FLAGS, watched
 

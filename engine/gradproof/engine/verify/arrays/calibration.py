@@ -25,9 +25,10 @@ from scipy import special
 from gradproof.engine import scalar_functions as core
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays import points
+from gradproof.engine.verify.arrays import array_function, functions, points, special_rows
+from gradproof.engine.verify.arrays.array_function import NORMAL, ArrayFunction
 from gradproof.engine.verify.arrays.ball import TINY
-from gradproof.engine.verify.arrays.functions import NORMAL, TABLE, ArrayFunction
+from gradproof.engine.verify.arrays.functions import TABLE
 from gradproof.engine.verify.trusted_folder import TrustedFolder
 
 BITS, MORE_BITS = 90, 1400  # the second where values cancel, down to denormal numbers
@@ -113,7 +114,7 @@ def measure(row: ArrayFunction) -> Measured:
     whole, others = _values(row, arguments)
     finite = np.flatnonzero(np.logical_or.reduce([np.isfinite(y) for y in (whole, *others)]))
     error = np.zeros(whole.size)
-    ball = _ball(row.name)
+    ball = core.TABLE[row.name].ball
     with precision(BITS):
         for k, *x, y in zip(finite.tolist(), *(a[finite].tolist() for a in arguments), whole[finite].tolist(), strict=True):
             error[k] = _error(ball, x, y)
@@ -157,10 +158,6 @@ def _error(ball: Callable[..., arb], x: list[float], y: float) -> float:
     return np.inf
 
 
-def _ball(name: str) -> Callable[..., arb]:
-    return arb.digamma if name == "digamma" else core.TABLE[name].ball
-
-
 @cache
 def _beneath() -> str:
     """A hash of all a measurement depends on: libraries and their builds, the processor, the points and functions."""
@@ -172,7 +169,7 @@ def _beneath() -> str:
         if file is not None:
             status = os.stat(file)
             parts.append(f"{file} {status.st_size} {status.st_mtime_ns}")
-    for file in (__file__, points.__file__, sys.modules[ArrayFunction.__module__].__file__):
+    for file in (__file__, points.__file__, *(module.__file__ for module in (array_function, functions, special_rows))):
         parts.append(_sum(Path(str(file)).read_text(encoding="utf-8")))
     return _sum("\n".join(parts))[:32]
 

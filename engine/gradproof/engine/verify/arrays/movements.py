@@ -26,12 +26,12 @@ def growth(r: Array) -> Array:
     return np.expm1(r * (1 + 2.0**-46)) * (1 + 2.0**-48)
 
 
-def _still(r: Array, bound: Array) -> Array:
+def still(r: Array, bound: Array) -> Array:
     """The bound, and 0 for an argument with radius 0."""
     return np.where(r == 0, 0.0, bound) if np.isnan(bound).any() or np.isinf(bound).any() else bound
 
 
-def _above(x: Array) -> Array:
+def above(x: Array) -> Array:
     """Positive numbers unchanged, nan for others."""
     return x if x.min(initial=1) > 0 else np.where(x > 0, x, np.nan)
 
@@ -53,20 +53,20 @@ def expm1(x: Array, r: Array, v: Array, part: float) -> Array:
 
 def log(x: Array, r: Array, v: Array, part: float) -> Array:
     """-log(1 - r/x) <= r / (x - r)."""
-    return _still(r, r / _above(x - r))
+    return still(r, r / above(x - r))
 
 
 def log1p(x: Array, r: Array, v: Array, part: float) -> Array:
     """As `log`, at 1 + x."""
-    return _still(r, r / _above((1 + x) * SAFE - r))
+    return still(r, r / above((1 + x) * SAFE - r))
 
 
 def sqrt(x: Array, r: Array, v: Array, part: float) -> Array:
     """√x (1 - √(1 - q)) <= √x (q + q²) / 2 with q = r/x <= 1."""
-    q = r / _above(x)
+    q = r / above(x)
     if not q.max(initial=0) <= 1:
         q = np.where(q <= 1, q, np.nan)
-    return _still(r, v * 0.5 * (q + q * q))
+    return still(r, v * 0.5 * (q + q * q))
 
 
 def wave(x: Array, r: Array, v: Array, part: float) -> Array:
@@ -83,13 +83,13 @@ def tan(x: Array, r: Array, v: Array, part: float) -> Array:
     """T (1 + t²) / (1 - t T) with T = tan r <= r + r³ up to 1 (addition theorem); a pole is near where t T reaches 1."""
     t = v * (1 + part)
     step = np.where(r <= 1, r + r * r * r, np.nan)
-    return step * (1 + t * t) / _above(1 - 4 * UNIT - t * step)
+    return step * (1 + t * t) / above(1 - 4 * UNIT - t * step)
 
 
 def asin(x: Array, r: Array, v: Array, part: float) -> Array:
     """Arc sine and arc cosine: the slope is 1 / √((1 - a)(1 + a)) at the end a of larger magnitude."""
     left = (1 - np.abs(x)) * SAFE - r
-    return _still(r, r / np.sqrt(_above(left) * (1 + np.abs(x))))
+    return still(r, r / np.sqrt(above(left) * (1 + np.abs(x))))
 
 
 def atan(x: Array, r: Array, v: Array, part: float) -> Array:
@@ -104,7 +104,7 @@ def angle(y: Array, x: Array, ry: Array, rx: Array, v: Array, part: float) -> Ar
     r = ry + rx
     q = r / np.maximum(np.abs(x), np.abs(y))
     jump = (x < rx) & (np.abs(y) <= ry) & (ry > 0)
-    return _still(r, np.where(jump | ~(q < 1), np.nan, q / (1 - q)))
+    return still(r, np.where(jump | ~(q < 1), np.nan, q / (1 - q)))
 
 
 def sinh(x: Array, r: Array, v: Array, part: float) -> Array:
@@ -140,14 +140,14 @@ def asinh(x: Array, r: Array, v: Array, part: float) -> Array:
 
 def acosh(x: Array, r: Array, v: Array, part: float) -> Array:
     """The slope is 1 / √((m - 1)(m + 1)) at the lower end m."""
-    left = _above((x - 1) * SAFE - r)
-    return _still(r, r / (np.sqrt(left) * np.sqrt(left + 2)))
+    left = above((x - 1) * SAFE - r)
+    return still(r, r / (np.sqrt(left) * np.sqrt(left + 2)))
 
 
 def atanh(x: Array, r: Array, v: Array, part: float) -> Array:
     """The slope is 1 / ((1 - a)(1 + a)) at the end a of larger magnitude."""
     left = (1 - np.abs(x)) * SAFE - r
-    return _still(r, r / (_above(left) * (1 + np.abs(x))))
+    return still(r, r / (above(left) * (1 + np.abs(x))))
 
 
 def erf(x: Array, r: Array, v: Array, part: float) -> Array:
@@ -159,34 +159,6 @@ def erfc(x: Array, r: Array, v: Array, part: float) -> Array:
     """f (e^(h r) - 1), where h bounds |f'| / f, which increases: below x + √(x² + 2) at x >= 0 (Z. W. Birnbaum, An
     inequality for Mill's ratio, Ann. Math. Stat. 13, 1942), and below 2/√π left of 0."""
     return v * growth(r * (2 * np.maximum(x + r, 0) + 1.4143))
-
-
-def _digamma(low: Array, high: Array) -> Array:
-    """Bound of |digamma| between two positive numbers, from log x - 1/x < digamma(x) < log x."""
-    return 1 / low + np.maximum(np.abs(np.log(low)), np.abs(np.log(high)))
-
-
-def gamma(x: Array, r: Array, v: Array, part: float) -> Array:
-    """f (e^(h r) - 1), where h bounds |digamma|; left of 0 by reflection, |digamma(1 - x)| and π |cot πx| <= 1 / distance
-    of the next integer."""
-    low, high = x - (r + np.abs(x) * (2 * UNIT)), x + (r + np.abs(x) * (2 * UNIT))
-    right = _digamma(np.where(low > 0, low, np.nan), high)
-    near = np.minimum(low - np.floor(low), np.ceil(high) - high)
-    near = np.where((np.floor(low) == np.floor(high)) & (near > 0), near, np.nan)
-    left = _digamma(np.where(high < 0, 1 - high, np.nan), 1 - low) + 1 / near
-    return _still(r, v * growth(r * np.where(low > 0, right, left) * (1 + 2.0**-40)))
-
-
-def lgamma(x: Array, r: Array, v: Array, part: float) -> Array:
-    """The slope is digamma."""
-    low = _above(x - r)
-    return _still(r, r * _digamma(low, x + r) * (1 + 2.0**-40))
-
-
-def digamma(x: Array, r: Array, v: Array, part: float) -> Array:
-    """The slope is below 1/x + 1/x² at the lower end."""
-    low = _above(x - r)
-    return _still(r, r / low * (1 + 1 / low))
 
 
 def power(x: Array, a: Array, rx: Array, ra: Array, v: Array, part: float) -> Array:
@@ -203,4 +175,4 @@ def power(x: Array, a: Array, rx: Array, ra: Array, v: Array, part: float) -> Ar
     through = whole & (a >= 1) & ~(size > rx)
     if through.any():
         bound = np.where(through, (np.power(size + rx, np.maximum(a, 1)) * (1 + 2.0**-48)) + v, bound)
-    return _still(np.maximum(rx, ra), bound)
+    return still(np.maximum(rx, ra), bound)

@@ -61,6 +61,9 @@ ALL = sized(-1074, 1023.9)
 TRIGONOMETRIC = (between(-4, 4), between(-1e4, 1e4), sized(-60, 60), turns(1e3), turns(1e9), turns(2.0**50), ALL)
 UNIT_INTERVAL = (between(-1, 1), near(1, -1, least=-53), sized(-1074, 0))
 HYPERBOLIC = (between(-711, 711), between(-3, 3), sized(-1074, 9.4), sized(-30, 5))
+ORDERS = (whole(-3, 4), whole(0, 3), whole(0, 9), whole(0, 3))
+SHAPES = (between(0, 5), between(0, 100), sized(-10, 10, 1), sized(-3, 3, 1))
+PARTS = (between(0, 5), between(0, 100), sized(-30, 10, 1), sized(-60, 6, 1))
 
 DRAWS: dict[str, tuple[tuple[Draw, ...], ...]] = {
     "exp": ((between(-746, 710), between(-1, 1), sized(-1074, 9.4), between(-746, -700), between(700, 709.8)),),
@@ -89,6 +92,21 @@ DRAWS: dict[str, tuple[tuple[Draw, ...], ...]] = {
     "gamma": ((between(-175, 172), between(-5, 5), between(0, 171.7), sized(-1022, 7), near(*range(-20, 4), least=-30)),),
     "lgamma": ((between(0, 10), between(0, 200), sized(-1074, 1014, 1), near(1, 2), near(1, 2, least=-12, most=0)),),
     "digamma": ((between(0, 10), between(0, 200), sized(-1022, 1023.9, 1), near(1.4616321449683623, 1, 2)),),
+    "polygamma": (
+        (whole(1, 4), whole(1, 20), whole(1, 8)),
+        (between(0, 10), between(0, 200), sized(-30, 1023.9, 1), sized(-30, 12, 1)),
+    ),
+    "zeta": (
+        (between(1, 6), near(1, sign=1), whole(2, 20), between(1, 40)),
+        (between(0, 10), between(0, 200), sized(-30, 60, 1), sized(-3, 12, 1)),
+    ),
+    "gammainc": (SHAPES, PARTS),
+    "gammaincc": (SHAPES, PARTS),
+    "erfinv": (UNIT_INTERVAL,),
+    "erfcinv": ((between(0, 2), near(1), near(2, least=-52, sign=-1), sized(-1074, 0, 1)),),
+    "besselj": (ORDERS, (between(-20, 20), sized(-3, 6.6), between(-100, 100), between(-5, 5))),
+    "bessely": (ORDERS, (between(0, 20), sized(-60, 6.6, 1), between(0, 100), between(0, 2))),
+    "besseli": (ORDERS, (between(-20, 20), sized(-60, 6.6), between(-100, 100), sized(-1000, 0))),
     "power": (
         (between(0, 4), sized(-1074, 1023.9, 1), sized(-300, 300, 1), near(1), between(-50, 50), sized(-30, 30)),
         (between(-20, 20), sized(-12, 0), between(-4, 4), sized(-20, 40), whole(-30, 30), whole(-3, 4)),

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from flint import arb
 
-from gradproof.engine.scalar_functions import Balls, ScalarFunction, Undecided
+from gradproof.engine.scalar_function import ScalarFunction
+from gradproof.engine.scalar_functions import Balls, Undecided
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.readings import TooLarge
 

@@ -222,6 +222,7 @@ class _LimitReading:
 
     def __init__(self, reading: Reading, far: Sequence[float], seed: int, *, alike: bool = False) -> None:
         self.reading, self.random, self.back, self.alike = reading, Random(1), seed == 2, alike
+        self.fraction = arb(2**40 // (3, 5, 7)[seed]) / 2**40  # exact, so that equal numbers are equal
         draw = Random(seed)
         self.large = {size: FAR * (k + 1 + draw.randint(1, 200) / 256) for k, size in enumerate(far)}
         self.beyond = FAR * (len(far) + 2)
@@ -230,7 +231,8 @@ class _LimitReading:
         value = float(x)
         if math.isinf(value):
             part = 2**19 if self.alike else self.random.randint(0, 2**20)
-            return Infinity(math.copysign(self.beyond * (1 + (2**20 - part if self.back else part) / 2**20), value))
+            size = arb(self.beyond * (1 + (2**20 - part if self.back else part) / 2**20)) + self.fraction
+            return Infinity(size if value > 0 else -size)
         if abs(value) >= FAR:
             return exact(math.copysign(self.large[abs(value)], value))
         return self.reading(x, step)

@@ -26,7 +26,8 @@ def second_program(
     builder.program.instructions.append(Instruction(op, tuple(x), y, inference.attributes))
     pulled = [number for number in inline(builder, rule, [*g, *y, *x]) if number is not None]
     specs = builder.program.specs
-    moves = [is_differentiable(specs[number].dtype) for number in numbers]
+    still = {len(inference.outputs) + k for k in op.still}
+    moves = [is_differentiable(specs[number].dtype) and k not in still for k, number in enumerate(numbers)]
     leaves = tuple(Leaf(f"in{k}", specs[number], m) for k, (number, m) in enumerate(zip(numbers, moves, strict=True)))
     names = tuple(f"out{k}" for k in range(len(pulled)))
     values = {leaf.name: number for leaf, number in zip(leaves, numbers, strict=True)} | dict(

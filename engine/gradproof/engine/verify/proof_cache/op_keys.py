@@ -38,7 +38,9 @@ def part_keys(registry: Registry, op: Composite, case: Case) -> Iterator[ProofKe
     """The keys of the rules that a gradient through a composite meets in a case, in the order of its parts."""
     if not op.differentiable:
         return
-    leaves = [Leaf(f"x{k}", spec, is_differentiable(spec.dtype)) for k, spec in enumerate(case.specs())]
+    leaves = [
+        Leaf(f"x{k}", spec, is_differentiable(spec.dtype) and k not in op.still) for k, spec in enumerate(case.specs())
+    ]
     outputs = tuple(f"y{k}" for k in range(len(op.expand(case.specs(), case.attributes).outputs)))
     node = Node(op.name, tuple(leaf.name for leaf in leaves), outputs, case.attributes)
     lowered = lower(Graph(tuple(leaves), (node,), outputs), registry)

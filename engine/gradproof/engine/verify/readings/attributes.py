@@ -9,7 +9,7 @@ from typing import Any
 import sympy
 
 from gradproof.engine.attributes import ExactFloat, ExactInt, Kinds, as_fraction, with_numbers
-from gradproof.engine.scalar_functions import in_ball
+from gradproof.engine.scalar_function import in_ball
 
 
 class BallFloat(ExactFloat):

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_series
 
-from gradproof.engine.scalar_functions import Balls, ScalarFunction
+from gradproof.engine.scalar_function import ScalarFunction
+from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.floats.ulps import explained, spacing, unit
 from gradproof.engine.verify.readings.tape import TooLarge

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from gradproof.engine.scalar_functions import Balls, Infinity, ScalarFunction, Undecided
+from gradproof.engine.scalar_function import ScalarFunction
+from gradproof.engine.scalar_functions import Balls, Infinity, Undecided
 
 
 class TooLarge(Exception):
