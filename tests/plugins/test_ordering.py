@@ -274,6 +274,14 @@ def test_places_are_checked_of_long_sorts_too(bench: Bench) -> None:
             assert verdict.reason.startswith("node 0 (planted.op), element [0]: the node computed")
 
 
+@pytest.mark.slow
+def test_long_lines_with_infinities_are_no_false_alarm(bench: Bench) -> None:
+    x = np.random.default_rng(1).normal(size=5000)
+    x[7:20] = np.inf
+    lines: list[Any] = ["i = argsort(x)", "y = take_along_axis(x, i)", "w = atan(y)", "s = sum(w)"]
+    assert verdicts_of(REGISTRY, bench.job({"x": x}, lines, "s"))["x"].summary.value != "wrong"
+
+
 def test_steps_are_where_a_definition_has_no_derivative() -> None:
     import sympy
 

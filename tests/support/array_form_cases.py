@@ -83,7 +83,7 @@ LARGER: dict[str, tuple[Case, ...]] = {
     "argmax": (case((40,)), case((6, 7), axis=0), case((3, 4, 5), axis=2, keepdims=True)),
     "argmin": (case((40,)), case((6, 7), axis=1), case((3, 4, 5))),
     **dict.fromkeys(("argcummax", "argcummin"), (case((40,), axis=0), case((6, 7), axis=0), case((3, 4, 5), axis=1))),
-    "argtopk": (case((40,), k=7), case((6, 7), axis=0, k=3, largest=False), case((3, 4, 5), axis=1, k=0)),
+    "argtopk": (case((40,), k=7), case((6, 7), axis=0, k=3, largest=False), case((3, 4, 5), axis=1, k=4)),
     "argkth": (case((40,), rank=7), case((6, 7), axis=0, rank=5), case((3, 4, 5), axis=1, rank=0)),
     "searchsorted": (case(np.arange(-20, 20), (5, 6)), case(np.sort(LINES.reshape(3, 15)), (3, 6), right=True)),
     "argsort": (case((40,)), case((6, 7), axis=0, descending=True), case((3, 4, 5), axis=1)),

@@ -19,7 +19,7 @@ from gradproof.engine.extend import INTEGER, REAL, Composite, InferenceError, ca
 from gradproof.plugins.axes import Cut, boolean, cut_of, integer, length_of, listed
 from gradproof.plugins.gathering import require_integers
 from gradproof.plugins.names import named
-from gradproof.plugins.slicing import reshaped, transposed
+from gradproof.plugins.slicing import reshaped, transposed, widened
 
 GRADPROOF_API = 1
 
@@ -193,7 +193,7 @@ def index_put(x, values, *indices, key=None, accumulate=False):
     s, adding = selection(x, indices, key), boolean("accumulate", accumulate)
     table = table_of(x, s)
     shape = table.shape if s.places is None else (*table.shape[: s.lead], *s.places.shape, *table.shape[s.lead + 1 :])
-    wide = ops.broadcast_to(values, shape=s.with_added(shape))
+    wide = widened(values, s.with_added(shape), "x at the key")
     updates = ops.squeeze(wide, axis=s.added) if s.added else wide
     if s.places is not None:
         updates = (ops.index_add if adding else ops.index_copy)(table, s.places, updates, axis=s.lead)

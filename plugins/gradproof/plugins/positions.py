@@ -114,12 +114,17 @@ def last_occurrence(indices, *, size, axis):
 
 
 def last_of_many(places, size):
-    """Numbers the places of each line in order, and keeps the largest number at each of ``size`` places."""
-    flat = places + size * np.arange(places.shape[0])[:, None]
+    """Numbers the places of each line in order, and keeps the largest number at each of ``size`` places. NumPy writes them
+    in order, but does not promise it: if a smaller number is there, they are written again."""
+    flat = places + size * np.arange(places.shape[0])[:, None] if places.shape[0] > 1 else places
     numbers = np.broadcast_to(np.arange(places.shape[1]), places.shape)
-    last = np.full(places.shape[0] * size, -1)
-    np.maximum.at(last, flat.reshape(-1), numbers.reshape(-1))
-    return last[flat] == numbers
+    last = np.zeros(places.shape[0] * size, np.intp)
+    last[flat] = numbers
+    kept = last.take(flat)
+    if (kept < numbers).any():
+        np.maximum.at(last, flat.reshape(-1), numbers.reshape(-1))
+        kept = last.take(flat)
+    return kept == numbers
 
 
 def last_of_few(places, size):

@@ -9,7 +9,7 @@ import numpy as np
 from gradproof.engine.extend import Composite, InferenceError, case, ops, registering
 from gradproof.plugins.axes import at, axes_of, axis_of, integer, integers, listed
 from gradproof.plugins.names import named
-from gradproof.plugins.slicing import part, reshaped, transposed
+from gradproof.plugins.slicing import few, part, reshaped, transposed
 
 GRADPROOF_API = 1
 
@@ -151,10 +151,12 @@ def repeat(x, *, repeats, axis=None):
     k, counts = axis_of(axis, x.ndim), integers("repeats", repeats)
     if min(counts, default=0) < 0:
         raise InferenceError(f"repeats is {repeats}; no count may be negative")
-    counts = counts * x.shape[k] if len(counts) == 1 else counts
+    if len(counts) == 1:
+        return repeated(x, k, counts[0])
     if len(counts) != x.shape[k]:
         raise InferenceError(f"repeats has {len(counts)} entries, and axis {k} has size {x.shape[k]}")
     runs = [(count, len(list(run))) for count, run in groupby(counts)] or [(1, 0)]
+    few(len(runs))
     ends = accumulate((length for _, length in runs), initial=0)
     parts = [repeated(part(x, k, a, b), k, n) for (n, _), (a, b) in zip(runs, pairwise(ends), strict=True)]
     return ops.concat(*parts, axis=k) if len(parts) > 1 else parts[0]

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gradproof.engine.extend import NONZERO, REAL, DataFault, ops, registering, zeros_like
+from gradproof.engine.extend import NONZERO, REAL, DataFault, Memory, ops, registering, zeros_like
 from gradproof.plugins.axes import first_true
 from gradproof.plugins.families import R
 from gradproof.plugins.names import named
@@ -34,6 +34,13 @@ def round_half_even(x, *, decimals=0):
     with np.errstate(all="ignore"):
         rounded = np.round(x.astype(np.float64), decimals)
     return np.where(np.isfinite(rounded), rounded, x).astype(x.dtype)
+
+
+def round_into(out, x, *, decimals):
+    """`round_half_even` written to ``out``."""
+    if decimals or x.dtype.kind not in "fV":
+        return np.copyto(out, round_half_even(x, decimals=decimals))
+    return np.rint(x, out)
 
 
 def round_rule(g, y, x, *, decimals):
@@ -102,4 +109,6 @@ ROUNDING = (
 )
 # fmt: on
 
-register_ops = registering(*named(ROUNDING))
+MEMORY = {"round": Memory(into=round_into)}
+
+register_ops = registering(*named(ROUNDING), memory=MEMORY)

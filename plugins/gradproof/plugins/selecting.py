@@ -7,7 +7,7 @@ from gradproof.plugins.axes import at, axis_of, boolean, integer
 from gradproof.plugins.gathering import UPDATED, require_integers
 from gradproof.plugins.names import named
 from gradproof.plugins.rearranging import broadcast_arrays
-from gradproof.plugins.slicing import piece, reshaped
+from gradproof.plugins.slicing import piece, reshaped, widened
 
 GRADPROOF_API = 1
 
@@ -31,7 +31,7 @@ def select_scatter(x, values, *, axis, index):
     """``values`` have the shape of the part, or one that broadcasts to it."""
     k = axis_of(axis, x.ndim)
     place, shape = place_of(index, x, k), at(x.shape, k, 1)
-    whole = ops.broadcast_to(values, shape=(*x.shape[:k], *x.shape[k + 1 :]))
+    whole = widened(values, (*x.shape[:k], *x.shape[k + 1 :]), f"the part at {place} of axis {k}")
     start, stop = at((0,) * x.ndim, k, place), at(x.shape, k, place + 1)
     return ops.slice_scatter(x, reshaped(whole, shape), start=start, stop=stop)
 
@@ -100,7 +100,7 @@ def put(x, indices, values, *, accumulate=False):
     """The places are counted through the whole array, in C order."""
     op = ops.index_add if boolean("accumulate", accumulate) else ops.index_copy
     lines = reshaped(x, (x.size,)), reshaped(indices, (indices.size,))
-    wide = ops.broadcast_to(values, shape=indices.shape)
+    wide = widened(values, indices.shape, "the array of indices")
     return reshaped(op(*lines, reshaped(wide, (indices.size,)), axis=0), x.shape)
 
 

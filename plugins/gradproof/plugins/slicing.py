@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradproof.engine.extend import InferenceError, ops
-from gradproof.plugins.axes import at
+from gradproof.plugins.axes import at, broadcasts
 
 MAX_PARTS = 10_000
 """The number of parts that an array may be cut into: a small request is not to ask for more."""
@@ -35,6 +35,13 @@ def piece(x: Any, axis: int, k: int) -> Any:
 def constant(x: Any, shape: tuple[int, ...], value: Any) -> Any:
     """The number ``value`` in the dtype of ``x``, and in ``shape``."""
     return ops.broadcast_to(x.builder.literal(value, x.dtype), shape=shape)
+
+
+def widened(values: Any, shape: Sequence[int], place: str) -> Any:
+    """``values`` broadcast to the shape of the elements that they replace. Raises InferenceError, which names the place."""
+    if not broadcasts(values.shape, shape):
+        raise InferenceError(f"values have shape {values.shape}; {place} has shape {tuple(shape)}")
+    return values if values.shape == tuple(shape) else ops.broadcast_to(values, shape=shape)
 
 
 def reshaped(x: Any, shape: Sequence[int]) -> Any:

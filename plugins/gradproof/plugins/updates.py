@@ -33,7 +33,7 @@ from gradproof.plugins.gathering import (
 )
 from gradproof.plugins.indexing import slice_infer, slice_shrink
 from gradproof.plugins.names import named
-from gradproof.plugins.positions import last_occurrence
+from gradproof.plugins.positions import last_of_many
 
 GRADPROOF_API = 1
 
@@ -55,11 +55,10 @@ def copying(into):
 def index_copy_into(out, x, indices, updates, *, axis):
     """Writes the last update of each place only: NumPy promises no order."""
     places = from_front(indices, x.shape[axis], axis).reshape(-1)
-    kept = last_occurrence(places, size=x.shape[axis], axis=0)
+    kept = last_of_many(places[None], x.shape[axis])[0]
     rows = updates.reshape(*x.shape[:axis], places.size, *x.shape[axis + 1 :])
-    before = (slice(None),) * axis
     np.copyto(out, x)
-    out[(*before, places[kept])] = rows if kept.all() else rows[(*before, kept)]
+    out[(*(slice(None),) * axis, np.compress(kept, places))] = rows if kept.all() else np.compress(kept, rows, axis)
 
 
 def index_copy_rule(g, y, x, indices, updates, *, axis):
@@ -85,11 +84,16 @@ def index_copy_arrays(f, x, indices, updates, *, axis):
 
 
 def put_along_into(out, x, indices, updates, *, axis):
-    places = from_front(indices, x.shape[axis], axis)
-    kept = last_occurrence(places, size=x.shape[axis], axis=axis)
-    lines = [*np.ix_(*map(range, indices.shape))]
+    """Writes the last update of each place only: NumPy promises no order."""
+    lines = list(np.ix_(*map(range, indices.shape)))
+    lines[axis] = from_front(indices, x.shape[axis], axis)
+    places = np.ravel_multi_index(tuple(lines), x.shape).reshape(-1)
+    kept, values = last_of_many(places[None], x.size)[0], updates.reshape(-1)
     np.copyto(out, x)
-    out[tuple(np.broadcast_to(k, places.shape)[kept] for k in (*lines[:axis], places, *lines[axis + 1 :]))] = updates[kept]
+    flat = out.reshape(-1)
+    flat[np.compress(kept, places)] = np.compress(kept, values)
+    if not np.may_share_memory(flat, out):
+        np.copyto(out, flat.reshape(out.shape))
 
 
 def put_along_rule(g, y, x, indices, updates, *, axis):

@@ -15,7 +15,7 @@ from gradproof.engine.verify.arrays.selected_products import selected_products
 from gradproof.engine.verify.floats.ulps import largest, spacing
 from gradproof.engine.verify.nodes.allowances import MAX_EXAMINED, Orders, compare_array
 from gradproof.engine.verify.nodes.distances import Tally, at_kinks, distances, overflowed, spacings
-from gradproof.engine.verify.nodes.elements import far_substitutes, limits
+from gradproof.engine.verify.nodes.elements import ALIKE, common_limits, far_substitutes, limits
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 FLOAT64 = np.dtype(np.float64)
@@ -96,6 +96,17 @@ def test_limits_are_what_two_readings_far_out_agree_on() -> None:
     assert ball.mid.tolist() == [1.0, np.inf, -np.inf, np.inf, -np.inf]
     assert np.isnan(limits(BallArray(a), BallArray(b), False).mid[1:]).all()
     assert np.isnan(limits(BallArray(np.array([1.0])), BallArray(np.array([1.1])), True).mid).all()
+
+
+def test_the_middle_of_infinities_is_no_limit() -> None:
+    """Of three in a row the second is the same in an order and in its reverse."""
+    x = np.full(3, np.inf)
+    orders = [BallArray(np.argsort(far_substitutes(x, np.empty(0), seed), kind="stable") * 1.0) for seed in (1, 2, ALIKE)]
+    for known, ball in zip(orders[2].mid, common_limits(orders).mid, strict=True):
+        assert np.isnan(ball) or ball == known
+    same = BallArray(np.array([1.0, np.nan]))
+    assert common_limits([same, same, same]).mid[0] == 1.0
+    assert np.isnan(common_limits([same, same, BallArray(np.array([2.0, 0]))]).mid).all()
 
 
 def judged(got: Any, mid: Any, allowed: dict[Orders, float], rad: float = 0.0) -> ValueVerdict:

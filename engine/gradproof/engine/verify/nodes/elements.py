@@ -20,6 +20,8 @@ from gradproof.engine.verify.numbers import FAR, Application
 from gradproof.engine.verify.readings.attributes import in_balls
 
 BLOCK = 1 << 15
+ALIKE = 3
+"""The seed of substitutes that are the same number for all infinities of a sign."""
 AGREE = 2.0**-40
 NOTHING = 1e-300
 
@@ -220,7 +222,8 @@ def _any_infinite(x: Array) -> bool:
 
 def far_substitutes(x: Array, far: Array, seed: int, which: int = 0) -> Array:
     """Floats with other large numbers in place of the large ones, in the same order. Infinite numbers become different
-    numbers, in reverse order with seed 2: a function of them has no limit.
+    numbers, in reverse order with seed 2: a function of them has no limit. With the seed `ALIKE` those of a sign become the
+    same number: the middle one of three is the same in an order and its reverse.
 
     Args:
         far: all finite magnitudes from `FAR` on, in order.
@@ -235,7 +238,7 @@ def far_substitutes(x: Array, far: Array, seed: int, which: int = 0) -> Array:
     infinite = np.isinf(x)
     end = FAR * (len(far) + 2)
     offsets = np.random.default_rng((which, 3)).integers(0, 2**20, int(infinite.sum()))
-    offsets = 2**20 - offsets if seed == 2 else offsets
+    offsets = np.full_like(offsets, 2**19) if seed == ALIKE else 2**20 - offsets if seed == 2 else offsets
     result[infinite] = np.sign(x[infinite]) * (end * (1 + offsets / 2**20))
     return result
 
@@ -244,6 +247,16 @@ def _contradicts(a: BallArray, b: BallArray) -> Array:
     """Mask of the elements where two readings are finite and have no number in common."""
     with np.errstate(all="ignore"):
         return np.asarray(np.abs(a.mid - b.mid) > (a.radius() + b.radius()) * (1 + 2.0**-40) + NOTHING)
+
+
+def common_limits(readings: Sequence[BallArray]) -> BallArray:
+    """The limits of results that all readings far out agree on, nan elsewhere; of a single reading its balls."""
+    first, *others = readings
+    if not others:
+        return first
+    second, *rest = [limits(first, other, True) for other in others]
+    unknown = np.any([np.isnan(ball.mid) for ball in rest], axis=0)
+    return BallArray(np.where(unknown, np.nan, second.mid), second.radius())
 
 
 def limits(a: BallArray, b: BallArray, unbounded: bool) -> BallArray:

@@ -39,7 +39,7 @@ class OutOfTime(Exception):
 
 class Refiner:
     """Encloses elements of the results of an application, and of its rule, until ``deadline``. ``readings``: its inputs, or
-    two sets of inputs whose results take their limits."""
+    sets of inputs whose results take their limits."""
 
     def __init__(self, application: Application, readings: Sequence[Sequence[Array]], deadline: float) -> None:
         self.application, self.readings, self.deadline = application, readings, deadline
@@ -128,7 +128,7 @@ class Refiner:
                 except (Undecided, ZeroDivisionError, ValueError):
                     balls = []
                 if balls:
-                    ball = balls[0] if len(balls) == 1 or agree(*balls) else arb("nan")
+                    ball = balls[0] if all(agree(balls[0], other) for other in balls[1:]) else arb("nan")
                     mid[place], rad[place] = around(ball)
                 if bits < BITS[-1] and not (balls and narrow(ball)):
                     return places[count:]

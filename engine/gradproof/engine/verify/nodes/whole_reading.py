@@ -36,7 +36,7 @@ from gradproof.engine.verify.arrays import (
 from gradproof.engine.verify.floats.ulps import finite, unit
 from gradproof.engine.verify.nodes.allowances import Orders, compare_array
 from gradproof.engine.verify.nodes.distances import Tally, needs_fine_radii
-from gradproof.engine.verify.nodes.elements import far_substitutes, limits
+from gradproof.engine.verify.nodes.elements import ALIKE, common_limits, far_substitutes, limits
 from gradproof.engine.verify.nodes.projections import Projections
 from gradproof.engine.verify.nodes.refinement import Refiner
 from gradproof.engine.verify.nodes.weighted_projections import check_equalities
@@ -65,16 +65,18 @@ class WholeReading:
         self.finite = all(map(finite, (*floats, *application.cotangents)))
         infinite = not self.finite and any(np.isinf(np.asarray(x, np.float64)).any() for x in floats)
         self.readings: list[Sequence[Array]] = [application.inputs]
+        self._alike: list[Sequence[Array]] = []  # a third reading of results, with equal infinities
         if infinite:
             sizes = [np.abs(np.asarray(x, np.float64)).reshape(-1) for x in floats]
             far = np.unique(np.concatenate([x[np.isfinite(x) & (x >= FAR)] for x in sizes]))
-            self.readings = [
+            substituted: list[Sequence[Array]] = [
                 [
                     x if x.dtype.kind in "biu" else far_substitutes(np.asarray(x, np.float64), far, seed, k)
                     for k, x in enumerate(application.inputs)
                 ]
-                for seed in (1, 2)
+                for seed in (1, 2, ALIKE)
             ]
+            self.readings, self._alike = substituted[:2], substituted[2:]
         self.equalities: dict[int, list[Array]] = {}
         self._outputs: list[list[Any]] = []
         self.enclosed: list[BallArray] = []
@@ -103,12 +105,13 @@ class WholeReading:
     def _enclosed(self) -> list[BallArray]:
         application, enclosures = self.application, []
         self._outputs = []
-        for inputs in self.readings:
+        for inputs in (*self.readings, *self._alike):
             f = Arrays()
             outputs = read_op(application.op, f, [entered(x) for x in inputs], application.attributes, application.outputs)
             self._outputs.append(outputs)
             enclosures.append([output_balls(f, y, spec) for y, spec in zip(outputs, application.outputs, strict=True)])
-        return enclosures[0] if len(enclosures) == 1 else [limits(a, b, True) for a, b in zip(*enclosures, strict=True)]
+        del self._outputs[len(self.readings) :]
+        return [common_limits(balls) for balls in zip(*enclosures, strict=True)]
 
     def contribution(self, k: int) -> BallArray:
         """The enclosure of the rule's value for input ``k`` in exact arithmetic, after `outputs`. ``equalities`` collects
@@ -159,7 +162,8 @@ class WholeReading:
     def refined(self, at: Array, *, result: int = 0, k: int | None = None) -> BallArray | None:
         """A result, or the contribution to input ``k``, with more bits at the flat places ``at``, in a flat array with nan
         where there was no time. None if forms cannot be read so."""
-        refiner = Refiner(self.application, self.readings, self.deadline)
+        readings = [*self.readings, *self._alike] if k is None else self.readings
+        refiner = Refiner(self.application, readings, self.deadline)
         try:
             if k is None:
                 return refiner.result(result, at)

@@ -261,6 +261,27 @@ class DeferredFunctions(OnReals):
             best = k if below(line[best], cell) else best
         return best
 
+    def running_place_of_largest(self, x: Any, axis: int) -> Deferred:
+        array = deferred(x)
+        stride, count = math.prod(array.shape[axis % array.ndim + 1 :]), array.shape[axis]
+
+        def make(k: int) -> Any:
+            start = k - (k // stride % count) * stride
+            return arb(self._best(array.line(np.arange(start, k + 1, stride)), self.f.less_equal))
+
+        return Deferred(array.shape, make)
+
+    def place_among(self, lines: Any, values: Any, right: bool = False) -> Deferred:
+        rows, sought = deferred(lines), deferred(values)
+        below, n = self.f.less_equal if right else self.f.less, rows.shape[-1]
+
+        def make(k: int) -> Any:
+            start = 0 if rows.ndim == 1 else k // sought.shape[-1] * n
+            value = sought.cell(k)
+            return arb(sum(below(cell, value) for cell in rows.line(np.arange(start, start + n))))
+
+        return Deferred(sought.shape, make)
+
     def running_total(self, x: Any, axis: int) -> Deferred:
         return self._running(operator.add, x, axis)
 
