@@ -57,9 +57,8 @@ def index_copy_into(out, x, indices, updates, *, axis):
     places = from_front(indices, x.shape[axis], axis).reshape(-1)
     kept = last_of_many(places[None], x.shape[axis])[0]
     rows = updates.reshape(*x.shape[:axis], places.size, *x.shape[axis + 1 :])
-    before = (slice(None),) * axis
     np.copyto(out, x)
-    out[(*before, places[kept])] = rows if kept.all() else rows[(*before, kept)]
+    out[(*(slice(None),) * axis, np.compress(kept, places))] = rows if kept.all() else np.compress(kept, rows, axis)
 
 
 def index_copy_rule(g, y, x, indices, updates, *, axis):
