@@ -52,8 +52,6 @@ assert_type(gp.atleast_1d(1.0), Tensor)
 assert_type(gp.searchsorted([1.0, 2.0], m), Measured)
 assert_type(gp.linalg.solve(x, x), Tensor)
 assert_type(gp.linalg.vector_norm(m, 3, dim=0), Measured)
-assert_type(gp.special.polygamma(1, m), Measured)
-assert_type(gp.special.xlogy(2.0, x), Tensor)
 
 # updates, and results with positions
 assert_type(x.index_add(0, [1, 0], x, alpha=2).scatter_add(1, x.long(), x), Tensor)

@@ -72,4 +72,3 @@ x.index_add(0, x)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 x.roll(shift=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 x.kthvalue(1).value  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # noqa: B018
 gp.linalg.vector_norm(x, "2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-gp.special.polygamma(x, 1)  # type: ignore[type-var,arg-type]  # pyright: ignore[reportArgumentType]

@@ -12,7 +12,7 @@ def same(*names: str) -> dict[str, str]:
 
 SEVERAL = (
     "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_tensors", "cartesian_prod", "cat", "column_stack",
-    "concat", "concatenate", "dstack", "hstack", "meshgrid", "polygamma", "row_stack", "stack", "vstack", "where",
+    "concat", "concatenate", "dstack", "hstack", "meshgrid", "row_stack", "stack", "vstack", "where",
 )  # fmt: skip
 LINES = ("bucketize", "cumulative_trapezoid", "searchsorted", "std_mean", "trapezoid", "trapz", "var_mean")
 """Functions of several tensors, and functions along lines, which are no methods."""
@@ -39,7 +39,7 @@ MODULES = (
         "special.py",
         "Special functions, by the names of `torch.special`.",
         {},
-        {"polygamma": f"{TENSORS}.functions"},
+        {},
     ),
     Module(
         "linalg",

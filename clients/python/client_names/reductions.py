@@ -44,6 +44,7 @@ RUNNING = (
 
 ALONG = (
     Row("logcumsumexp", "logcumsumexp", "Running ln Σ eˣ along ``dim``, without overflow in between; the shape stays.", "-", "dim: int"),
+    Row("trace",        "trace",        "The sum of the diagonal of a matrix.", "linalg.trace"),
     Row("msort",        "sort",         "The elements sorted along the first axis.", "-", "", "along({op}, {x}, 0)"),
     Row("quantile",     "quantile",     "The quantile of a share ``q``, or of several, over all axes, or over ``dim``.", "-", "q: float | Sequence[float], dim: int | None = None, keepdim: bool = False, *, interpolation: str = 'linear'", "apply({op}, {x}, q=q, axis=axes_of({x}, dim), keepdims=keepdim, method=interpolation)"),
     Row("nanquantile",  "nanquantile",  "The quantile of the elements that are not nan.", "-", "q: float | Sequence[float], dim: int | None = None, keepdim: bool = False, *, interpolation: str = 'linear'", "apply({op}, {x}, q=q, axis=axes_of({x}, dim), keepdims=keepdim, method=interpolation)"),

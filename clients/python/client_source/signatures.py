@@ -103,10 +103,10 @@ def call_of(row: Row, op: Op, parameters: str) -> str:
 
 
 def returns_several(op: Op) -> bool:
-    """True for an op of several outputs, or of as many as there are sections."""
+    """True for an op of several outputs, in any of its cases."""
     cases = op.declared_cases() if op.composite else ()
     results = (op.inference(case.specs(), case.attributes).outputs for case in cases)
-    return "sections" in op.attributes or op.outputs > 1 or any(len(outputs) > 1 for outputs in results)
+    return op.outputs > 1 or any(len(outputs) > 1 for outputs in results)
 
 
 def axes(kind: str, name: str) -> str:

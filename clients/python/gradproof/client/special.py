@@ -10,7 +10,6 @@ from typing import TypeVar, overload
 
 from gradproof.client.recording.apply import apply, apply_as
 from gradproof.client.tensors.arguments import along, axes_of, first
-from gradproof.client.tensors.functions import polygamma
 from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand
 from gradproof.client.tensors.tensor import Tensor
 
@@ -47,7 +46,6 @@ __all__ = [
     "multigammaln",
     "ndtr",
     "ndtri",
-    "polygamma",
     "psi",
     "round",
     "sinc",

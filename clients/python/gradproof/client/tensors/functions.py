@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeVar, overload
+from typing import Literal, overload
 
 from gradproof.client.recording.apply import apply_as
-from gradproof.client.tensors.arguments import first
 from gradproof.client.tensors.signatures import Operand
 from gradproof.client.tensors.tensor import Tensor
-
-TensorT = TypeVar("TensorT", bound=Tensor)
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
@@ -128,11 +125,6 @@ def atleast_3d(*tensors: Operand) -> Tensor | tuple[Tensor, ...]: ...
 def atleast_3d(*tensors: Operand) -> Tensor | tuple[Tensor, ...]:
     """Each tensor, a vector (n,) as (1, n, 1), and a matrix (n, m) as (n, m, 1). Follows torch.atleast_3d."""
     return _single("atleast_3d", tensors)
-
-
-def polygamma(n: int, input: TensorT) -> TensorT:
-    """The derivative of order ``n`` of digamma at each element. The shape stays. Follows torch.polygamma."""
-    return first(input, "polygamma").polygamma(n)
 
 
 def _each(tensors: tuple[Operand, ...]) -> Sequence[Operand]:

@@ -26,7 +26,6 @@ from gradproof.client.tensors.functions import (
     dstack,
     hstack,
     meshgrid,
-    polygamma,
     row_stack,
     stack,
     vstack,
@@ -2109,6 +2108,14 @@ def polar(abs: TensorT, angle: Operand) -> TensorT:
     return apply("polar", first(abs, "polar"), angle)
 
 
+def polygamma(input: TensorT, n: int) -> TensorT:
+    """The derivative of order ``n`` of digamma at each element.
+
+    The shape stays. Follows torch.polygamma. Raises InvalidRequest for complex elements.
+    """
+    return first(input, "polygamma").polygamma(n)
+
+
 def positive(input: TensorT) -> TensorT:
     """Each element as it is.
 
@@ -2574,9 +2581,9 @@ def topk(input: TensorT, k: int, dim: int = -1, largest: bool = True, sorted: bo
 
 
 def trace(input: TensorT) -> TensorT:
-    """The sum of the diagonal of a matrix; a scalar. Follows torch.trace and Array API linalg.trace.
+    """The sum of the diagonal of a matrix.
 
-    Raises RuntimeError if the tensor is no matrix.
+    Raises IndexError for an axis out of range. Follows torch.trace and Array API linalg.trace.
     """
     return first(input, "trace").trace()
 

@@ -219,15 +219,6 @@ class Selecting(Products):
         counts = repeats.value().tolist() if isinstance(repeats, Recorded) else repeats
         return apply("repeat", self, repeats=counts, axis=None if dim is None else axis_of(self, dim))
 
-    def trace(self) -> Self:
-        """The sum of the diagonal of a matrix; a scalar. Follows torch.trace and Array API linalg.trace.
-
-        Raises RuntimeError if the tensor is no matrix.
-        """
-        if self.ndim != 2:
-            raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {self.ndim}")
-        return self.diagonal().sum()
-
     def _basic(self, parts: list[Any]) -> Self:
         """The elements at integers, slices, ``...`` and None: an op slice, then axes that go and axes that come."""
         count = sum(part is not None and part is not Ellipsis for part in parts)
