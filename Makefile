@@ -59,11 +59,12 @@ lint: $(BIN)/ready
 	$(BIN)/lint-imports
 	cd proto && ../$(BIN)/buf lint
 
-# Pages that are made of the code: docs/rules.md, with the definitions of elementwise ops as text, docs/modules.md, docs/ops.
+# Pages that are made of the code: docs/rules.md, with the definitions of elementwise ops as text, docs/modules.md, docs/ops and docs/absent.md.
 pages: $(BIN)/ready
 	$(BIN)/python -m docs.generator.rules_page
 	$(BIN)/python -m docs.generator.modules_page
 	$(BIN)/python -m docs.generator.ops_pages
+	$(BIN)/python -m docs.generator.absent_page
 
 # Methods and functions of tensors, and built-in ops, as source.
 methods: $(BIN)/ready

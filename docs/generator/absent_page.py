@@ -134,9 +134,33 @@ REASONS: tuple[tuple[str, str, str], ...] = (
         "combinatorics, and sequences of numbers: not yet",
     ),
     (
+        "torch",
+        r"conj_physical|range|logspace|tril_indices|triu_indices|unravel_index|gradient",
+        "other names say it: `conj`, `arange`, `10 ** linspace`, indices made by NumPy, differences of slices",
+    ),
+    ("torch", r"index_reduce|scatter_reduce", "not yet: the sums of these are `index_add` and `scatter_add`"),
+    ("torch_special", r"modified_bessel_i[01]", "`i0` and `i1` are these functions"),
+    (
         "",
-        r".*",
-        "not yet",
+        r"(scaled_modified_)?(modified_)?bessel_k[01]|k[01]e?|[ijky]ve|spherical_\w+|airy\w*|[jky]n|kve?|[ijky]vp|h[12]vp|hankel\w+|"
+        r"(mod)?struve|lmbda|riccati_\w+|besselpoly|i?t?2?\w*(j0y0|i0k0|struve0)|itairy|kelvin|(be|ke)[ir]p?|(be|ke)rp?",
+        "Bessel functions of other kinds and orders, and functions made of them: not yet",
+    ),
+    (
+        "scipy_special",
+        r"ellip\w+|agm|mathieu_\w+|(obl|pro)_\w+|pb\w+|hyp\w+|\w*wright\w*|lambertw|wofz|voigt_profile|fresnel|modfresnel[mp]|"
+        r"dawsn|erfi|exp[1in]|expn|owens_t|spence|diric|tklmbda|loggamma",
+        "functions of physics and of complex analysis: not yet",
+    ),
+    (
+        "scipy_special",
+        r"beta?inc\w*|gammainc\w+inv|gammaincinv|ndtri_exp|zetac|rgamma|gammasgn",
+        "relatives of functions that are here: not yet",
+    ),
+    (
+        "scipy_special",
+        r"(inv_)?boxcox1?p?|pseudo_huber|huber|rel_entr|log_expit|exprel|powm1|cosm1|exp10|\w\w\wdg|radian",
+        "a line of ops that are here; some need an op of their own to keep their digits near 0",
     ),
 )
 """Reasons by catalogue (empty: any), and by a pattern of whole names; the first that fits counts."""

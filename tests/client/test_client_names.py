@@ -21,12 +21,20 @@ from gradproof.plugins import BUILTIN
 pytestmark = pytest.mark.usefixtures("tensors")
 
 CLIENT = Path(gp.__file__).parent
+PARTS = """
+add_along_axis argcummax argcummin argkth argtopk checked cofactors euclidean_norm flatnonzero gamma_density
+last_occurrence number_true overlap_add p_norm polygamma_rise put_along_axis ratio ravel_multi_index recurrence unslice
+weighted_logsumexp iv jv yv i0e_decay
+"""
+CONSTANTS = "arange eye full_like linspace ones_like zeros_like"
+OF_NUMPY = "compress cumulative_prod cumulative_sum median nanmedian permute_dims sliding_window_view"
 WITHOUT_A_NAME = {
-    "cofactors": "the derivative of det",
-    "ratio": "the quotient that rules divide by, 0 where both are 0",
-    "unslice": "the derivative of slice",
+    **dict.fromkeys(PARTS.split(), "a part of other ops, or of their derivatives"),
+    **dict.fromkeys(CONSTANTS.split(), "constants are leaves, which the client makes"),
+    **dict.fromkeys(OF_NUMPY.split(), "PyTorch has another name for nearly the same, which is here"),
+    "stop_gradient": "detach() is not recorded",
 }
-"""The ops that PyTorch has no name for, and what they are for. All are functions of `gp.ops`."""
+"""The ops that have no name in the client but in `gp.ops`, and why."""
 
 OPS = build_registry(BUILTIN).ops
 ROWS = {
@@ -36,7 +44,7 @@ ROWS = {
     if row.op in OPS
     if not family.call and not row.call and ":" not in row.parameters.replace(": Operand", "")
     for name in row.names.split()
-    if row.op not in ("masked_fill", "moveaxis", "prelu") and REQUIRED not in OPS[row.op].attributes.values()
+    if row.op not in ("masked_fill", "masked_scatter", "prelu") and REQUIRED not in OPS[row.op].attributes.values()
 }
 
 
@@ -45,7 +53,7 @@ def applied() -> Iterator[str]:
     for path in sorted(CLIENT.rglob("*.py")):
         if path.name != "builtin_ops.py":
             for call in ast.walk(ast.parse(path.read_bytes())):
-                if isinstance(call, ast.Call):
+                if isinstance(call, ast.Call) and ast.unparse(call.func) != "first":
                     yield from (x.value for x in call.args if isinstance(x, ast.Constant) and isinstance(x.value, str))
 
 

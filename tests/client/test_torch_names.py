@@ -30,7 +30,7 @@ UNARY = """
 abs neg positive square reciprocal exp exp2 expm1 sin cos tan sinh cosh tanh asinh atan sinc deg2rad rad2deg frac floor
 ceil trunc sign round isnan isinf isfinite isposinf isneginf isreal signbit logical_not nan_to_num sigmoid erf erfc relu
 ravel fliplr flipud msort median argmax argsort flatten sum mean prod amax amin std var norm all any count_nonzero nansum
-nanmean numel t diag special.erfcx special.i0 special.i0e special.i1 special.i1e special.bessel_j0 special.bessel_j1
+nanmean numel t diag special.erfcx special.i0 special.i0e special.i1 special.i1e
 special.ndtr special.log_ndtr special.expit linalg.norm linalg.vector_norm linalg.matrix_norm nn.functional.relu6
 nn.functional.leaky_relu nn.functional.elu nn.functional.selu nn.functional.celu nn.functional.gelu nn.functional.silu
 nn.functional.mish nn.functional.softplus nn.functional.softsign nn.functional.hardtanh nn.functional.hardswish
@@ -39,7 +39,7 @@ nn.functional.normalize
 """
 POSITIVE = """
 sqrt rsqrt log log2 log10 log1p lgamma digamma acosh(1+p) asin acos atanh logit erfinv special.gammaln special.psi
-special.entr special.ndtri special.bessel_y0 special.bessel_y1 special.modified_bessel_k0 special.modified_bessel_k1
+special.entr special.ndtri
 """
 BINARY = """
 add sub mul div maximum minimum fmax fmin hypot atan2 copysign logaddexp logaddexp2 eq ne lt le gt ge logical_and
@@ -50,6 +50,8 @@ cdist kron
 ELEMENTWISE = """
 lib.pow(p, y); lib.pow(2.0, x); lib.float_power(p, y); lib.float_power(p, 2); x.lerp(y, 0.3); lib.lerp(x, y, p);
 lib.addcmul(x, y, p, value=0.5); lib.addcdiv(x, y, p, value=2); lib.ldexp(x, i[:1]); lib.xlogy(x, p); lib.xlogy(x, 0.5);
+lib.special.bessel_j0(x.detach()); lib.special.bessel_j1(x.detach());
+lib.special.bessel_y0(p.detach()); lib.special.bessel_y1(p.detach());
 lib.special.xlog1py(x, p); lib.special.zeta(3.0, 1 + p); lib.floor_divide(x.detach(), y.detach());
 lib.nextafter(x.detach(), y.detach()); lib.heaviside(x.detach(), y.detach()); lib.special.gammainc(s.detach(), p);
 lib.special.gammaincc(s.detach(), p); lib.polygamma(2, p); lib.special.polygamma(1, p); p.polygamma(1);
@@ -178,7 +180,7 @@ def test_an_expression_is_the_same_in_both(expression: str) -> None:
     assert len(mine) == len(theirs)
     for a, b in zip(mine, theirs, strict=True):
         assert (np.shape(a), np.asarray(a).dtype) == (np.shape(b), np.asarray(b).dtype)
-        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-14)
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
     for name, expected in their_gradients.items():
         if expected is None:
             assert my_gradients[name] is None or not my_gradients[name].any(), name
@@ -187,13 +189,14 @@ def test_an_expression_is_the_same_in_both(expression: str) -> None:
 
 
 OWN = {
-    **{name: ["axis", "keepdims", "dtype"] for name in ("amax", "amin", "logsumexp", "nansum", "nanmean")},
-    **{name: ["axis", "keepdims", "dtype", "dim", "keepdim"] for name in ("sum", "mean", "prod")},
+    **{name: ["axis", "keepdims", "dtype"] for name in ("amax", "amin", "logsumexp", "nanmean")},
+    **{name: ["axis", "keepdims", "dtype", "dim", "keepdim"] for name in ("sum", "mean", "prod", "nansum")},
     **{name: ["axis", "unbiased", "keepdim"] for name in ("var", "std", "var_mean", "std_mean")},
     **{name: ["rest"] for name in ("broadcast_to", "flip", "permute", "reshape", "tile")},
     **{name: ["shape"] for name in ("empty", "ones", "rand", "randn", "zeros")},
     **{name: ["dim", "keepdim"] for name in ("all", "any", "argmax", "max", "median", "min")},
-    "concatenate": ["dim"], "searchsorted": ["input"], "set_default_dtype": ["dtype"], "split": ["input", "split_size"],
+    "concatenate": ["dim"], "swapdims": ["axis0", "axis1"],
+    "searchsorted": ["input"], "set_default_dtype": ["dtype"], "split": ["input", "split_size"],
     "trapz": ["dx"], "true_divide": ["input", "other", "rounding_mode"],
 }  # fmt: skip
 """Parameters that PyTorch does not have, or not under these names, and those of overloads that no docstring shows."""

@@ -268,6 +268,16 @@ def test_a_mask_of_what_is_no_number_is_vouched_for(bench: Bench, op: str, size:
         assert verdict.summary is SummaryWord.VERIFIED, (name, verdict.reason)
 
 
+@pytest.mark.parametrize("size", [4, 3000])
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+@pytest.mark.parametrize("equal_nan", [False, True])
+def test_what_is_close_is_vouched_for_beside_nan(bench: Bench, size: int, dtype: Any, equal_nan: bool) -> None:
+    a, b = (np.resize(x, size).astype(dtype) for x in ([1, math.nan, 2, math.nan], [1.000001, math.nan, 3, 4]))
+    lines = [("m = isclose(a, b)", {"equal_nan": equal_nan}), "y = where(m, x, x)"]
+    assert value(bench, "isclose", a, b, equal_nan=equal_nan)[:4].tolist() == [True, equal_nan, False, False]
+    assert summaries(bench, {"a": a, "b": b, "x": np.ones(size)}, lines, np.ones(size))["x"] is SummaryWord.VERIFIED
+
+
 def test_a_wrong_mask_is_refuted_at_an_infinity() -> None:
     wrong = replace(REGISTRY.op("isinf"), name="planted.op", forward=np.isposinf)
     registry = registry_with(wrong)

@@ -316,9 +316,21 @@ def test_labels_may_be_integers(bench: Bench, op: str, labels: str) -> None:
     """They have the dtype of the other input, as in PyTorch, and do not widen it."""
     x, t = np.array(P, np.float32), np.array([[1, 0, 1], [0, 1, 1]])
     y = loss(bench, op, x, t.astype(labels), reduction="none")
-    if op != "l1_loss":
-        assert y.dtype == np.float32
+    assert y.dtype == np.float32
     np.testing.assert_allclose(y, loss(bench, op, x, t.astype(np.float32), reduction="none"), rtol=1e-6)
+
+
+def test_integers_do_not_wrap(bench: Bench) -> None:
+    a, b = np.array([1, 2], np.uint8), np.array([2, 1], np.uint8)
+    for op in ("l1_loss", "mse_loss", "huber_loss"):
+        y = loss(bench, op, a, b)
+        assert y == (0.5 if op == "huber_loss" else 1)
+        assert y.dtype == np.float64
+
+
+def test_distances_of_complex_numbers(bench: Bench) -> None:
+    np.testing.assert_allclose(loss(bench, "l1_loss", [3 + 4j, 1j], [0, 0]), 3)
+    np.testing.assert_allclose(gradients(bench, "l1_loss", [3 + 4j], [0j])[0], [0.6 + 0.8j])
 
 
 @every_dtype
@@ -398,6 +410,13 @@ REFUSED: list[tuple[str, list[Any], dict[str, Any], str]] = [
     ("cosine_embedding_loss", [X, Y, SIGNS], {}, "that of target must be one less"),
     ("triplet_margin_loss", [X, Y, V], {}, "the ranks must be equal"),
     ("triplet_margin_loss", [X, Y, Y], {"p": 0.0}, "p is 0.0; it must be above 0"),
+    ("triplet_margin_loss", [X, Y, Y], {"eps": None}, "eps is None; it must be a number"),
+    ("poisson_nll_loss", [X, Y], {"eps": "0", "log_input": False}, "eps is '0'; it must be a number"),
+    *(
+        (op, [X, Y, *more], {"margin": True}, "margin is True; it must be a number")
+        for op, more in (("hinge_embedding_loss", []), ("margin_ranking_loss", [Y]), ("triplet_margin_loss", [Y]))
+    ),
+    ("multi_margin_loss", [X, [0, 1]], {"margin": "1"}, "margin is '1'; it must be a number"),
     ("multilabel_soft_margin_loss", [1.0, 1.0], {}, "needs an axis of labels"),
 ]
 

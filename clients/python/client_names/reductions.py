@@ -28,7 +28,6 @@ TRUTHS = (
 VARIANCES = (
     Row("var",          "var",    "The variance over all axes, or over ``dim``: the sum of squared deviations over n - ``correction``.", "="),
     Row("std",          "std",    "The standard deviation over all axes, or over ``dim``: the root of `var`.", "="),
-    Row("torch.nanvar", "nanvar", "The variance of the elements over all axes, or over ``dim``, that are not nan.", follows="numpy.nanvar"),
 )
 
 NORMALISED = (
@@ -44,6 +43,7 @@ RUNNING = (
 
 ALONG = (
     Row("logcumsumexp", "logcumsumexp", "Running ln Σ eˣ along ``dim``, without overflow in between; the shape stays.", "-", "dim: int"),
+    Row("trace",        "trace",        "The sum of the diagonal of a matrix.", "linalg.trace"),
     Row("msort",        "sort",         "The elements sorted along the first axis.", "-", "", "along({op}, {x}, 0)"),
     Row("quantile",     "quantile",     "The quantile of a share ``q``, or of several, over all axes, or over ``dim``.", "-", "q: float | Sequence[float], dim: int | None = None, keepdim: bool = False, *, interpolation: str = 'linear'", "apply({op}, {x}, q=q, axis=axes_of({x}, dim), keepdims=keepdim, method=interpolation)"),
     Row("nanquantile",  "nanquantile",  "The quantile of the elements that are not nan.", "-", "q: float | Sequence[float], dim: int | None = None, keepdim: bool = False, *, interpolation: str = 'linear'", "apply({op}, {x}, q=q, axis=axes_of({x}, dim), keepdims=keepdim, method=interpolation)"),

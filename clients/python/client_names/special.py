@@ -26,8 +26,6 @@ UNARY = (
     Row("special.bessel_j1",         "j1",        "The Bessel function of the first kind of order 1."),
     Row("special.bessel_y0",         "y0",        "The Bessel function of the second kind of order 0."),
     Row("special.bessel_y1",         "y1",        "The Bessel function of the second kind of order 1."),
-    Row("special.modified_bessel_k0", "k0",       "The modified Bessel function of the second kind of order 0."),
-    Row("special.modified_bessel_k1", "k1",       "The modified Bessel function of the second kind of order 1."),
     # signatures of their own
     Row("logit special.logit",       "logit",     "ln(x / (1 - x)) of each element, which is first limited to [``eps``, 1 - ``eps``] if there is one.", "-", "eps: float | None = None"),
     Row("Tensor.polygamma",          "polygamma", "The derivative of order ``n`` of digamma at each element.", "-", "n: int"),

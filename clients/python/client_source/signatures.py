@@ -59,15 +59,9 @@ def signatures(families: tuple[Family, ...], registry: Registry) -> Iterator[Sig
     """The signatures of all rows. Raises ValueError if parameters do not fit the op, KeyError if there is no such op."""
     for family in families:
         for row in family.rows:
-            if row.op not in registry.ops:  # FIXME
-                continue
             op = registry.ops[row.op]
             parameters = row.parameters or family.parameters
-            try:
-                call = row.call or family.call or call_of(row, op, parameters)
-            except ValueError:  # FIXME
-                parameters = family.parameters
-                call = call_of(row, op, parameters)
+            call = row.call or family.call or call_of(row, op, parameters)
             call = call.replace("{op}", repr(row.op))
             yield Signature(row, parameters, call, family.note, refusal(op), family.symmetric, returns_several(op))
 
@@ -103,10 +97,10 @@ def call_of(row: Row, op: Op, parameters: str) -> str:
 
 
 def returns_several(op: Op) -> bool:
-    """True for an op of several outputs, or of as many as there are sections."""
+    """True for an op of several outputs, in any of its cases."""
     cases = op.declared_cases() if op.composite else ()
     results = (op.inference(case.specs(), case.attributes).outputs for case in cases)
-    return "sections" in op.attributes or op.outputs > 1 or any(len(outputs) > 1 for outputs in results)
+    return op.outputs > 1 or any(len(outputs) > 1 for outputs in results)
 
 
 def axes(kind: str, name: str) -> str:

@@ -94,7 +94,7 @@ def cross_entropy(x, target, weight=None, *, ignore_index=-100, label_smoothing=
 
 def hinges(x, of_target, margin):
     """How far each number is above that of the target less the margin; 0 below."""
-    return ops.relu(margin - of_target + x)
+    return ops.relu(number("margin", margin) - of_target + x)
 
 
 @in_float32

@@ -90,7 +90,11 @@ def isclose(a, b, *, rtol=1e-5, atol=1e-8, equal_nan=False):
 
 
 def isclose_define(f, a, b, *, rtol=1e-5, atol=1e-8, equal_nan=False):
-    return f.less_equal(f.modulus(a - b), f.number(atol) + f.number(rtol) * f.modulus(b))
+    """No number is close to a nan, and a nan is close to a nan only if asked to be."""
+    x, y = (f.where(f.isnan(z), 0, z) for z in (a, b))
+    near = f.less_equal(f.modulus(x - y), f.number(atol) + f.number(rtol) * f.modulus(y))
+    known = f.both(near, f.negate(f.either(f.isnan(a), f.isnan(b))))
+    return f.either(known, f.both(f.isnan(a), f.isnan(b))) if equal_nan else known
 
 
 def where_into(out, condition, a, b):

@@ -22,18 +22,28 @@ def in_float32(loss):
 
 
 def of_numbers(loss):
-    """`in_float32`, with integers and booleans, such as labels, in the dtype of the first input of floats; without any, in
-    float64. Raises InferenceError for complex numbers."""
+    """`in_float32`, with integers and booleans, such as labels, in the dtype of the first input that has none of them; in
+    float64 where all have."""
 
     @functools.wraps(loss)
-    def real(*inputs, **attributes):
-        kinds = [x.dtype.kind for x in inputs if x is not None]
-        if "c" in kinds:
-            raise InferenceError("is not defined for complex numbers")
-        dtype = next((x.dtype.name for x in inputs if x is not None and x.dtype.kind in "fV"), "float64")
+    def of_floats(*inputs, **attributes):
+        given = [x for x in inputs if x is not None]
+        dtype = next((x.dtype.name for x in given if x.dtype.kind not in "biu"), "float64")
         whole = [x is not None and x.dtype.kind in "biu" for x in inputs]
         numbers = [ops.astype(x, dtype=dtype) if cast else x for x, cast in zip(inputs, whole, strict=True)]
         return in_float32(loss)(*numbers, **attributes)
+
+    return of_floats
+
+
+def of_reals(loss):
+    """`of_numbers`, which raises InferenceError for complex numbers."""
+
+    @functools.wraps(loss)
+    def real(*inputs, **attributes):
+        if any(x is not None and x.dtype.kind == "c" for x in inputs):
+            raise InferenceError("is not defined for complex numbers")
+        return of_numbers(loss)(*inputs, **attributes)
 
     return real
 

@@ -18,7 +18,7 @@ from gradproof.engine.extend import (
     registering,
 )
 from gradproof.plugins.axes import boolean
-from gradproof.plugins.loss_parts import above_zero, averaged, in_float32, number, of_numbers, reduced, weighted
+from gradproof.plugins.loss_parts import above_zero, averaged, number, of_numbers, of_reals, reduced, weighted
 from gradproof.plugins.names import named
 
 GRADPROOF_API = 1
@@ -30,17 +30,17 @@ TINY = 1e-12  # added to squared lengths by `cosine_embedding_loss`, as in PyTor
 # differences
 
 
-@of_numbers
+@of_reals
 def mse_loss(x, target, weight=None, *, reduction="mean"):
     return averaged(ops.square(x - target), weight, reduction)
 
 
-@in_float32
+@of_numbers
 def l1_loss(x, target, weight=None, *, reduction="mean"):
     return averaged(ops.abs(x - target), weight, reduction)
 
 
-@of_numbers
+@of_reals
 def huber_loss(x, target, weight=None, *, delta=1.0, reduction="mean"):
     """c (d - c/2) for the difference d, limited to c: no square of a large d, and no jump of the slope."""
     above_zero("delta", delta)
@@ -49,7 +49,7 @@ def huber_loss(x, target, weight=None, *, delta=1.0, reduction="mean"):
     return reduced(weighted(c * (d - c / 2), weight), reduction)
 
 
-@of_numbers
+@of_reals
 def smooth_l1_loss(x, target, *, beta=1.0, reduction="mean"):
     if number("beta", beta) == 0:
         return l1_loss(x, target, reduction=reduction)
@@ -69,7 +69,7 @@ def log_above(logarithm, x, pole):
     return ops.where(there, ops.maximum(y, LOWEST_LOG), LOWEST_LOG)
 
 
-@of_numbers
+@of_reals
 def binary_cross_entropy(x, target, weight=None, *, reduction="mean"):
     x = ops.checked(x, low=0.0, high=1.0)
     of_ones, of_zeros = log_above(ops.log, x, 0), log_above(lambda t: ops.log1p(-t), x, 1)
@@ -82,33 +82,33 @@ def logistic(x, target, pos_weight=None):
     return weighted(target * ops.softplus(-x), pos_weight) + (1 - target) * ops.softplus(x)
 
 
-@of_numbers
+@of_reals
 def binary_cross_entropy_with_logits(x, target, weight=None, pos_weight=None, *, reduction="mean"):
     return reduced(weighted(logistic(x, target, pos_weight), weight), reduction)
 
 
-@of_numbers
+@of_reals
 def multilabel_soft_margin_loss(x, target, weight=None, *, reduction="mean"):
     if not x.ndim:
         raise InferenceError("needs an axis of labels")
     return reduced(ops.mean(weighted(logistic(x, target), weight), axis=-1), reduction)
 
 
-@of_numbers
+@of_reals
 def soft_margin_loss(x, target, *, reduction="mean"):
     return reduced(ops.softplus(-target * x), reduction)
 
 
-@of_numbers
+@of_reals
 def hinge_embedding_loss(x, target, *, margin=1.0, reduction="mean"):
     near = ops.where(ops.not_equal(target, -1), x, 0)
-    return reduced(near + ops.where(ops.not_equal(target, 1), ops.relu(margin - x), 0), reduction)
+    return reduced(near + ops.where(ops.not_equal(target, 1), ops.relu(number("margin", margin) - x), 0), reduction)
 
 
 # distributions
 
 
-@of_numbers
+@of_reals
 def kl_div(x, target, *, log_target=False, reduction="mean"):
     if boolean("log_target", log_target):
         losses = ops.exp(target) * (target - x)
@@ -119,9 +119,9 @@ def kl_div(x, target, *, log_target=False, reduction="mean"):
     return reduced(losses, reduction)
 
 
-@of_numbers
+@of_reals
 def poisson_nll_loss(x, target, *, log_input=True, full=False, eps=1e-8, reduction="mean"):
-    losses = ops.exp(x) - target * x if boolean("log_input", log_input) else x - target * ops.log(x + eps)
+    losses = ops.exp(x) - target * x if boolean("log_input", log_input) else x - target * ops.log(x + number("eps", eps))
     if boolean("full", full):  # Stirling's approximation of ln(target!)
         large = target > 1
         t = ops.where(large, target, 1)
@@ -129,7 +129,7 @@ def poisson_nll_loss(x, target, *, log_input=True, full=False, eps=1e-8, reducti
     return reduced(losses, reduction)
 
 
-@of_numbers
+@of_reals
 def gaussian_nll_loss(x, target, var, *, full=False, eps=1e-6, reduction="mean"):
     if var.shape != x.shape and var.shape == x.shape[:-1]:
         var = ops.expand_dims(var, axis=-1)
@@ -141,9 +141,9 @@ def gaussian_nll_loss(x, target, var, *, full=False, eps=1e-6, reduction="mean")
 # pairs and triplets
 
 
-@of_numbers
+@of_reals
 def margin_ranking_loss(x1, x2, target, *, margin=0.0, reduction="mean"):
-    return reduced(ops.relu(margin - target * (x1 - x2)), reduction)
+    return reduced(ops.relu(number("margin", margin) - target * (x1 - x2)), reduction)
 
 
 def length(x):
@@ -151,22 +151,22 @@ def length(x):
     return ops.sqrt(ops.sum(ops.square(x), axis=-1) + TINY)
 
 
-@of_numbers
+@of_reals
 def cosine_embedding_loss(x1, x2, target, *, margin=0.0, reduction="mean"):
     if not x1.ndim == x2.ndim == target.ndim + 1:
         ranks = f"{x1.ndim}, {x2.ndim} and {target.ndim}"
         raise InferenceError(f"x1, x2 and target have rank {ranks}; that of target must be one less")
     cosine = ops.sum(x1 * x2, axis=-1) / (length(x1) * length(x2))
     near = ops.where(ops.equal(target, 1), 1 - cosine, 0)
-    return reduced(near + ops.where(ops.equal(target, -1), ops.relu(cosine - margin), 0), reduction)
+    return reduced(near + ops.where(ops.equal(target, -1), ops.relu(cosine - number("margin", margin)), 0), reduction)
 
 
 def distance(a, b, p, eps):
     """The p-norm of a - b + eps along the last axis; its gradient is 0 where it is 0."""
-    return ops.vector_norm(a - b + eps, ord=p, axis=-1)
+    return ops.vector_norm(a - b + number("eps", eps), ord=p, axis=-1)
 
 
-@of_numbers
+@of_reals
 def triplet_margin_loss(  # noqa: PLR0913 - the attributes are PyTorch's
     anchor, positive, negative, *, margin=1.0, p=2.0, eps=1e-6, swap=False, reduction="mean"
 ):
@@ -177,7 +177,7 @@ def triplet_margin_loss(  # noqa: PLR0913 - the attributes are PyTorch's
     near, far = distance(anchor, positive, p, eps), distance(anchor, negative, p, eps)
     if boolean("swap", swap):
         far = ops.minimum(far, distance(positive, negative, p, eps))
-    return reduced(ops.relu(near - far + margin), reduction)
+    return reduced(ops.relu(near - far + number("margin", margin)), reduction)
 
 
 CORNER = "0 at the corner of the hinge"

@@ -8,20 +8,25 @@ from gradproof.engine.extend import ABOVE_ONE, NONZERO, UNIT, ops, registering
 from gradproof.plugins.dtypes import in_float32
 from gradproof.plugins.families import H, R
 from gradproof.plugins.names import named
-from gradproof.plugins.ranges import magnitude, over_square
+from gradproof.plugins.ranges import beside, over_square
 from gradproof.plugins.sinc import SINC, sinc, sinc_define, sinc_rule
 
 GRADPROOF_API = 1
 
 
 def tanh_rule(g, y, x):
-    """g / cosh² x, which keeps its digits at large |x|, where 1 - y² has none left; of real numbers with 1 / cosh x from
-    e^-|x|, whose derivatives are all finite."""
-    if x.dtype.kind == "c":
-        return over_square(g, ops.cosh(x))
-    root = ops.exp(-magnitude(x))
-    part = 2 * root / (1 + root * root)
-    return g * part * part
+    """g / cosh² x, which keeps its digits at large |x|, where 1 - y² has none left."""
+    return over_square(g, ops.cosh(x))
+
+
+def sinh_rule(g, y, x):
+    """g cosh x, and 0 where g is 0: so derivatives of 1 / cosh² x are finite where cosh x is not."""
+    return g * beside(g, ops.cosh(x))
+
+
+def cosh_rule(g, y, x):
+    """g sinh x, and 0 where g is 0, as in `sinh_rule`."""
+    return g * beside(g, ops.sinh(x))
 
 
 @in_float32
@@ -96,8 +101,8 @@ TRIGONOMETRY = (
     H("acos",  np.arccos,  acos_rule,                       lambda f, x: f.acos(x),        domains=UNIT),
     H("atan",  np.arctan,  atan_rule,                       lambda f, x: f.atan(x)),
     R("atan2", np.arctan2, atan2_rule,                      lambda f, a, b: f.atan2(a, b), ties="0 at the origin"),
-    H("sinh",  np.sinh,    lambda g, y, x: g * ops.cosh(x), lambda f, x: f.sinh(x)),
-    H("cosh",  np.cosh,    lambda g, y, x: g * ops.sinh(x), lambda f, x: f.cosh(x)),
+    H("sinh",  np.sinh,    sinh_rule,                       lambda f, x: f.sinh(x)),
+    H("cosh",  np.cosh,    cosh_rule,                       lambda f, x: f.cosh(x)),
     H("tanh",  np.tanh,    tanh_rule,                       lambda f, x: f.tanh(x)),
     H("asinh", np.arcsinh, asinh_rule,                      lambda f, x: f.asinh(x)),
     H("acosh", np.arccosh, acosh_rule,                      lambda f, x: f.acosh(x),       domains=ABOVE_ONE),

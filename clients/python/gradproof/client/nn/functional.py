@@ -145,8 +145,7 @@ def cosine_embedding_loss(
 def cosine_similarity(x1: TensorT, x2: Operand, dim: int = 1, eps: float = 1e-08) -> TensorT:
     """The cosines of the angles between vectors along ``dim``; norms count as at least ``eps``.
 
-    Raises InvalidRequest if shapes do not fit. Follows torch.nn.functional.cosine_similarity. Raises InvalidRequest
-    for complex elements.
+    Raises InvalidRequest if shapes do not fit. Follows torch.nn.functional.cosine_similarity.
     """
     return apply("cosine_similarity", first(x1, "cosine_similarity"), x2, axis=axis_of(x1, dim), eps=eps)
 
@@ -296,8 +295,7 @@ def l1_loss(input: TensorT, target: Operand, *, reduction: Reduction = "mean", w
     """|input - target|, times ``weight``.
 
     The result is the mean or the sum of the losses of the elements, or with ``reduction`` "none" these themselves.
-    Raises InvalidRequest if shapes do not fit. Follows torch.nn.functional.l1_loss. Raises InvalidRequest for bool
-    elements.
+    Raises InvalidRequest if shapes do not fit. Follows torch.nn.functional.l1_loss.
     """
     return apply("l1_loss", first(input, "l1_loss"), target, *given(weight), reduction=reduction)
 
@@ -436,8 +434,7 @@ def nll_loss(
 def normalize(input: TensorT, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> TensorT:
     """Vectors along ``dim`` over their ``p``-norm, which counts as at least ``eps``.
 
-    Raises InvalidRequest if shapes do not fit. Follows torch.nn.functional.normalize. Raises InvalidRequest for
-    complex elements.
+    Raises InvalidRequest if shapes do not fit. Follows torch.nn.functional.normalize.
     """
     return apply("normalize", first(input, "normalize"), p=p, axis=axis_of(input, dim), eps=eps)
 
@@ -445,8 +442,7 @@ def normalize(input: TensorT, p: float = 2.0, dim: int = 1, eps: float = 1e-12) 
 def pairwise_distance(x1: TensorT, x2: Operand, p: float = 2.0, eps: float = 1e-06, keepdim: bool = False) -> TensorT:
     """The ``p``-norms along the last axis of x1 - x2 + eps.
 
-    Raises InvalidRequest if shapes do not fit. Follows torch.nn.functional.pairwise_distance. Raises InvalidRequest
-    for complex elements.
+    Raises InvalidRequest if shapes do not fit. Follows torch.nn.functional.pairwise_distance.
     """
     return apply("pairwise_distance", first(x1, "pairwise_distance"), x2, p=p, eps=eps, keepdims=keepdim)
 

@@ -707,7 +707,7 @@ def cbrt(input: TensorT) -> TensorT:
 def cdist(x1: TensorT, x2: Operand, p: float = 2.0) -> TensorT:
     """The ``p``-norms of the differences of all rows of (..., n, k) and (..., m, k); (..., n, m).
 
-    Raises InvalidRequest if shapes do not fit. Follows torch.cdist. Raises InvalidRequest for complex elements.
+    Raises InvalidRequest if shapes do not fit. Follows torch.cdist.
     """
     return apply("cdist", first(x1, "cdist"), x2, p=p)
 
@@ -813,8 +813,7 @@ def cosh(input: TensorT) -> TensorT:
 def cosine_similarity(x1: TensorT, x2: Operand, dim: int = 1, eps: float = 1e-08) -> TensorT:
     """The cosines of the angles between vectors along ``dim``; norms count as at least ``eps``.
 
-    Raises InvalidRequest if shapes do not fit. Follows torch.cosine_similarity. Raises InvalidRequest for complex
-    elements.
+    Raises InvalidRequest if shapes do not fit. Follows torch.cosine_similarity.
     """
     return apply("cosine_similarity", first(x1, "cosine_similarity"), x2, axis=axis_of(x1, dim), eps=eps)
 
@@ -2072,8 +2071,7 @@ def outer(input: TensorT, vec2: Recorded) -> TensorT:
 def pairwise_distance(x1: TensorT, x2: Operand, p: float = 2.0, eps: float = 1e-06, keepdim: bool = False) -> TensorT:
     """The ``p``-norms along the last axis of x1 - x2 + eps.
 
-    Raises InvalidRequest if shapes do not fit. Follows torch.pairwise_distance. Raises InvalidRequest for complex
-    elements.
+    Raises InvalidRequest if shapes do not fit. Follows torch.pairwise_distance.
     """
     return apply("pairwise_distance", first(x1, "pairwise_distance"), x2, p=p, eps=eps, keepdims=keepdim)
 
@@ -2576,9 +2574,9 @@ def topk(input: TensorT, k: int, dim: int = -1, largest: bool = True, sorted: bo
 
 
 def trace(input: TensorT) -> TensorT:
-    """The sum of the diagonal of a matrix; a scalar. Follows torch.trace and Array API linalg.trace.
+    """The sum of the diagonal of a matrix.
 
-    Raises RuntimeError if the tensor is no matrix.
+    Raises IndexError for an axis out of range. Follows torch.trace and Array API linalg.trace.
     """
     return first(input, "trace").trace()
 

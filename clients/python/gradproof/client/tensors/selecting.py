@@ -82,7 +82,7 @@ class Selecting(Products):
 
     def argwhere(self) -> Self:
         """The indices of the elements that are not 0, a row (ndim,) for each; int64. Follows torch.argwhere."""
-        return self.nonzero()
+        return apply("argwhere", self, count=int(np.count_nonzero(self.value())))
 
     def index_put(self, indices: Sequence[Places], values: Operand, accumulate: bool = False) -> Self:
         """The tensor with ``values`` in place of the elements at integer or boolean ``indices`` of its first axes, the last
@@ -218,15 +218,6 @@ class Selecting(Products):
         """
         counts = repeats.value().tolist() if isinstance(repeats, Recorded) else repeats
         return apply("repeat", self, repeats=counts, axis=None if dim is None else axis_of(self, dim))
-
-    def trace(self) -> Self:
-        """The sum of the diagonal of a matrix; a scalar. Follows torch.trace and Array API linalg.trace.
-
-        Raises RuntimeError if the tensor is no matrix.
-        """
-        if self.ndim != 2:
-            raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {self.ndim}")
-        return self.diagonal().sum()
 
     def _basic(self, parts: list[Any]) -> Self:
         """The elements at integers, slices, ``...`` and None: an op slice, then axes that go and axes that come."""

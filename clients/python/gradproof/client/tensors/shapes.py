@@ -44,8 +44,7 @@ class Shapes(Arithmetic):
         first, last = axis_of(self, start_dim), axis_of(self, end_dim)
         if first > last:
             raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
-        size = int(np.prod(self.shape[first : last + 1], dtype=int))
-        return apply("reshape", self, shape=(*self.shape[:first], size, *self.shape[last + 1 :]))
+        return apply("flatten", self, start_axis=first, end_axis=last)
 
     def view_as(self, other: Recorded) -> Self:
         """The elements in the shape of ``other``. Follows torch.Tensor.view_as. Raises RuntimeError as `reshape`."""

@@ -1059,6 +1059,13 @@ class Uniform(Conversions):
         """
         return apply("logcumsumexp", self, axis=axis_of(self, dim))
 
+    def trace(self) -> Self:
+        """The sum of the diagonal of a matrix.
+
+        Raises IndexError for an axis out of range. Follows torch.trace and Array API linalg.trace.
+        """
+        return apply("trace", self)
+
     def msort(self) -> Self:
         """The elements sorted along the first axis.
 

@@ -12,7 +12,9 @@ from gradproof.engine.scalar_functions import SYMBOLIC, TABLE, Number, OnReals
 from gradproof.engine.sealed import Free, Ledger, Sealed, exact_number
 from gradproof.engine.spec import Array
 
-ENTIRE = frozenset({"exp", "expm1", "sin", "cos", "sinc", "atan", "sinh", "cosh", "tanh", "asinh", "erf", "erfc"})
+ENTIRE = frozenset(
+    {"exp", "expm1", "sin", "cos", "sinc", "atan", "sinh", "cosh", "tanh", "asinh", "erf", "erfc", "besselj", "besseli"}
+)
 """Functions that are analytic on all of the real line."""
 CRITICAL: dict[str, Callable[..., Any]] = {
     "log": lambda u: u,
@@ -26,6 +28,14 @@ CRITICAL: dict[str, Callable[..., Any]] = {
     "atan2": lambda y, x: y,
     "gamma": lambda u: sympy.sin(sympy.pi * u),
     "lgamma": lambda u: sympy.sin(sympy.pi * u),
+    "digamma": lambda u: sympy.sin(sympy.pi * u),
+    "polygamma": lambda n, u: sympy.sin(sympy.pi * u),
+    "zeta": lambda s, q: (s - 1) * q,
+    "gammainc": lambda a, x: a * x,
+    "gammaincc": lambda a, x: a * x,
+    "erfinv": lambda u: 1 - u * u,
+    "erfcinv": lambda u: u * (2 - u),
+    "bessely": lambda n, x: x,
     "power": lambda x, y: x,
 }
 """Expressions of the arguments: where they are not 0, the other functions are analytic. On both sides of a cut they are
