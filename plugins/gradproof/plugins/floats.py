@@ -3,7 +3,7 @@
 import numpy as np
 from ml_dtypes import finfo
 
-from gradproof.engine.extend import INTEGER, NO_GRADIENT, REAL, ops, registering
+from gradproof.engine.extend import INTEGER, NO_GRADIENT, REAL, InferenceError, ops, registering
 from gradproof.plugins.axes import number
 from gradproof.plugins.families import D, R
 from gradproof.plugins.names import named
@@ -54,7 +54,9 @@ def nan_to_num_define(f, x, *, nan=0.0, posinf=None, neginf=None):
 
 
 def ldexp(x, exponent):
-    """`numpy.ldexp`, for any integers or truth values as exponents."""
+    """`numpy.ldexp`, for any integers or truth values as exponents. Raises InferenceError for others."""
+    if exponent.dtype.kind not in "biu":
+        raise InferenceError(f"exponent is {exponent.dtype.name}; it must be an integer")
     return np.ldexp(x, np.clip(exponent, -(1 << 20), 1 << 20).astype(np.int32))
 
 

@@ -331,7 +331,8 @@ def test_a_rule_that_truncates_on_its_way_is_refuted() -> None:
         sin=lambda g, y, x: g * ops.astype(ops.astype(ops.cos(x), dtype="int32"), dtype=x.dtype.name),
     )
     verdict = judge(registry, "planted.sin", np.array([0.5]))["x0"].uses[0].rule
-    assert (verdict.word, verdict.got, verdict.expected[:4]) == (RuleWord.REFUTED, "-0.0", "0.20")
+    assert verdict.word is RuleWord.REFUTED
+    assert float(verdict.got) == 0 != float(verdict.expected)
 
 
 def test_bfloat16_is_judged_in_its_own_ulps() -> None:

@@ -1422,10 +1422,7 @@ def ldexp(input: TensorT, other: Operand) -> TensorT: ...
 @overload
 def ldexp(input: Operand, other: Operand) -> Tensor: ...
 def ldexp(input: Operand, other: Operand) -> Tensor:
-    """``input * 2**other``.
-
-    Shapes broadcast; RuntimeError if they do not. Follows torch.ldexp. Raises InvalidRequest for complex elements.
-    """
+    """``input * 2**other``. Shapes broadcast; RuntimeError if they do not. Follows torch.ldexp."""
     return apply_as(Tensor, "ldexp", input, other)[0]
 
 

@@ -408,10 +408,7 @@ class Uniform(Conversions):
         return apply("copysign", self, other)
 
     def ldexp(self, other: Operand) -> Self:
-        """``self * 2**other``.
-
-        Shapes broadcast; RuntimeError if they do not. Follows torch.ldexp. Raises InvalidRequest for complex elements.
-        """
+        """``self * 2**other``. Shapes broadcast; RuntimeError if they do not. Follows torch.ldexp."""
         return apply("ldexp", self, other)
 
     def heaviside(self, values: Operand) -> Self:
