@@ -223,14 +223,19 @@ WRITTEN = (
     case((3, 4), (4,), key=(0,), accumulate=True),
 )
 
+ENTRIES = (
+    "a list of integers, slices (start, stop, step), None for a new axis, '...', 'array' for the next input of integers, "
+    "and ('mask', count) for the next input as a mask with count true elements"
+)
+
 KEYS = (
-    Composite("getitem", getitem, cases=READ, domains=(REAL, INTEGER), doc="the elements at a key, as NumPy has it"),
+    Composite("getitem", getitem, cases=READ, domains=(REAL, INTEGER), doc=f"the elements at a key: {ENTRIES}"),
     Composite(
         "index_put",
         index_put,
         cases=WRITTEN,
         domains=(REAL, REAL, INTEGER),
-        doc="x with values in place of the elements at a key, or added to them",
+        doc="x with values in place of the elements at a key, as getitem has it, or added to them",
     ),
 )
 

@@ -1112,7 +1112,12 @@ def gelu(x: Operand, /, *, approximate: str = "none") -> Tensor:
 
 
 def getitem(x: Operand, /, *indices: Operand, key: Sequence[Any] | None = None) -> Tensor:
-    """The op getitem: the elements at a key, as NumPy has it. Inputs: x, indices. Attributes: key."""
+    """The op getitem: the elements at a key: a list of integers, slices (start, stop, step), None for a new axis,
+    '...', 'array' for the next input of integers, and ('mask', count) for the next input as a mask with count true
+    elements.
+
+    Inputs: x, indices. Attributes: key.
+    """
     return apply_as(Tensor, "getitem", x, *indices, key=key)[0]
 
 
@@ -1253,7 +1258,7 @@ def index_fill(x: Operand, indices: Operand, value: Operand, /, *, axis: int) ->
 def index_put(
     x: Operand, values: Operand, /, *indices: Operand, key: Sequence[Any] | None = None, accumulate: bool = False
 ) -> Tensor:
-    """The op index_put: x with values in place of the elements at a key, or added to them.
+    """The op index_put: x with values in place of the elements at a key, as getitem has it, or added to them.
 
     Inputs: x, values, indices. Attributes: key, accumulate.
     """

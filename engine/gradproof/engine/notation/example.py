@@ -102,7 +102,8 @@ def _source(op: Op, case: Case, run: _Run) -> str:
 
 
 def _names(op: Op, count: int) -> list[str]:
-    return [f"{op.inputs[0][0]}{k + 1}" for k in range(count)] if op.variadic else list(op.inputs[:count])
+    single = op.inputs[: len(op.inputs) - op.variadic]
+    return [*single[:count], *(f"{op.inputs[-1][0]}{k + 1}" for k in range(count - len(single)))]
 
 
 def _rounded(name: str, x: Array) -> str:

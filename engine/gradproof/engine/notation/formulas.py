@@ -188,7 +188,9 @@ class Reader:
     def _inputs(self, op: Op) -> list[str]:
         if not op.variadic:
             return list(op.inputs[: self.count])
-        return [f"{op.inputs[0][0]}{str(k + 1).translate(SUBSCRIPTS)}" for k in range(self.count)]
+        single = op.inputs[:-1]
+        numbers = (str(k + 1).translate(SUBSCRIPTS) for k in range(self.count - len(single)))
+        return [*single, *(f"{op.inputs[-1][0]}{number}" for number in numbers)]
 
     def _uses(self) -> dict[int, int]:
         uses: dict[int, int] = {}

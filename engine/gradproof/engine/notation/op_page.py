@@ -65,7 +65,8 @@ def _cell(text: str) -> str:
 def signature(op: Op) -> str:
     """The op as a call: ``softplus(x, *, beta=1.0)``; inputs in brackets may be left out."""
     needed = len(op.inputs) - op.optional
-    inputs = [f"*{op.inputs[0]}"] if op.variadic else [n if k < needed else f"{n}=None" for k, n in enumerate(op.inputs)]
+    inputs = [n if k < needed else f"{n}=None" for k, n in enumerate(op.inputs)]
+    inputs[len(inputs) - op.variadic :] = [f"*{name}" for name in inputs[len(inputs) - op.variadic :]]
     attributes = [n if value is REQUIRED else f"{n}={value!r}" for n, value in op.attributes.items()]
     star = ["*"] if attributes and not op.variadic else []
     return f"{op.name}({', '.join([*inputs, *star, *attributes])})"
