@@ -25,6 +25,8 @@ from gradproof.plugins.slicing import few, part, piece
 
 GRADPROOF_API = 1
 
+MAX_SECTIONS = 16  # of `sections`, which has a definition for each
+
 # concat
 
 
@@ -106,6 +108,48 @@ def stack_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
     return case(*[smaller(specs[0].shape, max(ROOM // len(specs), 1))] * len(specs), **attributes)
 
 
+# sections
+
+
+def sections_infer(x: Spec, *, sizes: object, axis: object = 0) -> Inferred:
+    axis = axis_of(axis, x.ndim)
+    sizes = integers("sizes", sizes)
+    if not 2 <= len(sizes) <= MAX_SECTIONS:
+        raise InferenceError(f"cuts into 2 to {MAX_SECTIONS} sections, not {len(sizes)}: split cuts into any number")
+    if sum(sizes) != x.shape[axis] or min(sizes) < 0:
+        raise InferenceError(f"sections {sizes} do not add up to the {x.shape[axis]} of axis {axis}")
+    return Inferred(tuple(Spec(at(x.shape, axis, size), x.dtype) for size in sizes), {"sizes": sizes, "axis": axis})
+
+
+def sections(x, *, sizes, axis):
+    return tuple(np.split(x, np.cumsum(sizes)[:-1], axis))
+
+
+def sections_rule(g, y, x, *, sizes, axis):
+    """The cotangents of the sections, joined."""
+    return ops.concat(*g, axis=axis)
+
+
+def sections_define(part):
+    """The definition of result number ``part``."""
+
+    def define(f, i, x, *, sizes, axis):
+        return x[at(i, axis, sum(sizes[:part]) + i[axis])]
+
+    return define
+
+
+def sections_arrays(f, x, *, sizes, axis):
+    cuts = [(slice(None),) * axis + (slice(a, b),) for a, b in pairwise(accumulate((0, *sizes)))]
+    return tuple(f.moved(lambda a, cut=cut: a[cut], x) for cut in cuts)
+
+
+def sections_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
+    sizes, axis = tuple(min(size, 2) for size in attributes["sizes"]), attributes["axis"]
+    rest = smaller(at(specs[0].shape, axis, 1), max(ROOM // max(sum(sizes), 1), 1))
+    return case(at(rest, axis, sum(sizes)), sizes=sizes, axis=axis)
+
+
 # split and its kin
 
 
@@ -134,9 +178,30 @@ def array_split(x, *, indices_or_sections, axis=0):
 
 
 def cut(x, axis, ends):
-    """The parts of ``x`` between ends that follow each other along an axis."""
+    """The parts of ``x`` between ends that follow each other along an axis. Parts that fill the axis are sections, in
+    groups of groups where they are many, so that their cotangents are joined, not added up."""
+    sizes = [max(stop - start, 0) for start, stop in pairwise(ends)]
+    if sum(sizes) == x.shape[axis] and len(sizes) > 1:
+        return cut_into(x, axis, sizes)
     parts = tuple(part(x, axis, start, max(start, stop)) for start, stop in pairwise(ends))
     return parts if len(parts) > 1 else parts[0]
+
+
+def cut_into(x, axis, sizes):
+    """Sections of two or more ``sizes``."""
+    if len(sizes) <= MAX_SECTIONS:
+        return ops.sections(x, sizes=tuple(sizes), axis=axis)
+    groups = list(batched(sizes, -(-len(sizes) // MAX_SECTIONS)))
+    wholes = ops.sections(x, sizes=tuple(map(sum, groups)), axis=axis)
+    parts: list[object] = []
+    for whole, group in zip(wholes, groups, strict=True):
+        parts += cut_into(whole, axis, group) if len(group) > 1 else (whole,)
+    return tuple(parts)
+
+
+def batched(sizes, count):
+    """Groups of ``count`` sizes that follow each other; the last may be smaller."""
+    return (sizes[start : start + count] for start in range(0, len(sizes), count))
 
 
 def split_along(axis_for):
@@ -203,6 +268,8 @@ def cartesian_prod(*arrays):
 
 JOINED = (case((2,), (3,)), case((2, 1), (2, 2), axis=1), case((2, 2), (2, 2), (2, 2)))
 STACKED = (case((), ()), case((2, 3), (2, 3), axis=1), case((2,), (2,), (2,), axis=-1))
+IN_SECTIONS = (case((5,), sizes=(2, 3)), case((2, 4), sizes=(1, 3), axis=1), case((3, 2), sizes=(1, 1, 1)))
+SECTIONS = tuple(sections_define(part) for part in range(MAX_SECTIONS))
 CUT = (case((5, 4), sections=(2, 3)), case((2, 4), sections=2, axis=1))
 CUT_UNEQUALLY = (case((5, 3), indices_or_sections=2), case((2, 5), indices_or_sections=(1, 4), axis=1))
 CUT_EQUALLY = (case((4, 1, 2), indices_or_sections=(1,)), case((4, 2, 6), indices_or_sections=2))
@@ -218,6 +285,8 @@ JOINING = (
       shrink=concat_shrink, arrays=concat_arrays, doc="arrays joined along an axis"),
     H("stack",  stack,         stack_rule,  stack_define,  stack_infer,  STACKED,
       shrink=stack_shrink, arrays=stack_arrays, doc="arrays joined along a new axis"),
+    H("sections", sections,   sections_rule, SECTIONS,     sections_infer, IN_SECTIONS,
+      shrink=sections_shrink, arrays=sections_arrays, doc="cut into 2 to 16 sections of given sizes"),
     Composite("split", split, cases=CUT, doc="cut into sections along an axis"),
     Composite("array_split", array_split, cases=CUT_UNEQUALLY,
               doc="cut along an axis, into sections whose sizes may differ by 1"),

@@ -278,6 +278,7 @@ __all__ = [
     "scatter",
     "scatter_add",
     "searchsorted",
+    "sections",
     "select",
     "select_scatter",
     "selu",
@@ -2038,6 +2039,11 @@ def searchsorted(line: Operand, values: Operand, /, *, right: bool = False) -> T
     Inputs: line, values. Attributes: right.
     """
     return apply_as(Tensor, "searchsorted", line, values, right=right)[0]
+
+
+def sections(x: Operand, /, *, sizes: Sequence[int], axis: int = 0) -> Tensor:
+    """The op sections: cut into 2 to 16 sections of given sizes. Inputs: x. Attributes: sizes, axis."""
+    return apply_as(Tensor, "sections", x, sizes=sizes, axis=axis)[0]
 
 
 def select(x: Operand, /, *, axis: int, index: int) -> Tensor:

@@ -85,7 +85,8 @@ def _source(op: Op, case: Case, run: _Run) -> str:
         dtype = f", dtype={x.dtype.name!r}" if x.dtype not in (np.float64, np.int64, np.bool_) or not x.size else ""
         default = ', dtype="float64"' if x.dtype == np.float64 else dtype
         lines.append(f">>> {name} = gp.tensor({x.tolist()}{default}{moving})")
-    results = ["y"] if len(run.outputs) == 1 else [f"y{k + 1}" for k in range(len(run.outputs))]
+    letter = next(letter for letter in "yzw" if letter not in names)
+    results = [letter] if len(run.outputs) == 1 else [f"{letter}{k + 1}" for k in range(len(run.outputs))]
     attributes = [f"{name}={value!r}" for name, value in case.attributes.items()]
     lines.append(f">>> {', '.join(results)} = gp.ops.{op.name}({', '.join([*names, *attributes])})")
     for name, y in zip(results, run.outputs, strict=True):
