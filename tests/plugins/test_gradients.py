@@ -17,6 +17,7 @@ from mpmath import mp
 from tests.conftest import REGISTRY, Bench
 from tests.support.expansions import ball_gradient, read_whole
 from tests.support.plain_conditions import Plainly
+from tests.support.sweeps import draws
 
 from gradproof.engine.cases import Case
 from gradproof.engine.domains import INTEGER
@@ -182,7 +183,7 @@ def oracle(op: Op, case: Case, inputs: list[Array], seeds: list[Array]) -> list[
 def test_gradient_is_the_derivative_of_the_definition(bench: Bench, op: Op, case: Case) -> None:
     random = np.random.default_rng(7)
     outputs = op.inference(case.specs(), case.attributes).outputs
-    for _ in range(3):
+    for _ in range(draws(3, f"{op.name} {case}", 3)):
         inputs = draw(op, case, random)
         seeds = [np.asarray(random.normal(size=out.shape), out.dtype) for out in outputs]
         gradients = bench.apply(op.name, inputs, case.attributes, seeds)
