@@ -198,4 +198,5 @@ def points(draw: st.DrawFn, op: Op) -> Point:
     point = seeded(op, arrays, case.attributes)
     most = float(ml_dtypes.finfo(dtype).max) ** 0.25  # type: ignore[no-untyped-call]
     cotangent = st.one_of(st.sampled_from((1.0, -1.0, 0.75, -1.25, 0.0, 1 / most, -most)), st.floats(-8, 8))
-    return replace(point, seeds=tuple(draw(elements(g.shape, cotangent, g.dtype)) for g in point.seeds))
+    drawn = (draw(elements(g.shape, cotangent, g.dtype)) if is_differentiable(g.dtype) else g for g in point.seeds)
+    return replace(point, seeds=tuple(drawn))
