@@ -262,7 +262,7 @@ class TestCalls:
         assert client.info().versions["numpy"] == np.__version__
         ops = {op.name: op for op in client.ops()}
         assert list(ops) == list(served.host.registry.ops)
-        assert ops["sum"].attributes == {"axis": None, "keepdims": False}
+        assert ops["sum"].attributes == {"axis": None, "keepdims": False, "dtype": None}
         assert ops["broadcast_to"].attributes["shape"] is REQUIRED
         assert len(ops["add"].inputs) == 2
         assert ops["less"].verdict is None

@@ -19,8 +19,11 @@ from gradproof.client import GraphBuilder
 from gradproof.engine.derive import Mode, derive
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import InvalidRequest, LimitExceeded, NoRule
+from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.job import Job
+from gradproof.engine.op import Op
 from gradproof.engine.pullback import Derived
+from gradproof.engine.spec import is_differentiable
 from gradproof.engine.verify.verdict import GraphWord, SummaryWord
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -248,3 +251,36 @@ def test_over_the_wire(served: Served) -> None:
 @pytest.fixture
 def served(shared: Served) -> Served:
     return shared
+
+
+@pytest.mark.parametrize("op", [op for op in REGISTRY.ops.values() if op.differentiable], ids=lambda op: op.name)
+def test_every_op_can_be_derived_along_tangents(op: Op) -> None:
+    """Its rule, and the rule of its rule, are linear in their cotangents."""
+    case = op.declared_cases()[0]
+    specs = case.specs()
+    leaves = tuple(Leaf(f"x{k}", spec, is_differentiable(spec.dtype) and k not in op.still) for k, spec in enumerate(specs))
+    outputs = tuple(f"y{k}" for k in range(len(op.inference(specs, case.attributes).outputs)))
+    node = Node(op.name, tuple(leaf.name for leaf in leaves), outputs, case.attributes)
+    moving = [leaf.name for leaf in leaves if leaf.requires_grad]
+    derive(Graph(leaves, (node,), outputs[:1]), REGISTRY, Mode.JVP, moving)
+    parts = Node("real", outputs[:1], ("parts",))
+    total = Node("sum", ("parts",), ("total",))
+    derive(Graph(leaves, (node, parts, total), ("total",)), REGISTRY, Mode.HVP, moving)
+
+
+@pytest.mark.parametrize(("op", "slope"), [("cosh", np.sinh), ("sinh", np.cosh), ("tanh", lambda x: 1 / np.cosh(x) ** 2)])
+def test_a_rule_that_looks_for_zero_cotangents_is_linear(op: str, slope: Any) -> None:
+    leaves = {"x": [0.3, -1.2, 0.7]}
+    derived = derive(graph_of(leaves, [f"y = {op}(x)"], "y"), REGISTRY, Mode.JVP)
+    tangent = np.array([1.0, 0.0, -2.0])
+    np.testing.assert_allclose(
+        values_of(derived, leaves, x=tangent)["y"], tangent * slope(np.array(leaves["x"])), rtol=1e-13
+    )
+
+
+def test_powers_have_jacobian_vector_products() -> None:
+    leaves = {"x": [0.3, 1.2, 0.7], "p": [2.0, -1.5, 0.5]}
+    derived = derive(graph_of(leaves, ["y = pow(x, p)"], "y"), REGISTRY, Mode.JVP)
+    x, p, u, v = np.array(leaves["x"]), np.array(leaves["p"]), np.array([1.0, 0.0, -2.0]), np.array([0.5, 1.0, 0.0])
+    expected = u * p * x ** (p - 1) + v * x**p * np.log(x)
+    np.testing.assert_allclose(values_of(derived, leaves, x=u, p=v)["y"], expected, rtol=1e-13)

@@ -193,11 +193,14 @@ REFUSED: tuple[tuple[str, tuple[Spec, ...], Attributes, str], ...] = tuple(
         ("softshrink", "f8", [(2,)], {"lambd": -1.0}, "lambd is -1.0; it must be 0 or more"),
         ("celu", "f8", [(2,)], {"alpha": 0.0}, "alpha is 0; x / alpha has no value"),
         ("softplus", "f8", [(2,)], {"beta": 0.0}, "beta is 0; 1 / beta has no value"),
+        ("softplus", "f8", [(2,)], {"beta": (None,)}, "it must be a number"),
+        ("softplus", "f8", [(2,)], {"threshold": "x"}, "threshold is 'x'; it must be a number"),
         ("gelu", "f8", [(2,)], {"approximate": "erf"}, "approximate is 'erf'; it must be 'none' or 'tanh'"),
         ("glu", "f8", [(2, 3)], {}, r"axis 1 of float64\[2, 3\] has an odd size: it has no halves"),
         ("glu", "f8", [()], {}, "axis -1 is out of range for rank 0"),
         ("prelu", "f8", [(2, 3), (2,)], {}, r"weight has shape \(2,\); it must be a number, or one for each of 3 channels"),
         ("prelu", "f8", [(3,), (3,)], {}, r"weight has shape \(3,\); it must be a number, or one for each of 1 channels"),
+        ("logcumsumexp", "c16", [(2,)], {}, "is of real numbers"),
         ("elu", "c16", [(2,)], {}, "does not take complex128: complex numbers have no order"),
     )
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from flint import arb, fmpq
 from tests.conftest import REGISTRY, Bench
 from tests.support.expansions import read_whole
+from tests.support.required import required
 from tests.support.sweeps import share
 
 from gradproof.engine.cases import Case
@@ -117,7 +119,7 @@ def test_forward_keeps_its_digits_at_stress_values(bench: Bench, op: Op) -> None
                     np.array(True) if op.domain(k) is INTEGER else np.array(first if k == 0 else second)
                     for k in range(len(op.inputs))
                 ]
-                case = op.uniform(())
+                case = replace(op.uniform(()), attributes=required(op))
                 with precision(2000):
                     try:
                         ball = read_definition(op, case, inputs)[0][()]

@@ -17,6 +17,7 @@ from mpmath import mp
 from tests.conftest import REGISTRY, Bench
 from tests.support.expansions import ball_gradient, read_whole
 from tests.support.plain_conditions import Plainly
+from tests.support.required import required
 from tests.support.sweeps import draws
 
 from gradproof.engine.cases import Case
@@ -204,10 +205,10 @@ def test_the_gradient_of_a_composite_keeps_its_digits_at_stress_values(bench: Be
     for values in itertools.product(op.stress, repeat=min(2, len(op.inputs))):
         inputs = [np.array(values[min(k, 1)]) for k in range(len(op.inputs))]
         with precision(2000):
-            truth = ball_gradient(op, inputs, np.array(1.0))
+            truth = ball_gradient(op, inputs, np.array(1.0), required(op))
         if truth is None:
             continue
-        for got, cells in zip(bench.apply(op.name, inputs, {}, [np.array(1.0)]), truth, strict=True):
+        for got, cells in zip(bench.apply(op.name, inputs, required(op), [np.array(1.0)]), truth, strict=True):
             ball: Any = cells[()]
             if ball.is_finite() and ball.rad() < 1e-200 and 1e-300 < abs(float(ball)) < 1e300:
                 assert got is not None
@@ -323,7 +324,7 @@ def test_elementwise_gradients_of_empty_single_and_0d_tensors(bench: Bench, op: 
         np.ones(shape, bool) if op.domain(k) is INTEGER else np.asarray(DRAWS[op.domain(k).name](random, shape))
         for k in range(len(op.inputs))
     ]
-    for k, (x, gradient) in enumerate(zip(inputs, bench.apply(op.name, inputs), strict=True)):
+    for k, (x, gradient) in enumerate(zip(inputs, bench.apply(op.name, inputs, required(op)), strict=True)):
         assert (gradient is None) == (x.dtype == bool or k in op.still)
         if gradient is not None:
             assert gradient.shape == shape
@@ -340,7 +341,8 @@ def test_float32_stays_float32(bench: Bench, op: Op) -> None:
         for k in range(len(op.inputs))
     ]
     narrow = [x if x.dtype == bool else x.astype(np.float32) for x in wide]
-    for got, true in zip(bench.apply(op.name, narrow), bench.apply(op.name, wide), strict=True):
+    pair = (bench.apply(op.name, x, required(op)) for x in (narrow, wide))
+    for got, true in zip(*pair, strict=True):
         if true is not None:
             assert got.dtype == np.float32
             np.testing.assert_allclose(got, true, rtol=2e-4, atol=1e-5)

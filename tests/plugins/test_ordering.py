@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -136,6 +137,16 @@ def test_selected_elements_are_those_of_the_sorted_line(bench: Bench, x: Any, da
     assert value(bench, "argtopk", x.T.copy(), k=k, largest=largest, axis=0).T.tolist() == first
     at_rank = [places_in_order(line)[rank] for line in x.tolist()]
     assert value(bench, "argkth", x, rank=rank)[:, 0].tolist() == at_rank
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_nan_is_last_in_narrow_dtypes_too(bench: Bench, dtype: Any) -> None:
+    x = np.array([2, np.nan, np.inf, -1], dtype)
+    assert value(bench, "argsort", x).tolist() == [3, 0, 2, 1]
+    assert value(bench, "argsort", x, descending=True).tolist() == [1, 2, 0, 3]
+    assert value(bench, "argtopk", x, k=2).tolist() == [1, 2]
+    assert value(bench, "argkth", x, rank=2).tolist() == [2]
+    assert value(bench, "searchsorted", x[[3, 0, 2, 1]], x).tolist() == [1, 3, 2, 0]
 
 
 @given(x=NAN_LINES)

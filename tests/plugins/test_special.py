@@ -156,6 +156,8 @@ def test_a_gradient_along_a_parameter_is_refused(bench: Bench, op: str, name: st
         ("jv", {"order": 101}, "order is 101"),
         ("logit", {"eps": 0.5}, "eps is 0.5"),
         ("multigammaln", {"d": 0}, "d is 0"),
+        ("multigammaln", {"d": 2**40}, "it must be from 1 to 100"),
+        ("multigammaln", {"d": None}, "d is None; it must be an integer"),
     ],
 )
 def test_an_attribute_out_of_range_is_refused(op: str, attributes: dict[str, Any], text: str) -> None:

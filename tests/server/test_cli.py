@@ -139,7 +139,7 @@ class TestOps:
         done = gradproof("ops", "tanh", "mean", "--target", served.target)
         assert done.exit_code == 0
         assert "# `tanh`" in done.stdout
-        assert "mean(x, *, axis=None, keepdims=False)" in done.stdout
+        assert "mean(x, *, axis=None, keepdims=False, dtype=None)" in done.stdout
         assert done.stdout.count("## Verdicts") == 2
         done = gradproof("ops", "planted.cube", "--verdicts", "--target", served.target)
         assert done.exit_code == 1
@@ -153,7 +153,7 @@ class TestOps:
         assert done.exit_code == 0
         ops = {op["name"]: op for op in json.loads(done.stdout)}
         assert list(ops) == list(served.host.registry.ops)
-        assert ops["sum"]["attributes"] == {"axis": None, "keepdims": False}
+        assert ops["sum"]["attributes"] == {"axis": None, "keepdims": False, "dtype": None}
         assert ops["sum"]["required"] == []
         assert (ops["broadcast_to"]["attributes"], ops["broadcast_to"]["required"]) == ({}, ["shape"])
 

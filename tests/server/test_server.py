@@ -190,7 +190,7 @@ class TestCalls:
         assert found.op.name == "sum"
         assert found.op.grad_fn == "SumBackward0"
         defaults = {attribute.name: attribute.default_value for attribute in found.op.attributes}
-        assert decode_attributes(defaults) == {"axis": None, "keepdims": False}
+        assert decode_attributes(defaults) == {"axis": None, "keepdims": False, "dtype": None}
         (shape,) = served.ops.GetOp(op_service_pb2.GetOpRequest(name="broadcast_to")).op.attributes
         assert (shape.name, shape.HasField("default_value")) == ("shape", False)
         assert found.op.differentiable

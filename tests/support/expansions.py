@@ -26,7 +26,7 @@ def read_whole(
     return [y for y in read(expansion, inputs, f) if y is not None]
 
 
-def ball_gradient(op: Op, inputs: Sequence[Array], seed: Array) -> list[Array] | None:
+def ball_gradient(op: Op, inputs: Sequence[Array], seed: Array, attributes: Attributes) -> list[Array] | None:
     """The gradient of <seed, result> of an op of a single output, in balls and without any rule: for each input an array of
     balls. None at a tie, or where there is no number."""
     tape = Tape()
@@ -37,7 +37,7 @@ def ball_gradient(op: Op, inputs: Sequence[Array], seed: Array) -> list[Array] |
             cells[index] = tape.variable(arb(fmpq(*float(x[index]).as_integer_ratio())))
         variables.append(cells)
     specs = [spec_of(x) for x in inputs]
-    inference = op.inference(specs, {})
+    inference = op.inference(specs, attributes)
     try:
         [result] = read_whole(op, tape, variables, specs, inference.attributes, inference.outputs)
         seeds = [tape.number(g) for g in seed.flat]

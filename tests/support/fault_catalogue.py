@@ -98,7 +98,7 @@ ARITHMETIC = [
     rule("1 at 0", "abs", lambda g, y, x: ops.where(x < 0, -g, g), ([0.0, 1.0],), "LB"),
     rule("passes through", "sign", lambda g, y, x: g),
     rule("passes through", "floor", lambda g, y, x: g),
-    rule("passes through", "round", lambda g, y, x: g),
+    rule("passes through", "round", lambda g, y, x, **_: g),
     rule("quotient not rounded", "remainder", lambda g, y, a, b: (g, -g * a / b), TWO),
     rule("next quotient", "remainder", lambda g, y, a, b: (g, -g * ops.ceil(a / b)), TWO),
     forward("towards zero", "floor_divide", lambda a, b: np.trunc(a / b), TWO),

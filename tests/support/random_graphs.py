@@ -37,12 +37,15 @@ BUDGET: Final = 5.0
 UNARY: Final = (
     *("tanh", "sigmoid", "sin", "cos", "softplus", "gelu", "silu", "relu", "abs", "square", "exp", "erf", "atan"),
     *("expm1", "log1p", "sqrt", "log", "reciprocal", "rsqrt", "asinh", "sinh", "erfc", "floor", "sign", "exp2", "tan"),
-    "negative",
+    *("negative", "acos", "acosh", "asin", "atanh", "cbrt", "ceil", "cosh", "deg2rad", "erfcx", "frac", "log10", "log2"),
+    *("log_ndtr", "logit", "mish", "ndtr", "positive", "rad2deg", "sinc", "softsign", "tanhshrink", "trunc"),
+    *("entr", "i0e", "i1e", "nan_to_num", "round"),
 )
-POSITIVE: Final = ("log1p", "sqrt", "log", "rsqrt", "reciprocal")
+POSITIVE: Final = ("log1p", "sqrt", "log", "log2", "log10", "rsqrt", "reciprocal")
 BINARY: Final = (
     *("add", "subtract", "multiply", "add", "subtract", "multiply", "divide", "maximum", "minimum", "atan2", "hypot"),
-    *("logaddexp", "remainder", "floor_divide"),
+    *("logaddexp", "remainder", "floor_divide", "fmax", "fmin", "fmod", "copysign", "logaddexp2"),
+    *("heaviside", "xlogy"),
 )
 COMPARISONS: Final = ("less", "less_equal", "greater", "equal", "not_equal")
 
@@ -132,14 +135,14 @@ class Draw:
         x = self.some()
         rank = len(self.specs[x].shape)
         axes: list[Any] = [None, *range(-rank, rank)]
-        op = self.one_of(("sum", "mean", "max", "min", "var", "logsumexp", "sum", "mean"))
+        op = self.one_of(("sum", "mean", "max", "min", "var", "logsumexp", "std", "euclidean_norm"))
         if op == "logsumexp" and self.specs[x].size == 0:
             return
         axis = self.one_of(axes)
         self.node(op, [x], keepdims=bool(self.below(2)), **({} if axis is None else {"axis": axis}))
 
     def along(self) -> None:
-        x, op = self.matrix(), self.one_of(("softmax", "log_softmax", "softmax", "cumsum", "flip"))
+        x, op = self.matrix(), self.one_of(("softmax", "log_softmax", "softmax", "cumsum", "flip", "logcumsumexp"))
         self.node(op, [x], axis=self.below(2))
 
     def multiplies(self, rows: int, inner: int, spec: Spec) -> bool:
@@ -164,6 +167,7 @@ class Draw:
         low, step = self.below(max(1, rows // 2)), self.below(3) + 1
         choices: list[Callable[[], Any]] = [
             lambda: self.node("transpose", [x]),
+            lambda: self.node("matrix_transpose", [x]),
             lambda: self.node("reshape", [x], shape=(rows * columns,)),
             lambda: self.node("reshape", [x], shape=(columns, rows)),
             lambda: self.node("slice", [x], start=(low, 0), stop=(rows, columns), step=(step, 1)),

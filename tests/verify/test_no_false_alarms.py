@@ -44,9 +44,20 @@ def behind_an_overflow(use: UseVerdict) -> bool:
     return use.forward.word is ValueWord.OVERFLOWED and off
 
 
+def summed_from_no_number(use: UseVerdict) -> bool:
+    """Whether an input that was broadcast gets a sum with inf or nan in it: of a rule that may be behind an overflow."""
+    return use.op == "broadcast_to" and use.value.word is ValueWord.NONFINITE
+
+
 def words(point: Point) -> Counter[ValueWord]:
     """How often each word is said of this point, after none of them was an alarm."""
-    verdicts = [verdict for verdict in judged(point) if not any(map(behind_an_overflow, verdict.uses))]
+    everything = judged(point)
+    overflowed = any(use.forward.word is ValueWord.OVERFLOWED for verdict in everything for use in verdict.uses)
+    verdicts = [
+        verdict
+        for verdict in everything
+        if not any(behind_an_overflow(use) or (overflowed and summed_from_no_number(use)) for use in verdict.uses)
+    ]
     alarms = [f"{catch.level}: {catch.text}: {catch.got} for {catch.expected}" for v in verdicts for catch in of_run(v)]
     assert not alarms, f"{point}: {'; '.join(alarms)}"
     assert all(verdict.summary is not SummaryWord.WRONG for verdict in verdicts), f"{point}: {verdicts}"

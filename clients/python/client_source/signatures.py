@@ -98,7 +98,7 @@ def call_of(row: Row, op: Op, parameters: str) -> str:
 
 def returns_several(op: Op) -> bool:
     """True for an op of several outputs, in any of its cases."""
-    cases = op.declared_cases() if op.composite else ()
+    cases = op.declared_cases() if op.composite or len(op.definitions) > 1 else ()
     results = (op.inference(case.specs(), case.attributes).outputs for case in cases)
     return op.outputs > 1 or any(len(outputs) > 1 for outputs in results)
 

@@ -133,7 +133,8 @@ def _behind(first: Derived, second: Derived) -> Derived:
 def _push(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
     """Jacobian-vector products, with tangents of ``by``: the pullback of the pullback, in its cotangents (J. Townsend, "A
     new trick for calculating Jacobian vector products", 2017). The pullback is linear in them, so that their values do not
-    matter, and they are pruned. Raises InvalidRequest if a rule is not linear in its cotangent."""
+    matter: they are pruned, or are 1 where a rule asks whether they are 0. Raises InvalidRequest if a rule is not linear in
+    its cotangent."""
     pulled = pull(graph, registry, by)
     source = pulled.sources
     cotangents = {leaf: output for output, leaf in pulled.leaves.items()}
@@ -144,9 +145,23 @@ def _push(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
     tangents = {source[of]: leaf for of, leaf in pushed.leaves.items()}
     derivatives = tuple(Derivative("", output, results.get(output)) for output in graph.outputs)
     clean = pruned(replace(pushed, derivatives=derivatives, leaves=tangents), graph)
-    if not {leaf.name for leaf in clean.graph.leaves}.isdisjoint(cotangents):
+    left = {leaf.name for leaf in clean.graph.leaves}.intersection(cotangents)
+    if not left:
+        return clean
+    if not _are_only_compared(clean.graph, left):
         raise InvalidRequest([Violation("graph", "a rule is not linear in its cotangent", "RULE_NOT_LINEAR")])
-    return clean
+    leaves = tuple(replace(leaf, requires_grad=False) if leaf.name in left else leaf for leaf in clean.graph.leaves)
+    ones = [(leaf.name, np.ones(leaf.spec.shape, leaf.spec.dtype)) for leaf in leaves if leaf.name in left]
+    return replace(clean, graph=replace(clean.graph, leaves=leaves), values=(*clean.values, *ones))
+
+
+def _are_only_compared(graph: Graph, names: set[str]) -> bool:
+    """True if the outputs of a graph depend on the values ``names`` by comparisons for equality only."""
+    reached = set(names)
+    for node in watched(graph.nodes):
+        if node.op not in ("equal", "not_equal") and not reached.isdisjoint(node.inputs):
+            reached.update(node.outputs)
+    return reached.isdisjoint(graph.outputs)
 
 
 def _second(graph: Graph, registry: Registry, mode: Mode, by: Sequence[str], max_nodes: int) -> Derived:

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import special
 
 from gradproof.engine.extend import Composite, Exact, InferenceError, Kink, Memory, case, ops, registering
-from gradproof.plugins.axes import at, axis_of
+from gradproof.plugins.axes import at, axis_of, number
 from gradproof.plugins.dtypes import in_float32, narrow, rounded_once
 from gradproof.plugins.families import R
 from gradproof.plugins.names import named
@@ -53,9 +53,11 @@ def sigmoid_rule(g, y, x):
 
 @rounded_once
 def softplus(x, *, beta, threshold):
-    """ln(1 + e^(βx)) / β, and x where βx is above the threshold. Raises InferenceError for β = 0."""
-    if beta == 0:
+    """ln(1 + e^(βx)) / β, and x where βx is above the threshold. Raises InferenceError for β = 0, and for no numbers."""
+    if number("beta", beta) == 0:
         raise InferenceError("beta is 0; 1 / beta has no value")
+    if threshold is not None:
+        number("threshold", threshold)
     scaled = x * beta
     smooth = (np.maximum(scaled, 0) + np.log1p(np.exp(-np.abs(scaled)))) / beta
     return smooth if threshold is None else np.where(scaled > threshold, x, smooth)

@@ -19,6 +19,7 @@ from gradproof.engine.extend import (
     ops,
     registering,
 )
+from gradproof.plugins.axes import integer
 from gradproof.plugins.dtypes import in_float64
 from gradproof.plugins.families import R
 from gradproof.plugins.names import named
@@ -29,6 +30,7 @@ NO_POLE = Domain(
     "real but no pole", REAL.assumptions, REAL.chart, lambda random: Fraction(random.randrange(-127, 129, 2), 32)
 )
 MAX_ORDER = 100  # of polygamma
+MAX_DIMENSIONS = 100  # of multigammaln, a sum of as many terms
 FAR_LEFT = -20.0  # from where on SciPy's polygamma sums many terms, and reflection is better
 
 EULER = 0.577215664901532860606512090082402431
@@ -204,11 +206,13 @@ def beta_rule(g, y, a, b):
 
 
 def multigammaln(a, *, d=1):
-    """d (d - 1) / 4 ln π + Σ ln Γ(a - j / 2) for j < d; see `scipy.special.multigammaln`, `torch.mvlgamma`."""
-    if d < 1:
-        raise InferenceError(f"d is {d}; it must be at least 1")
-    shift = Exact(lambda f: f.log(f.pi) * f.number(Fraction(int(d * (d - 1)), 4)))
-    return sum((ops.gammaln(a - Fraction(j, 2)) for j in range(1, int(d))), ops.gammaln(a)) + shift
+    """d (d - 1) / 4 ln π + Σ ln Γ(a - j / 2) for j < d; see `scipy.special.multigammaln`, `torch.mvlgamma`.
+    Raises InferenceError for d out of range."""
+    d = integer("d", d)
+    if not 1 <= d <= MAX_DIMENSIONS:
+        raise InferenceError(f"d is {d}; it must be from 1 to {MAX_DIMENSIONS}")
+    shift = Exact(lambda f: f.log(f.pi) * f.number(Fraction(d * (d - 1), 4)))
+    return sum((ops.gammaln(a - Fraction(j, 2)) for j in range(1, d)), ops.gammaln(a)) + shift
 
 
 # incomplete gamma functions

@@ -67,7 +67,7 @@ def gathered(function):
         except IndexError:
             from_front(indices, x.shape[axis], axis)
             raise
-        if not result.size:  # where NumPy does not look at the indices
+        if not np.size(result):  # where NumPy does not look at the indices
             from_front(indices, x.shape[axis], axis)
         return result
 

@@ -213,7 +213,7 @@ LOSSES = (
     Composite("binary_cross_entropy_with_logits", binary_cross_entropy_with_logits, cases=TWO_WEIGHTS,
               doc="-target ln s - (1 - target) ln(1 - s) for s = 1 / (1 + e⁻ˣ), weighted; pos_weight is for target"),
     Composite("multilabel_soft_margin_loss", multilabel_soft_margin_loss, cases=LABELS,
-              doc="the mean of binary_cross_entropy_with_logits along the last axis, weighted"),
+              doc="the binary cross-entropy of logits, weighted, and its mean along the last axis"),
     Composite("soft_margin_loss", soft_margin_loss, cases=EACH,
               doc="ln(1 + e^(-target x))"),
     Composite("hinge_embedding_loss", hinge_embedding_loss, cases=SIGNED, domains=(REAL, INTEGER), ties=CORNER,

@@ -22,6 +22,11 @@ def require_order(x: Spec) -> None:
         raise InferenceError(f"numbers of dtype {x.dtype.name} have no order")
 
 
+def comparable(x):
+    """bfloat16 as float32, exactly: NumPy sorts nan to the end in its own dtypes only."""
+    return x.astype(np.float32) if x.dtype.kind == "V" else x
+
+
 # argmax and argmin
 
 
@@ -82,6 +87,7 @@ def sort_infer(x: Spec, *, axis: object = -1, descending: object = False) -> Inf
 
 def argsort(x, *, axis, descending):
     """`numpy.argsort`, stable in both directions: a descending line is sorted backwards, and its places are reversed."""
+    x = comparable(x)
     if not descending:
         return np.argsort(x, axis, kind="stable")
     return x.shape[axis] - 1 - np.flip(np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
@@ -116,6 +122,7 @@ def topk_infer(x: Spec, *, k: object, axis: object = -1, largest: object = True)
 
 def ranked(lines, rank):
     """Masks of the elements of each line before that at a rank, counted from 0, and of those equal to it; nan is last."""
+    lines = comparable(lines)
     limit = np.partition(lines, rank, axis=-1)[..., rank : rank + 1]
     unknown, missing = lines != lines, limit != limit
     return np.where(missing, ~unknown, lines < limit), np.where(missing, unknown, lines == limit)
@@ -239,6 +246,7 @@ def search_infer(line: Spec, values: Spec, *, right: object = False) -> Inferred
 
 def searchsorted(line, values, *, right):
     """`numpy.searchsorted`, line by line. Raises DataFault where a line is not sorted."""
+    line, values = comparable(line), comparable(values)
     falling = line[..., 1:] < line[..., :-1]
     if falling.any():
         raise DataFault("a line is not sorted: the next element is smaller", element=first_true(falling))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from gradproof.engine.extend import Inferred, Memory, Spec, case, ops, registering
+from gradproof.engine.extend import InferenceError, Inferred, Memory, Spec, case, ops, registering
 from gradproof.plugins.axes import at, axis_of, line
 from gradproof.plugins.dtypes import in_float32, rounded_once, rounded_once_into
 from gradproof.plugins.families import H, R
@@ -75,6 +75,8 @@ def cumprod_arrays(f, x, *, axis):
 
 
 def logcumsumexp_infer(x: Spec, *, axis: object = 0) -> Inferred:
+    if x.dtype.kind == "c":
+        raise InferenceError("is of real numbers")
     return along(x, axis, np.mean(np.ones((1,), x.dtype)).dtype)
 
 

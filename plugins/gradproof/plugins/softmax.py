@@ -98,7 +98,8 @@ def weighted_rule(g, y, x, b, *, axis, keepdims):
     parts = ops.exp(x - unreduced(y, axis, keepdims))
     weighed = ops.where(ops.equal(b, 0), 0, b * parts)
     share = unreduced(g, axis, keepdims) / ops.sum(weighed, axis=axis, keepdims=True)
-    return share * weighed, share * parts
+    beyond = ops.logical_and(ops.equal(share, 0), ops.isinf(parts))  # eˣ of weight 0 may be, and is of no use to g = 0
+    return share * weighed, share * ops.where(beyond, 0, parts)
 
 
 def weighted_define(f, i, x, b, *, axis, keepdims):

@@ -12,7 +12,7 @@ from flint import arb, arb_series
 from tests.conftest import REGISTRY
 from tests.support.graph_runs import normal
 
-from gradproof.engine.domains import INTEGER
+from gradproof.engine.domains import INTEGER, POSITIVE
 from gradproof.engine.extend import Op, Spec
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Undecided
@@ -97,6 +97,12 @@ def test_slopes_in_floats_are_those_of_power_series(op: Op, dtype: str) -> None:
     assert compared >= 8, op.name
 
 
+def inside(op: Op, position: int, shape: tuple[int, ...], random: np.random.Generator) -> Any:
+    """Ordinary numbers: positive ones where the domain of the input is."""
+    numbers = random.normal(size=shape)
+    return np.abs(numbers) + 0.1 if op.domain(position) is POSITIVE else numbers
+
+
 WHOLE = [op for op in REGISTRY.ops.values() if op.arrays and op.differentiable]
 
 
@@ -105,9 +111,11 @@ def test_whole_forms_in_floats_are_those_of_balls(op: Op) -> None:
     """Of every case: values and slopes are where balls are."""
     random = np.random.default_rng(1)
     for case in op.cases:
-        inputs = [x if isinstance(x, np.ndarray) else random.normal(size=x) for x in case.inputs]
-        steps = [None if isinstance(x, np.ndarray) else random.normal(size=x) for x in case.inputs]
         inference = op.inference(case.specs(), case.attributes)
+        shapes = [spec.shape for spec in inference.inputs or case.specs()]  # as the engine broadcasts them
+        given = [x if isinstance(x, np.ndarray) else shape for x, shape in zip(case.inputs, shapes, strict=True)]
+        inputs = [x if isinstance(x, np.ndarray) else inside(op, k, x, random) for k, x in enumerate(given)]
+        steps = [None if isinstance(x, np.ndarray) else random.normal(size=x) for x in given]
         plain = [x if t is None else FloatDual(x, {0: t}) for x, t in zip(inputs, steps, strict=True)]
         balls = [
             entered(x) if t is None else Dual(BallArray(x), {0: BallArray(t)}) for x, t in zip(inputs, steps, strict=True)

@@ -296,7 +296,7 @@ RIGHT: list[tuple[str, str, Callable[..., Any]]] = [
     ("relu at 0", "relu", lambda g, y, x: ops.where(x >= 0, g, 0)),
     ("abs by where", "abs", lambda g, y, x: ops.where(x > 0, g, -g)),
     ("maximum to one", "maximum", lambda g, y, a, b: (ops.where(a >= b, g, 0), ops.where(a >= b, 0, g))),
-    ("logsumexp by softmax", "softplus", lambda g, y, x, **_: g * (1 - ops.exp(-y))),
+    ("logsumexp by softmax", "softplus", lambda g, y, x, *, beta=1, **_: g * (1 - ops.exp(-beta * y))),
 ]
 
 

@@ -1623,7 +1623,8 @@ def multilabel_margin_loss(x: Operand, target: Operand, /, *, reduction: str = "
 def multilabel_soft_margin_loss(
     x: Operand, target: Operand, weight: Operand | None = None, /, *, reduction: str = "mean"
 ) -> Tensor:
-    """The op multilabel_soft_margin_loss: the mean of binary_cross_entropy_with_logits along the last axis, weighted.
+    """The op multilabel_soft_margin_loss: the binary cross-entropy of logits, weighted, and its mean along the last
+    axis.
 
     Inputs: x, target, weight. Attributes: reduction.
     """
@@ -2041,9 +2042,9 @@ def searchsorted(line: Operand, values: Operand, /, *, right: bool = False) -> T
     return apply_as(Tensor, "searchsorted", line, values, right=right)[0]
 
 
-def sections(x: Operand, /, *, sizes: Sequence[int], axis: int = 0) -> Tensor:
+def sections(x: Operand, /, *, sizes: Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
     """The op sections: cut into 2 to 16 sections of given sizes. Inputs: x. Attributes: sizes, axis."""
-    return apply_as(Tensor, "sections", x, sizes=sizes, axis=axis)[0]
+    return tuple(apply_as(Tensor, "sections", x, sizes=sizes, axis=axis))
 
 
 def select(x: Operand, /, *, axis: int, index: int) -> Tensor:
