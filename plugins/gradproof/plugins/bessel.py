@@ -33,7 +33,7 @@ def of_order(lowest, other, near, far):
             raise InferenceError(f"order is {order}; it must be from -{MAX_ORDER} to {MAX_ORDER}")
         n, size = abs(order), np.abs(x)
         y = np.array(lowest[n](x) if n < 2 else other(float(n), x))
-        close = (size < NEAR) & (n > 1)
+        close = (size < NEAR) & (n > 0)
         y[close] = near(n, x[close])
         if far is not None:
             beyond = (size > max(WAVES, n * n)) & (size < np.inf)

@@ -12,6 +12,7 @@ from gradproof.engine.extend import (
     POSITIVE,
     REAL,
     Composite,
+    DataFault,
     Domain,
     Exact,
     InferenceError,
@@ -19,7 +20,7 @@ from gradproof.engine.extend import (
     ops,
     registering,
 )
-from gradproof.plugins.axes import integer
+from gradproof.plugins.axes import first_true, integer
 from gradproof.plugins.dtypes import in_float64
 from gradproof.plugins.families import R
 from gradproof.plugins.names import named
@@ -111,12 +112,15 @@ def polygamma_define(f, x, *, n=0):
 
 def polygamma_rise(x, h, *, n):
     """ψ⁽ⁿ⁾(x + h) - ψ⁽ⁿ⁾(x), also where the two are close. Of each term xᵐ of the recurrence (DLMF 5.5.2), and behind it of
-    the asymptotic expansion (DLMF 5.15.8), the difference is xᵐ ((1 + h/x)ᵐ - 1)."""
+    the asymptotic expansion (DLMF 5.15.8), the difference is xᵐ ((1 + h/x)ᵐ - 1). Raises DataFault where x or x + h is
+    negative: the expansion is of positive numbers."""
     orders(n)
     x, h = np.broadcast_arrays(x, h)
+    if ((x < 0) | (x + h < 0)).any():
+        raise DataFault("x and x + h must not be negative", element=first_true((x < 0) | (x + h < 0)))
     outside = (x <= 0) | (x + h <= 0)
     low = np.where(outside, 1, x)
-    scale = np.where((h < 2.0**-900) & (low > 2.0**-600), 2.0**200, 1)  # there the difference is linear in h
+    scale = np.where((np.abs(h) < 2.0**-900) & (low > 2.0**-600), 2.0**200, 1)  # there the difference is linear in h
     step = np.where(outside, 1, h) * scale
     total = 0.0
     for _ in range(10 + n):
@@ -221,13 +225,13 @@ def multigammaln(a, *, d=1):
 def gamma_density(a, x):
     """xᵃ⁻¹ e⁻ˣ / Γ(a); for a large a about its peak, as powers would overflow (C. Loader, Fast and accurate computation of
     binomial probabilities, 2000)."""
-    far = np.maximum(a, FAR)
+    far, low = np.maximum(a, FAR), np.minimum(x, 1e4)  # beyond, e⁻ˣ is 0, and a power may overflow
     away = (x - far) / far
     near = np.abs(away) < 0.3
     distance = np.where(near, np.polyval(SERIES, np.where(near, away, 0)), away - np.log(np.where(near, 1, x / far)))
     peak = np.exp(-far * distance - stirling(far)) * np.sqrt(far / (2 * np.pi)) / x
     return np.where(
-        (a < FAR) | (x == 0), x ** (np.minimum(a, FAR) - 1) * np.exp(-x) * special.rgamma(np.minimum(a, FAR)), peak
+        (a < FAR) | (x == 0), low ** (np.minimum(a, FAR) - 1) * np.exp(-low) * special.rgamma(np.minimum(a, FAR)), peak
     )
 
 
@@ -236,6 +240,8 @@ def incomplete(upper):
     terms, or Legendre's continued fraction (DLMF 8.7.1, 8.9.2), where SciPy's prefactor loses digits."""
 
     def forward(a, x):
+        if ((a < 0) | (x < 0)).any():
+            raise DataFault("a and x must not be negative", element=first_true((a < 0) | (x < 0)))
         a, x = np.broadcast_arrays(a, x)
         y = np.array(special.gammaincc(a, x) if upper else special.gammainc(a, x))
         inside = (a > 0) & (a <= 200) & (x > 1.1) & (x < 700)
