@@ -100,7 +100,8 @@ def test_every_op_has_the_same_bits_compiled(name: str, number: int) -> None:
     seeds = dict.fromkeys(outs)
     shapes = bench().values(leaves, lines, " ".join(outs))
     seeds = {out: np.random.default_rng(7).normal(size=shapes[out].shape).astype(shapes[out].dtype) for out in outs}
-    both(leaves, lines, " ".join(outs), seeds=seeds)
+    constants = " ".join(f"x{k}" for k in op.still)
+    both(leaves, lines, " ".join(outs), seeds=seeds, constants=constants)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "complex128"])

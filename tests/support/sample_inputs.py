@@ -42,7 +42,10 @@ class Point:
 
     def job(self, name: str = "") -> Job:
         """A graph of one node, of this op or of the one called ``name``."""
-        leaves = tuple(Leaf(f"x{k}", spec_of(a), is_differentiable(a.dtype)) for k, a in enumerate(self.arrays))
+        still = REGISTRY.op(self.op).still if self.op in REGISTRY.ops else ()
+        leaves = tuple(
+            Leaf(f"x{k}", spec_of(a), is_differentiable(a.dtype) and k not in still) for k, a in enumerate(self.arrays)
+        )
         outputs = tuple(f"y{k}" for k in range(len(self.seeds)))
         node = Node(name or self.op, tuple(leaf.name for leaf in leaves), outputs, self.attributes)
         values = [(leaf.name, a) for leaf, a in zip(leaves, self.arrays, strict=True)]

@@ -56,7 +56,12 @@ def test_slopes_in_floats_are_those_of_power_series(op: Op, dtype: str) -> None:
     random = np.random.default_rng(len(op.name))
     inputs = [x if x.dtype.kind == "b" else x.astype(dtype) for x in floats_of(op, 40, random)]
     steps = [None if x.dtype.kind == "b" else random.normal(size=40).astype(dtype) for x in inputs]
-    scalars = [x if t is None else FloatDual(x, {0: t}) for x, t in zip(inputs, steps, strict=True)]
+    for k in op.still:
+        steps[k] = None
+    scalars = [
+        FloatDual(x, {0: t}) if t is not None else x if x.dtype.kind == "b" else FloatDual(x, {})
+        for x, t in zip(inputs, steps, strict=True)
+    ]
     attributes = in_balls(op.attributes)
     reading = Floats()
     try:
@@ -72,7 +77,9 @@ def test_slopes_in_floats_are_those_of_power_series(op: Op, dtype: str) -> None:
     with precision(200):
         for k in range(40):
             cells = [
-                bool(x[k]) if t is None else arb_series([arb(float(x[k])), arb(float(t[k]))], 2)
+                (bool(x[k]) if x.dtype.kind == "b" else arb(float(x[k])))
+                if t is None
+                else arb_series([arb(float(x[k])), arb(float(t[k]))], 2)
                 for x, t in zip(inputs, steps, strict=True)
             ]
             try:
@@ -82,6 +89,8 @@ def test_slopes_in_floats_are_those_of_power_series(op: Op, dtype: str) -> None:
             derivative = truth[1] if isinstance(truth, arb_series) else arb(0)
             if not arb(derivative).is_finite() or abs(float(arb(derivative).mid())) > 1e30:
                 continue
+            if np.isnan(slope[k]) and any(x[k] < 0 for x in inputs):
+                continue  # a function that arrays have for positive arguments alone
             scale = abs(float(arb(derivative).mid())) + sum(abs(float(t[k])) for t in steps if t is not None) + 1
             assert abs(float(arb(derivative).mid()) - float(slope[k])) <= 4096 * unit * scale, (op.name, k)
             compared += 1

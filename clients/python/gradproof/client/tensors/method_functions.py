@@ -1535,7 +1535,7 @@ def logaddexp2(input: Operand, other: Operand) -> Tensor:
 def logcumsumexp(input: TensorT, dim: int) -> TensorT:
     """Running ln Σ eˣ along ``dim``, without overflow in between; the shape stays.
 
-    Raises IndexError for an axis out of range. Follows torch.logcumsumexp.
+    Raises IndexError for an axis out of range. Follows torch.logcumsumexp. Raises InvalidRequest for complex elements.
     """
     return first(input, "logcumsumexp").logcumsumexp(dim)
 

@@ -1052,7 +1052,7 @@ class Uniform(Conversions):
     def logcumsumexp(self, dim: int) -> Self:
         """Running ln Σ eˣ along ``dim``, without overflow in between; the shape stays.
 
-        Raises IndexError for an axis out of range. Follows torch.logcumsumexp.
+        Raises IndexError for an axis out of range. Follows torch.logcumsumexp. Raises InvalidRequest for complex elements.
         """
         return apply("logcumsumexp", self, axis=axis_of(self, dim))
 

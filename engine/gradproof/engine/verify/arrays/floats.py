@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 from flint import arb
+from scipy import special
 
 from gradproof.engine.scalar_functions import OnReals
 from gradproof.engine.spec import Array, DType
@@ -94,11 +95,18 @@ def _power(f: Any, y: FloatDual, x: FloatDual, a: FloatDual) -> Any:
     return FloatDual(np.where(np.equal(a.head, 0), 0, a.head * np.power(x.head, a.head - 1)), {})
 
 
+def _digamma(f: Any, y: FloatDual, x: FloatDual) -> Any:
+    """ψ(x), also where x is negative."""
+    return FloatDual(special.digamma(x.head), {})
+
+
 SLOPES: Mapping[str, tuple[Callable[..., Any], ...]] = {
     "power": (_power, TABLE["power"].partials[1]),
     "sinc": (sinc_slope(1.0),),
+    "lgamma": (_digamma,),
+    "gamma": (lambda f, y, x: y * _digamma(f, y, x),),
 }
-"""Partial derivatives that the table of `functions` writes with balls."""
+"""Partial derivatives that the table of `functions` writes with balls, or knows for fewer arguments."""
 
 
 class Floats(OnReals, Folds):
@@ -132,7 +140,7 @@ class Floats(OnReals, Folds):
             slopes: dict[int, Any] = {}
             moving = [k for k, x in enumerate(arguments) if tangents(x)]
             if moving:
-                value, still = FloatDual(lambda: row.numpy(*heads), {}), [FloatDual(x, {}) for x in heads]
+                value, still = FloatDual(lambda: _called(row.numpy, heads), {}), [FloatDual(x, {}) for x in heads]
                 partials = SLOPES.get(name, row.partials)
                 for k in moving:
                     slope = _float(partials[k](self, value, *still))
@@ -140,7 +148,7 @@ class Floats(OnReals, Folds):
                         part = times(along, slope)
                         slopes[direction] = slopes[direction] + part if direction in slopes else part
                 return FloatDual(lambda: value.head, slopes)
-            return FloatDual(lambda: row.numpy(*heads), slopes)
+            return FloatDual(lambda: _called(row.numpy, heads), slopes)
 
         setattr(self, name, apply)
         return apply
@@ -341,6 +349,11 @@ class Floats(OnReals, Folds):
 def times(step: Any, x: Any) -> Any:
     """The product with the derivative along a direction, which is often 1."""
     return x if isinstance(step, float) and step == 1 else step * x
+
+
+def _called(function: Callable[..., Any], heads: Sequence[Any]) -> Array:
+    """A function of arrays, and of orders that are Python floats, in the dtype of the arrays."""
+    return np.asarray(function(*heads)).astype(np.result_type(np.float32, *heads), copy=False)
 
 
 def _is_number(x: Any) -> bool:

@@ -63,7 +63,12 @@ def modified(n: Array, x: Array) -> Array:
 
 def _still(f: Any, y: Any, p: Any, x: Any) -> Any:
     """The derivative along a parameter, which is not known."""
-    return BallArray(np.full(y.mid.shape, np.nan))
+    return BallArray(np.full(y.mid.shape, np.nan)) if isinstance(y, BallArray) else y * np.nan
+
+
+def _shifted(n: Any, step: int) -> Any:
+    """Another order: a whole number, so that no rounding is added to a ball."""
+    return BallArray(n.mid + step) if isinstance(n, BallArray) else n + step
 
 
 def _cylinder(name: str, sign: int) -> tuple[Partial, ...]:
@@ -71,7 +76,7 @@ def _cylinder(name: str, sign: int) -> tuple[Partial, ...]:
 
     def slope(f: Any, y: Any, n: Any, x: Any) -> Any:
         function = getattr(f, name)
-        below, above = function(BallArray(n.mid - 1), x), function(BallArray(n.mid + 1), x)
+        below, above = function(_shifted(n, -1), x), function(_shifted(n, 1), x)
         return (below + above if sign > 0 else below - above) * 0.5
 
     return _still, slope
@@ -97,11 +102,11 @@ SPECIAL_ROWS: tuple[ArrayFunction, ...] = (
     ),
     ArrayFunction(
         "digamma", positive(special.digamma), moves.digamma,
-        (lambda f, y, x: f.polygamma(BallArray(np.asarray(1.0)), x),), ulps=8, absolute=2.0**-49,
+        (lambda f, y, x: f.polygamma(BallArray(np.asarray(1.0)) if isinstance(x, BallArray) else 1.0, x),), ulps=8, absolute=2.0**-49,
     ),
     ArrayFunction(
         "polygamma", of_order(0, 1e10, special.polygamma, 1, MAX_POLYGAMMA), moves.polygamma,
-        (_still, lambda f, y, n, x: f.polygamma(BallArray(n.mid + 1), x)), ulps=32,
+        (_still, lambda f, y, n, x: f.polygamma(_shifted(n, 1), x)), ulps=32,
     ),
     ArrayFunction(
         "zeta", between(0, np.inf, special.zeta, 1), moves.zeta,
