@@ -76,19 +76,32 @@ def weighted_infer(x: Spec, b: Spec, *, axis: object = None, keepdims: object = 
     return Inferred(inference.outputs, inference.attributes, (both, both))
 
 
+def of_largest(where, numbers, axis):
+    """The largest of the chosen numbers over axes that are kept."""
+    return np.max(np.where(where, numbers, -np.inf), axis=axis, keepdims=True, initial=-np.inf)
+
+
 @rounded_once
 def weighted_logsumexp(x, b, *, axis, keepdims):
-    """x + ln |b| of the largest term, and ln(1 + the rest): a sum near 1 keeps its digits. nan for a negative sum."""
+    """x + ln |b| of the largest term, and ln(1 + the rest): a sum near 1 keeps its digits. nan for a negative sum. Terms
+    are divided by the largest as differences of x and quotients of b: equal x cancel as their weights do."""
     with np.errstate(all="ignore"):
         size = np.where(b == 0, -np.inf, x + np.log(np.abs(b)))
         top = np.max(size, axis=axis, keepdims=True, initial=-np.inf)
         finite = np.isfinite(top)
-        terms = np.where(b == 0, 0, np.sign(b) * np.exp(size - np.where(finite, top, 0)))
         largest = finite & (size == top)
+        shift = of_largest(largest, x, axis)
+        largest &= x == shift
+        weight = of_largest(largest, np.abs(b), axis)
+        largest &= np.abs(b) == weight
+        quotient = np.abs(b) / weight
+        within = np.isfinite(quotient) & (quotient > 0)
+        logs = np.where(within, np.log(quotient), np.log(np.abs(b)) - np.log(weight))
+        terms = np.where(b == 0, 0, np.sign(b) * np.exp(np.where(finite, x - shift + logs, size)))
         whole = np.sum(np.where(largest, np.sign(b), 0), axis=axis, keepdims=True)
         rest = np.sum(np.where(largest, 0, terms), axis=axis, keepdims=True)
         near = np.where(whole == 1, np.log1p(rest), np.log(whole + rest))
-        total = np.asarray(np.where(finite, near + top, np.log(rest)), x.dtype)
+        total = np.asarray(np.where(finite, near + (shift + np.log(weight)), np.log(rest)), x.dtype)
         return total if keepdims else np.squeeze(total, axis)
 
 
