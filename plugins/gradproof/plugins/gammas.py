@@ -177,6 +177,9 @@ def near_diagonal(p, q):
     return np.log(2 * np.pi) / 2 - q * np.log1p(p / q) + stirling(p) + stirling(q) - stirling(p + q)
 
 
+TINY = 1e-290  # below, ln B(a, b) is -ln b in float64
+
+
 def betaln(a, b):
     """ln B(a, b), by Stirling's series where `scipy.special.betaln` is a difference of large numbers (A. R. DiDonato, A. H.
     Morris, Algorithm 708, ACM Trans. Math. Softw. 18, 1992)."""
@@ -186,7 +189,9 @@ def betaln(a, b):
         both = near_diagonal(even, q) - np.log(q) / 2 - (even - 0.5) * np.log1p(q / even)
         return np.where(p < FAR, gammaln(p) - p * np.log(q) + correction(p, q), both)
 
-    return in_parts(a, b, special.betaln, far)
+    y, less = in_parts(a, b, special.betaln, far), np.minimum(a, b)
+    tiny = (less > 0) & (less < TINY)
+    return np.where(tiny, -np.log(np.where(tiny, less, 1)), y)  # where SciPy's quotient overflows
 
 
 def beta(a, b):

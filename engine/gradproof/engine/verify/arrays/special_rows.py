@@ -102,7 +102,8 @@ SPECIAL_ROWS: tuple[ArrayFunction, ...] = (
     ),
     ArrayFunction(
         "digamma", positive(special.digamma), moves.digamma,
-        (lambda f, y, x: f.polygamma(BallArray(np.asarray(1.0)) if isinstance(x, BallArray) else 1.0, x),), ulps=8, absolute=2.0**-49,
+        (lambda f, y, x: f.polygamma(BallArray(np.asarray(1.0)) if isinstance(x, BallArray) else 1.0, x),),
+        ulps=8, absolute=2.0**-49,
     ),
     ArrayFunction(
         "polygamma", of_order(0, 1e10, special.polygamma, 1, MAX_POLYGAMMA), moves.polygamma,
