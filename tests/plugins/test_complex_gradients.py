@@ -323,7 +323,7 @@ def test_a_small_graph_is_verified_and_consistent(bench: Bench) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
-@pytest.mark.parametrize("op", COMPLEX_OPS, ids=lambda op: str(op.name))
+@pytest.mark.parametrize("op", [op for op in COMPLEX_OPS if len(op.definitions) < 2], ids=lambda op: str(op.name))
 def test_no_right_number_is_called_wrong(op: Op, dtype: Any) -> None:
     narrow = {np.dtype(np.float64): np.float32, np.dtype(np.complex128): np.complex64} if dtype is np.complex64 else {}
     special = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 1e-8, 5e-324, 6e-8, -1e-3, 20.0, -20.0, 300.0)

@@ -177,7 +177,7 @@ def near_diagonal(p, q):
     return np.log(2 * np.pi) / 2 - q * np.log1p(p / q) + stirling(p) + stirling(q) - stirling(p + q)
 
 
-TINY = 1e-290  # below, ln B(a, b) is -ln b in float64
+TINY = 1e-290  # below, B(a, b) is 1 / a + 1 / b in float64
 
 
 def betaln(a, b):
@@ -189,9 +189,9 @@ def betaln(a, b):
         both = near_diagonal(even, q) - np.log(q) / 2 - (even - 0.5) * np.log1p(q / even)
         return np.where(p < FAR, gammaln(p) - p * np.log(q) + correction(p, q), both)
 
-    y, less = in_parts(a, b, special.betaln, far), np.minimum(a, b)
-    tiny = (less > 0) & (less < TINY)
-    return np.where(tiny, -np.log(np.where(tiny, less, 1)), y)  # where SciPy's quotient overflows
+    y, less, more = in_parts(a, b, special.betaln, far), np.minimum(a, b), np.maximum(a, b)
+    tiny = (less > 0) & (less < TINY)  # where SciPy's quotient overflows
+    return np.where(tiny, np.log1p(less / np.where(tiny, more, 1)) - np.log(np.where(tiny, less, 1)), y)
 
 
 def beta(a, b):
