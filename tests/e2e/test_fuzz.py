@@ -1,6 +1,6 @@
 """Whatever is sent: an answer in time, with a status that says whose fault it is, and a server that is as it was.
 
-``GRADPROOF_FUZZ`` sets how many requests there are in all (``make fuzz``: 100 000).
+``CHECK_FUZZ`` sets how many requests there are in all (``make fuzz``: 100 000).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import op_service_pb2
 
 pytestmark = pytest.mark.stress
-REQUESTS = int(os.environ.get("GRADPROOF_FUZZ", "1200"))
+REQUESTS = int(os.environ.get("CHECK_FUZZ", "1200"))
 SECONDS = 30.0  # for one answer; a run of such graphs takes milliseconds
 Code = grpc.StatusCode
 SERVICES = dict.fromkeys(("ListOps", "GetOp", "VerifyOp"), "OpService") | {"GetStatus": "OperationsService"}

@@ -31,7 +31,7 @@ from gradproof.engine.job import Job
 from gradproof.engine.lru import Bound
 from gradproof.engine.spec import spec
 
-DRAWS = int(os.environ.get("GRADPROOF_DRAWS", "60"))
+DRAWS = int(os.environ.get("CHECK_DRAWS", "60"))
 CASES = [(op.name, number) for op in REGISTRY.ops.values() if op.rule for number in range(len(op.proof_cases()))]
 
 

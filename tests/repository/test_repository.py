@@ -81,3 +81,12 @@ def test_every_call_is_made_in_a_test(call: str) -> None:
     service, _, method = call.partition(".")
     stub = {"AutodiffService": "autodiff", "OpService": "ops", "OperationsService": "operations"}[service]
     assert f"served.{stub}.{method}" in TESTS
+
+
+def test_the_makefile_sets_nothing_that_the_server_reads_as_a_setting() -> None:
+    """Settings refuse names that they do not know, so numbers of `make check` have a prefix of their own."""
+    assert "GRADPROOF_" not in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_there_are_as_many_ops_as_are_promised() -> None:
+    assert len(REGISTRY.ops) >= 240

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 from zlib import crc32
 
-WHOLE = bool(os.environ.get("GRADPROOF_SWEEPS"))
+WHOLE = bool(os.environ.get("CHECK_SWEEPS"))
 T = TypeVar("T")
 
 

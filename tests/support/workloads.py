@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-PLANTS = int(os.environ.get("GRADPROOF_PLANTS", "0"))
+PLANTS = int(os.environ.get("CHECK_PLANTS", "0"))
 """Faults planted in each run; 0 in the usual tests."""
 
 FAST = ("logistic 500x10", "softmax 300x300", "perceptron 1797x64x32x10")

@@ -1,7 +1,7 @@
 """One wrong element at the size of real data: off by 1e-9 (float64) or 1e-3 (float32) of itself, in any array of a run, it
 makes a gradient `wrong`, and the reason names it.
 
-``GRADPROOF_PLANTS`` sets how many elements of each array are tried; without it two arrays of each run are, with one element
+``CHECK_PLANTS`` sets how many elements of each array are tried; without it two arrays of each run are, with one element
 each, and of the large workloads those that are read fast. `make check` tries all.
 """
 

@@ -1,6 +1,6 @@
 """No false alarm at the size of real data: whatever graph of right ops is drawn, no gradient of it is called wrong.
 
-``GRADPROOF_GRAPHS`` sets how many graphs are drawn; `make check` draws a thousand.
+``CHECK_GRAPHS`` sets how many graphs are drawn; `make check` draws a thousand.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gradproof.engine.engine import Engine
 from gradproof.engine.extend import Composite
 from gradproof.engine.verify.verifier import Verifier
 
-GRAPHS = int(os.environ.get("GRADPROOF_GRAPHS", "12"))
+GRAPHS = int(os.environ.get("CHECK_GRAPHS", "12"))
 ENGINE = Engine(REGISTRY)
 VERIFIER = Verifier(REGISTRY, SharedProofs(REGISTRY))
 

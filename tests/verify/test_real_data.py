@@ -1,6 +1,6 @@
 """Verdicts at the size of real data: the workloads are what they say, and their gradients are verified, every element.
 
-Without ``GRADPROOF_PLANTS`` the large workloads are left to `make check`, but for those that are read fast.
+Without ``CHECK_PLANTS`` the large workloads are left to `make check`, but for those that are read fast.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A sweep against mpmath: no `wrong` where it says right, no `verified` where it says wrong by more than the stated digits.
 
-Points are drawn over the whole range of each dtype, and so are cotangents. ``GRADPROOF_SWEEP`` sets how many; `make check`
+Points are drawn over the whole range of each dtype, and so are cotangents. ``CHECK_SWEEP`` sets how many; `make check`
 draws twenty thousand.
 """
 
@@ -28,7 +28,7 @@ from gradproof.engine.verify.floats.ulps import NEAREST, close_enough, largest, 
 from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord
 from gradproof.engine.verify.verifier import Verifier
 
-POINTS = int(os.environ.get("GRADPROOF_SWEEP", "400"))
+POINTS = int(os.environ.get("CHECK_SWEEP", "400"))
 DTYPES = [np.dtype(kind) for kind in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)]
 ENGINE = Engine(REGISTRY)
 VERIFIER = Verifier(REGISTRY, LocalProofs(REGISTRY))
