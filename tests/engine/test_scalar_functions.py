@@ -96,6 +96,19 @@ def assert_encloses(ball: arb, true: Any, bits: int, digits: int = 150) -> None:
     assert radius <= mp.ldexp(1, 16 - bits) * (1 + abs(true))
 
 
+@pytest.mark.parametrize(
+    ("s", "q"), [(3 * 10**4, 1 - Fraction(1, 10**4)), (10**5, Fraction(1)), (2 * 10**4, Fraction(41, 40))]
+)
+def test_a_steep_zeta_function_is_its_first_terms(s: int, q: Fraction) -> None:
+    """Σ (q + k)⁻ˢ and its derivatives, of which the third term and all behind it are below 3⁻ˢ."""
+    with precision(300), mp.workdps(200):
+        bases = [real(q + k) for k in range(2)]
+        slopes = [-sum(mp.power(b, -s) * mp.log(b) for b in bases), -s * sum(mp.power(b, -s - 1) for b in bases)]
+        assert_encloses(ROWS["zeta"].ball(arb(s), exact(q)), sum(mp.power(b, -s) for b in bases), 300)
+        for ball, slope in zip(ROWS["zeta"].partials([arb(s), exact(q)], range(2)), slopes, strict=True):
+            assert_encloses(ball, slope, 300)
+
+
 def test_every_row_has_an_oracle() -> None:
     assert set(ORACLES) == set(ROWS)
 

@@ -13,7 +13,7 @@ from flint import arb
 from tests.conftest import REGISTRY, Bench
 from tests.support.special_slopes import J, Y, by_arb, digamma, erfcinv, lgamma, zeta
 
-from gradproof.engine.errors import NoRule
+from gradproof.engine.errors import DataFault, NoRule
 from gradproof.engine.inference import InferenceError
 from gradproof.engine.spec import Spec
 
@@ -136,6 +136,21 @@ def test_far_left_polygamma_takes_no_longer() -> None:
     got = REGISTRY.op("polygamma").forward(np.array([-1e15 - 0.5, -1e300]), n=1)
     np.testing.assert_allclose(got[0], np.pi**2, rtol=1e-14)
     assert got[1] == np.inf
+
+
+@pytest.mark.parametrize(
+    ("op", "point", "text"),
+    [
+        ("zeta", ([2.0, 0.5], [1.0, 1.0]), "s must be at least 1"),
+        ("zeta", ([2.0, 2.0], [1.0, -(2.0**51) - 0.5]), "q must not be negative"),  # as many terms as it is far from 0
+        ("gamma_density", ([2.0, 2.0], [1.0, -1.0]), "x must not be negative"),
+        ("gammainc", ([2.0, -2.0], [1.0, 1.0]), "a and x must not be negative"),
+    ],
+)
+def test_numbers_outside_the_domain_are_refused(op: str, point: tuple[list[float], ...], text: str) -> None:
+    with pytest.raises(DataFault, match=text) as caught:
+        REGISTRY.op(op).forward(*map(np.array, point))
+    assert caught.value.element == "[1]"
 
 
 @pytest.mark.parametrize(("op", "name"), [("gammainc", "a"), ("gammaincc", "a"), ("zeta", "s")])

@@ -17,6 +17,7 @@ from flint import acb, arb, arb_series, ctx
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_function import ScalarFunction, in_arb, same
 
+STEEP = 1e4  # from where the second term of a zeta function is far below the first, unless both are 0 in any dtype
 MUCH = 12  # bits that a function may lose
 Other = Callable[[int], Any]
 
@@ -64,12 +65,24 @@ def _polygamma_series(n: Any, x: Any) -> Any:
 
 
 def _zeta(s: Any, q: Any) -> Any:
-    return in_arb(s).zeta(in_arb(q))
+    """Arb's; for a large s, where that takes seconds, the first term and a bound of the others."""
+    s, q = in_arb(s), in_arb(q)
+    return q**-s + _later_terms(s, q) if s > STEEP and q > 0 else s.zeta(q)
+
+
+def _later_terms(s: Any, q: Any) -> Any:
+    """Σ (q + k)⁻ˢ over k > 0, from 0 to the bound of the integral test."""
+    half = (q + 1) ** -s * (1 + (q + 1) / (s - 1)) / 2
+    return half + arb(0, 1) * half
 
 
 def _zeta_series(s: Any, q: Any) -> Any:
-    """ζ(s + t, q) is Arb's; along q the slope is -s ζ(s + 1, q)."""
-    along = s.zeta(q[0])
+    """ζ(s + t, q) is Arb's; for a large s as in `_zeta`, with the slope -Σ ln(q + k) (q + k)⁻ˢ, where ln(q + k) < q + k.
+    Along q the slope is -s ζ(s + 1, q)."""
+    if s[0] > STEEP and q[0] > 0:
+        along = [_zeta(s[0], q[0]), -s[1] * (q[0] ** -s[0] * q[0].log() + _later_terms(s[0] - 1, q[0]))]
+    else:
+        along = s.zeta(q[0])
     return arb_series([along[0], along[1] - s[0] * _zeta(s[0] + 1, q[0]) * q[1]], 2)
 
 

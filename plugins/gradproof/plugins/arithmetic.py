@@ -7,7 +7,6 @@ from gradproof.engine.extend import (
     POSITIVE,
     REAL,
     Composite,
-    DataFault,
     Exact,
     Kink,
     full_like,
@@ -15,7 +14,7 @@ from gradproof.engine.extend import (
     registering,
     zeros_like,
 )
-from gradproof.plugins.axes import first_true
+from gradproof.plugins.axes import refuse
 from gradproof.plugins.families import D, H, R
 from gradproof.plugins.names import named
 
@@ -50,8 +49,8 @@ def pow_define(f, x, exponent):
 
 def power(x, exponent):
     """`numpy.power`. Raises DataFault at a negative power of an integer."""
-    if x.dtype.kind in "iu" and exponent.dtype.kind == "i" and (exponent < 0).any():
-        raise DataFault("an integer has no negative power: convert it with astype", element=first_true(exponent < 0))
+    if x.dtype.kind in "iu" and exponent.dtype.kind == "i":
+        refuse(exponent < 0, "an integer has no negative power: convert it with astype")
     return np.power(x, exponent)
 
 

@@ -9,7 +9,7 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof.engine.extend import InferenceError
+from gradproof.engine.extend import DataFault, InferenceError
 
 Array: TypeAlias = NDArray[Any]
 
@@ -162,3 +162,9 @@ def first_true(mask: Array) -> str:
     if not mask.ndim:
         return ""
     return str([int(k) for k in np.unravel_index(np.argmax(mask), mask.shape)])
+
+
+def refuse(mask: Array, text: str) -> None:
+    """Raises DataFault with ``text`` and the first true element of ``mask``, if there is any."""
+    if mask.any():
+        raise DataFault(text, element=first_true(mask))

@@ -5,8 +5,8 @@ Names and conventions are those of ``torch.nn.functional``. A hinge has the deri
 import numpy as np
 
 from gradproof.engine.extend import Composite, InferenceError, case, full_like, ops, registering, zeros_like
-from gradproof.plugins.axes import at, integer
-from gradproof.plugins.loss_parts import averaged, in_float32, number, reduced, weighted
+from gradproof.plugins.axes import at, integer, number
+from gradproof.plugins.loss_parts import averaged, in_float32, reduced, weighted
 from gradproof.plugins.names import named
 
 GRADPROOF_API = 1

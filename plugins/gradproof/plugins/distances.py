@@ -7,7 +7,8 @@ rounded once.
 import numpy as np
 
 from gradproof.engine.extend import Composite, InferenceError, case, ops, registering
-from gradproof.plugins.loss_parts import number, of_numbers
+from gradproof.plugins.axes import number
+from gradproof.plugins.loss_parts import of_numbers
 from gradproof.plugins.names import named
 
 GRADPROOF_API = 1

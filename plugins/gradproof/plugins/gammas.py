@@ -12,7 +12,6 @@ from gradproof.engine.extend import (
     POSITIVE,
     REAL,
     Composite,
-    DataFault,
     Domain,
     Exact,
     InferenceError,
@@ -20,7 +19,7 @@ from gradproof.engine.extend import (
     ops,
     registering,
 )
-from gradproof.plugins.axes import first_true, integer
+from gradproof.plugins.axes import integer, refuse
 from gradproof.plugins.dtypes import in_float64
 from gradproof.plugins.families import R
 from gradproof.plugins.names import named
@@ -116,8 +115,7 @@ def polygamma_rise(x, h, *, n):
     negative: the expansion is of positive numbers."""
     orders(n)
     x, h = np.broadcast_arrays(x, h)
-    if ((x < 0) | (x + h < 0)).any():
-        raise DataFault("x and x + h must not be negative", element=first_true((x < 0) | (x + h < 0)))
+    refuse((x < 0) | (x + h < 0), "x and x + h must not be negative")
     outside = (x <= 0) | (x + h <= 0)
     low = np.where(outside, 1, x)
     scale = np.where((np.abs(h) < 2.0**-900) & (low > 2.0**-600), 2.0**200, 1)  # there the difference is linear in h
@@ -229,7 +227,8 @@ def multigammaln(a, *, d=1):
 
 def gamma_density(a, x):
     """xᵃ⁻¹ e⁻ˣ / Γ(a); for a large a about its peak, as powers would overflow (C. Loader, Fast and accurate computation of
-    binomial probabilities, 2000)."""
+    binomial probabilities, 2000). Raises DataFault where x is negative."""
+    refuse(x < 0, "x must not be negative")
     far, low = np.maximum(a, FAR), np.minimum(x, 1e4)  # beyond, e⁻ˣ is 0, and a power may overflow
     away = (x - far) / far
     near = np.abs(away) < 0.3
@@ -245,8 +244,7 @@ def incomplete(upper):
     terms, or Legendre's continued fraction (DLMF 8.7.1, 8.9.2), where SciPy's prefactor loses digits."""
 
     def forward(a, x):
-        if ((a < 0) | (x < 0)).any():
-            raise DataFault("a and x must not be negative", element=first_true((a < 0) | (x < 0)))
+        refuse((a < 0) | (x < 0), "a and x must not be negative")
         a, x = np.broadcast_arrays(a, x)
         y = np.array(special.gammaincc(a, x) if upper else special.gammainc(a, x))
         inside = (a > 0) & (a <= 200) & (x > 1.1) & (x < 700)
@@ -278,7 +276,7 @@ def upper_share(a, x):
 
 
 def gamma_density_rule(g, y, a, x):
-    return g * y * (ops.log(x) - ops.digamma(a)), ops.ratio(g * y, a - 1 - x, x, 1)
+    return g * y * (ops.log(x) - ops.digamma(a)), g * (ops.gamma_density(a - 1, x) - y)
 
 
 def density_define(f, a, x):
@@ -291,6 +289,13 @@ def gammainc_rule(g, y, a, x):
 
 def gammaincc_rule(g, y, a, x):
     return NO_GRADIENT, -g * ops.gamma_density(a, x)
+
+
+def zeta(s, q):
+    """`scipy.special.zeta`. Raises DataFault where s is below 1 or q is negative, from where SciPy adds 1 until it is
+    not."""
+    refuse((s < 1) | (q < 0), "s must be at least 1 and q must not be negative")
+    return special.zeta(s, q)
 
 
 def zeta_rule(g, y, s, q):
@@ -354,7 +359,7 @@ GAMMAS = (
       still=(0,), stress=INSIDE, doc=LOWER),
     R("gammaincc",      in_float64(incomplete(True)),  gammaincc_rule, lambda f, a, x: f.gammaincc(a, x), domains=POSITIVE,
       still=(0,), stress=INSIDE, doc=UPPER),
-    R("zeta",           in_float64(special.zeta),      zeta_rule, lambda f, s, q: f.zeta(s, q),
+    R("zeta",           in_float64(zeta),              zeta_rule, lambda f, s, q: f.zeta(s, q),
       domains=(ABOVE_ONE, POSITIVE), still=(0,), stress=(1.001, 1.5, 2.0, 40.0, 700.0), doc=ZETA),
     Composite("multigammaln", multigammaln, cases=DIMENSIONS, domains=ABOVE_ONE, doc=MULTI),
 )

@@ -3,6 +3,7 @@
 import functools
 
 from gradproof.engine.extend import InferenceError, ops
+from gradproof.plugins.axes import number
 from gradproof.plugins.dtypes import is_half
 
 
@@ -69,13 +70,6 @@ def averaged(losses, weights, reduction):
         return reduced(weighted(losses, weights), reduction)
     products = losses * weights
     return ops.sum(products) / ops.sum(ops.broadcast_to(weights, shape=products.shape))
-
-
-def number(name, value):
-    """``value``. Raises InferenceError unless it is a number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InferenceError(f"{name} is {value!r}; it must be a number")
-    return value
 
 
 def above_zero(name, value):

@@ -17,8 +17,8 @@ from gradproof.engine.extend import (
     ops,
     registering,
 )
-from gradproof.plugins.axes import boolean
-from gradproof.plugins.loss_parts import above_zero, averaged, number, of_numbers, of_reals, reduced, weighted
+from gradproof.plugins.axes import boolean, number
+from gradproof.plugins.loss_parts import above_zero, averaged, of_numbers, of_reals, reduced, weighted
 from gradproof.plugins.names import named
 
 GRADPROOF_API = 1

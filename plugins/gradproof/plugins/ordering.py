@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from gradproof.engine.extend import DataFault, InferenceError, Inferred, Spec, case, registering
-from gradproof.plugins.axes import at, axis_of, boolean, first_true, integer, line, members
+from gradproof.engine.extend import InferenceError, Inferred, Spec, case, registering
+from gradproof.plugins.axes import at, axis_of, boolean, integer, line, members, refuse
 from gradproof.plugins.families import R
 from gradproof.plugins.names import named
 from gradproof.plugins.reducing import not_empty
@@ -247,9 +247,7 @@ def search_infer(line: Spec, values: Spec, *, right: object = False) -> Inferred
 def searchsorted(line, values, *, right):
     """`numpy.searchsorted`, line by line. Raises DataFault where a line is not sorted."""
     line, values = comparable(line), comparable(values)
-    falling = line[..., 1:] < line[..., :-1]
-    if falling.any():
-        raise DataFault("a line is not sorted: the next element is smaller", element=first_true(falling))
+    refuse(line[..., 1:] < line[..., :-1], "a line is not sorted: the next element is smaller")
     side: Literal["left", "right"] = "right" if right else "left"
     if line.ndim == 1:
         return np.searchsorted(line, values, side)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import wraps
 
 from gradproof.engine.extend import Composite, InferenceError, case, full_like, ops, registering
-from gradproof.plugins.loss_parts import number
+from gradproof.plugins.axes import number
 from gradproof.plugins.names import named
 
 GRADPROOF_API = 1

@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from gradproof.engine.extend import NONZERO, REAL, DataFault, Memory, ops, registering, zeros_like
-from gradproof.plugins.axes import first_true
+from gradproof.engine.extend import NONZERO, REAL, Memory, ops, registering, zeros_like
+from gradproof.plugins.axes import refuse
 from gradproof.plugins.families import R
 from gradproof.plugins.names import named
 
@@ -81,8 +81,8 @@ def refusing_zero(function):
     """``function`` that raises DataFault where an integer is divided by 0: NumPy gives 0, with a warning."""
 
     def forward(a, b):
-        if b.dtype.kind in "iu" and not b.all():
-            raise DataFault("an integer is divided by 0", element=first_true(b == 0))
+        if b.dtype.kind in "iu":
+            refuse(b == 0, "an integer is divided by 0")
         return function(a, b)
 
     return forward
