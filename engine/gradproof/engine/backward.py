@@ -10,7 +10,7 @@ from gradproof.engine.errors import NoRule, RuleFault
 from gradproof.engine.lower import Lowered
 from gradproof.engine.registry import Registry, traced_rule
 from gradproof.engine.rules import prune
-from gradproof.engine.spec import Spec, is_differentiable
+from gradproof.engine.spec import is_differentiable
 from gradproof.engine.trace import Instruction, Program, Tracer, inline, zeros_like
 
 
@@ -123,7 +123,7 @@ class _ReversePass:
         """Begin with the cotangents of the outputs."""
         for name in watched(self.outputs):
             output = self.lowered.values[name]
-            seed = self.backward.seeds[name] = self.builder.value(_strong(self.program.specs[output]))
+            seed = self.backward.seeds[name] = self.builder.value(self.program.specs[output].strong)
             if output in self.backward.needed:
                 self.terms.setdefault(output, []).append(seed)
 
@@ -184,8 +184,8 @@ class _ReversePass:
         """The traced rule, pruned to the needed inputs. Remembered with the registry: other graphs meet the same op, shapes
         and dtypes."""
         op, attributes, traced = instruction.op, instruction.attributes, self.registry.traced
-        inputs = tuple(_strong(self.program.specs[k]) for k in instruction.inputs)
-        outputs = tuple(_strong(self.program.specs[k]) for k in instruction.outputs)
+        inputs = tuple(self.program.specs[k].strong for k in instruction.inputs)
+        outputs = tuple(self.program.specs[k].strong for k in instruction.outputs)
         refused = [op.input_name(k) for k in op.still if needed[k]]
         if refused:
             text = f"op {op.name!r} has no derivative along its input {refused[0]!r}, and a gradient is to flow there"
@@ -195,8 +195,3 @@ class _ReversePass:
         if rule is None:
             rule = traced.put(key, prune(traced_rule(self.registry, op, inputs, outputs, attributes), needed))
         return rule
-
-
-def _strong(spec: Spec) -> Spec:
-    """The spec without its weakness: gradients are tensors."""
-    return Spec(spec.shape, spec.dtype) if spec.weak else spec

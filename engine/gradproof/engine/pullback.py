@@ -11,7 +11,7 @@ from gradproof.engine.graph import Graph, Leaf, Node, Rule, Rules
 from gradproof.engine.lower import Lowered, lower
 from gradproof.engine.plan import literal_array
 from gradproof.engine.registry import Registry
-from gradproof.engine.spec import Array, Spec
+from gradproof.engine.spec import Array
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class _Origin:
         key = (op.name, *specs, repr(attributes) if attributes else "")
         index = self._known.get(key)
         if index is None:
-            strong = tuple(Spec(spec.shape, spec.dtype) for spec in specs)
+            strong = tuple(spec.strong for spec in specs)
             index = self._known[key] = self.table.index(Rule(op.name, strong, attributes))
         return index
 

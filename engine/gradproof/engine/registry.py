@@ -260,34 +260,21 @@ def _trace_all(registry: Registry, strict: set[str]) -> None:
 
 def _trace_fault(registry: Registry, plugin: Plugin) -> PluginRefused | None:
     for op in plugin.ops:
+        place = repr(op.name)
         try:
-            op.declared_cases()
+            cases = op.declared_cases()
         except BaseException as error:
             why = f"its cases cannot be listed: {describe(reraise_own(error))}"
-            return PluginRefused(plugin.name, "register_ops", repr(op.name), why)
-        if isinstance(op, Composite):
-            fault = _expansion_fault(op)
-            if fault:
-                return PluginRefused(plugin.name, "register_ops", *fault)
-            continue
-        if op.differentiable and not op.declared_cases():
-            why = "has a rule, and no case to trace and prove it for"
-            return PluginRefused(plugin.name, "register_ops", repr(op.name), why)
-        for case in op.declared_cases() if op.differentiable else ():
+            return PluginRefused(plugin.name, "register_ops", place, why)
+        composite = isinstance(op, Composite)
+        if not cases and op.differentiable:
+            return PluginRefused(plugin.name, "register_ops", place, "has a rule, and no case to trace and prove it for")
+        for case in cases if composite or op.differentiable else ():
             try:
                 registry.rule_of(op, case)
             except (RuleFault, InferenceError) as error:
-                return PluginRefused(plugin.name, "register_ops", f"{op.name!r} at case {case}", str(error))
-    return None
-
-
-def _expansion_fault(op: Composite) -> tuple[str, str] | None:
-    """The place and the reason where a composite cannot be traced, or None."""
-    for case in op.declared_cases():
-        try:
-            program = op.expand(case.specs(), case.attributes)
-        except InferenceError as error:
-            return f"{op.name!r} at case {case}", str(error)
-        if not op.cases and not program.elementwise:
-            return repr(op.name), "is a composite that is not elementwise, and has no case to prove its parts for"
+                return PluginRefused(plugin.name, "register_ops", f"{place} at case {case}", str(error))
+        if composite and not (op.cases or op.elementwise):
+            why = "is a composite that is not elementwise, and has no case to prove its parts for"
+            return PluginRefused(plugin.name, "register_ops", place, why)
     return None

@@ -44,6 +44,11 @@ class Spec:
         """Bytes of the elements."""
         return self.size * self.dtype.itemsize
 
+    @property
+    def strong(self) -> Spec:
+        """The spec without its weakness: a gradient is a tensor."""
+        return Spec(self.shape, self.dtype) if self.weak else self
+
     def __str__(self) -> str:
         return f"{self.dtype.name}[{', '.join(map(str, self.shape))}]"
 

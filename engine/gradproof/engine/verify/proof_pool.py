@@ -211,24 +211,23 @@ class ProofPool:
     def sampled_keys(self, op: str, seconds: float, gone: Callable[[], bool] = lambda: False) -> list[ProofKey]:
         """Keys of cases with sampled attributes, which may refute the rule of an op: as many as a worker finds within
         ``seconds``, since forwards run at values that the plugin may not expect."""
-        if not self.registry.plugin_of(op).source:
-            return []
-        try:
-            answer = self.workers.ask(SampleCases(op, seconds), PATIENCE * seconds, wait=WAIT_SECONDS, gone=gone)
-        except (NoWorker, TimeoutError, Ended):
-            return []
+        answer = self._asked(op, SampleCases(op, seconds), seconds, gone)
         return [ProofKey(op, case).traced(self.registry) for case in answer] if isinstance(answer, list) else []
 
     def describe(self, op: str, seconds: float, gone: Callable[[], bool] = lambda: False) -> str:
         """The page of an op, which a worker writes within ``seconds``, since it reads definitions and runs the op; empty if
         it takes longer, or no worker can load the op."""
-        if not self.registry.plugin_of(op).source:
-            return ""
-        try:
-            answer = self.workers.ask(DescribeOp(op, seconds), PATIENCE * seconds, wait=WAIT_SECONDS, gone=gone)
-        except (NoWorker, TimeoutError, Ended):
-            return ""
+        answer = self._asked(op, DescribeOp(op, seconds), seconds, gone)
         return answer if isinstance(answer, str) else ""
+
+    def _asked(self, op: str, task: SampleCases | DescribeOp, seconds: float, gone: Callable[[], bool]) -> object:
+        """The answer of a worker to a task about an op; None if it takes too long, or no worker can load the op."""
+        if not self.registry.plugin_of(op).source:
+            return None
+        try:
+            return self.workers.ask(task, PATIENCE * seconds, wait=WAIT_SECONDS, gone=gone)
+        except (NoWorker, TimeoutError, Ended):
+            return None
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:

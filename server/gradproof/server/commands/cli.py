@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from argparse import ArgumentError
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -17,7 +17,7 @@ from google.protobuf import json_format
 from rich.console import Console
 from rich.progress import Progress
 
-from gradproof.client import Client, GradproofError, ProofStep, VerdictRequired
+from gradproof.client import Client, GradproofError, OpInfo, ProofStep, VerdictRequired
 from gradproof.client.drawing.messages import draw_graph, flowing
 from gradproof.client.drawing.picture import FORMATS, Picture
 from gradproof.server.access.identities import new_token
@@ -213,6 +213,11 @@ def draw(  # noqa: PLR0913 - each parameter is an option of the command
         raise refused("draw", target.explain(error), 2) from error
 
 
+def listed(client: Client, names: Collection[str] | None) -> list[OpInfo]:
+    """The ops of the server with these names, or all."""
+    return [op for op in client.ops() if not names or op.name in names]
+
+
 @app.command("ops")
 @with_target()
 def list_ops(
@@ -228,13 +233,11 @@ def list_ops(
     """
     try:
         with target.client(plugin) as client:
-            pages = [client.op(name, page=True) for name in names or ()]
-            ops = [op for op in client.ops() if not names or op.name in names]
+            ops = listed(client, names)
             if verdicts:
                 prove_all(client, [op.name for op in ops if op.differentiable])
-                ops = client.ops()
-                ops = [op for op in ops if not names or op.name in names]
-                pages = [client.op(name, page=True) for name in names or ()]
+                ops = listed(client, names)
+            pages = [client.op(name, page=True) for name in names or ()]
     except FAULTS as error:
         raise refused("ops", target.explain(error), 2) from error
     if pages and not as_json:

@@ -13,7 +13,7 @@ from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.lower import lower
 from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry, traced_rule
-from gradproof.engine.spec import Spec, is_differentiable
+from gradproof.engine.spec import is_differentiable
 from gradproof.engine.verify.proof_cache.programs import program_digest
 from gradproof.engine.verify.proof_cache.proof_key import ProofKey, rule_keys
 from gradproof.engine.verify.proof_cache.shape_class import key_of
@@ -52,8 +52,8 @@ def part_keys(registry: Registry, op: Composite, case: Case) -> Iterator[ProofKe
     program = lowered.builder.program
     for position in dict.fromkeys(sorted(use.instruction for use in backward.contributions)):
         part, inputs, results, attributes = program.instructions[position]
-        specs = tuple(Spec(program.specs[k].shape, program.specs[k].dtype) for k in inputs)
-        strong = [Spec(program.specs[k].shape, program.specs[k].dtype) for k in results]
+        specs = tuple(program.specs[k].strong for k in inputs)
+        strong = [program.specs[k].strong for k in results]
         key = key_of(registry, part, specs, traced_rule(registry, part, specs, strong, attributes), attributes)
         if key is not None:
             yield key

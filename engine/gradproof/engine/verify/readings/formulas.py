@@ -115,7 +115,7 @@ def _local(graph: Graph, registry: Registry, name: str, specs: Mapping[str, Spec
         return []
     names = [n if node.inputs.count(n) == 1 else op.input_name(k) for k, n in enumerate(node.inputs)]
     symbols: dict[Any, str] = {}
-    inputs = [_leaf(n, Spec(spec.shape, spec.dtype), None, symbols) for n, spec in zip(names, specs_op, strict=True)]
+    inputs = [_leaf(n, spec.strong, None, symbols) for n, spec in zip(names, specs_op, strict=True)]
     expansion = op.expand(specs_op, node.attributes)
     if expansion is None:
         results: Sequence[Any] = read_op(op, SYMBOLIC, inputs, inference.attributes, inference.outputs)

@@ -68,7 +68,7 @@ class KnownRules:
         """The rule of an instruction; cached."""
         program = run.plan.program
         instruction = program.instructions[position]
-        inputs = tuple(Spec(program.specs[k].shape, program.specs[k].dtype) for k in instruction.inputs)
+        inputs = tuple(program.specs[k].strong for k in instruction.inputs)
         outputs = [program.specs[k] for k in instruction.outputs]
         try:
             return self._known(instruction.op, inputs, outputs, instruction.attributes)
@@ -83,7 +83,7 @@ class KnownRules:
         cache_key = (op.name, inputs, repr(attributes))
         known = self._rules.get(cache_key)
         if known is None:
-            strong = [Spec(spec.shape, spec.dtype) for spec in outputs]
+            strong = [spec.strong for spec in outputs]
             rule = traced_rule(self.registry, op, inputs, strong, attributes)  # as in the run
             key = key_of(self.registry, op, inputs, rule, attributes)
             known = KnownRule(rule, key, linear_inputs(rule, len(outputs)), input_dependencies(rule))
