@@ -9,6 +9,7 @@
 """
 
 from gradproof.client import autograd, func, linalg, nn, ops, special
+from gradproof.client import numpy_functions as _numpy_functions  # noqa: F401 - fills the tables of NumPy's protocols
 from gradproof.client.aio import AsyncClient, connect_async
 from gradproof.client.aio_session import AsyncSession
 from gradproof.client.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
-from typing import SupportsIndex, TypeVar
+from typing import Any, SupportsIndex, TypeVar
 
 import numpy as np
 
+from gradproof.client import dtypes
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.signatures import Axes, Operand, Scalar
@@ -75,3 +76,8 @@ def along(op: str, x: T, dim: int, **attributes: object) -> T:
 def scaled(alpha: Scalar, operand: Operand) -> Operand:
     """``alpha * operand``."""
     return operand if alpha == 1 else alpha * operand  # type: ignore[operator]
+
+
+def weakly_complex(x: Any, dtype: dtypes.DType) -> Any:
+    """A complex Python number beside a real tensor, as a complex array of the tensor's precision."""
+    return np.asarray(x, dtypes.complex_of(dtype)) if type(x) is complex and dtype.kind != "c" else x

@@ -12,7 +12,7 @@ from gradproof.client.recording import modes
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.arrays import array_of
 from gradproof.client.recording.record import Recorded
-from gradproof.client.tensors.arguments import scaled
+from gradproof.client.tensors.arguments import scaled, weakly_complex
 from gradproof.client.tensors.reductions import Reductions
 from gradproof.client.tensors.signatures import Operand, Scalar
 
@@ -25,8 +25,6 @@ class Arithmetic(Reductions):
     """
 
     __slots__ = ()
-    __array_ufunc__ = None
-    """``array * tensor`` is a single node: without this NumPy would make a node for every element."""
 
     def __neg__(self) -> Self:
         return apply("negative", self)
@@ -144,7 +142,7 @@ class Arithmetic(Reductions):
         if not (_is_operand(a) and _is_operand(b)):
             return cast("Self", NotImplemented)
         if type(a) is complex or type(b) is complex:
-            a, b = _weakly_complex(a, self.dtype), _weakly_complex(b, self.dtype)
+            a, b = weakly_complex(a, self.dtype), weakly_complex(b, self.dtype)
         result: Self = apply(op, a, b)
         return result
 
@@ -240,8 +238,3 @@ def in_place_refused(tensor: Recorded, new: object = None) -> None:
 
 def _is_operand(x: object) -> bool:
     return isinstance(x, (bool, int, float, complex, list, tuple)) or hasattr(x, "__array__")
-
-
-def _weakly_complex(x: Any, dtype: dtypes.DType) -> Any:
-    """A complex Python number beside a real tensor, as a complex array of the tensor's precision."""
-    return np.asarray(x, dtypes.complex_of(dtype)) if type(x) is complex and dtype.kind != "c" else x

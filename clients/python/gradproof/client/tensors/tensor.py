@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import html
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar, cast, overload
 
 import numpy as np
@@ -24,6 +24,7 @@ from gradproof.client.recording.runtime import current
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.arguments import axis_of
 from gradproof.client.tensors.ordering import Ordering
+from gradproof.client.tensors.protocols import call_function, call_ufunc
 from gradproof.client.text import show
 
 NON_LEAF_GRAD = (
@@ -109,6 +110,16 @@ class Tensor(Ordering):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
+        """A ufunc of NumPy, recorded: ``np.sin(x)``, ``array * x``. Raises TypeError for a ufunc without an op."""
+        return call_ufunc(ufunc, method, inputs, keywords)
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Sequence[type], arguments: Sequence[Any], keywords: Mapping[str, Any]
+    ) -> Any:
+        """A function of NumPy, recorded: ``np.mean(x, axis=0)``. Raises TypeError for a function without an op."""
+        return call_function(function, tuple(types), arguments, keywords)
 
     def __dlpack__(self, **arguments: Any) -> Any:
         return np.array(self.numpy()).__dlpack__(**arguments)
