@@ -12,7 +12,7 @@ from gradproof.client import autograd, func, linalg, nn, ops, special
 from gradproof.client import numpy_functions as _numpy_functions  # noqa: F401 - fills the tables of NumPy's protocols
 from gradproof.client.aio import AsyncClient, connect_async
 from gradproof.client.aio_session import AsyncSession
-from gradproof.client.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from gradproof.client.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from gradproof.client.client import Client, connect
 from gradproof.client.dtypes import (
     bfloat16,
@@ -69,6 +69,7 @@ from gradproof.client.events import (
 )
 from gradproof.client.explanation import Explanation
 from gradproof.client.graph import GraphBuilder, Ref, hook
+from gradproof.client.recording.modes import is_inference_mode_enabled
 from gradproof.client.recording.runtime import use
 from gradproof.client.requests import Derived, Inference, ProofStep
 from gradproof.client.session import Session
@@ -181,11 +182,13 @@ __all__ = [
     "get_default_dtype",
     "half",
     "hook",
+    "inference_mode",
     "int8",
     "int16",
     "int32",
     "int64",
     "is_grad_enabled",
+    "is_inference_mode_enabled",
     "linalg",
     "linspace",
     "long",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from gradproof.client.backward.gradient_edge import GradientEdge, tensor_of
 from gradproof.client.backward.hook_results import checked_results
 from gradproof.client.backward.passes import run
 from gradproof.client.backward.provenance import PassGradient, Provenance, attach_rows, extended_parts
@@ -27,20 +28,21 @@ REFERENCE_CYCLE = (
 _warned = False
 
 T = TypeVar("T", bound=Recorded)
+Tensors: TypeAlias = Sequence[Recorded | GradientEdge] | Recorded | GradientEdge
 
 
 def backward(
-    tensors: Sequence[Recorded] | Recorded,
+    tensors: Tensors,
     grad_tensors: Sequence[Recorded | None] | Recorded | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    inputs: Sequence[Recorded] | Recorded | None = None,
+    inputs: Tensors | None = None,
 ) -> None:
     """Add the gradients of ``tensors`` to ``.grad`` of the leaves behind them, or of ``inputs``: all of them, or, if
     anything goes wrong, none.
 
     Args:
-        tensors: the roots.
+        tensors: the roots, tensors or gradient edges.
         grad_tensors: a cotangent of exactly the shape of each root; None for a real root with one element.
         retain_graph: keep the values that the rules need, so that the graph can be run again; default: ``create_graph``.
         create_graph: record the backward pass too, so that its gradients can be differentiated.
@@ -74,7 +76,7 @@ def _add_recorded(
     if not _warned:
         _warned = True
         warnings.warn(REFERENCE_CYCLE, stacklevel=3)
-    pulled = backward_recorded(roots, seeds, inputs)
+    pulled = backward_recorded(roots, seeds, inputs, accumulates=True)
     with enable_grad():
         added = _after_pre_hooks({t: gradient for t, gradient in pulled.items() if t.requires_grad})
         totals = [
@@ -91,7 +93,9 @@ def _add_gradients(
     roots: Sequence[Recorded], seeds: Sequence[Recorded], inputs: Sequence[Recorded] | None, *, retain_graph: bool
 ) -> dict[Recorded, Recorded]:
     """Run a pass and add its gradients to ``.grad``. Returns the gradients that were added."""
-    evidence, reached = run(roots, [seed.value() for seed in seeds], inputs=inputs, retain_graph=retain_graph)
+    evidence, reached = run(
+        roots, [seed.value() for seed in seeds], inputs=inputs, retain_graph=retain_graph, accumulates=True
+    )
     arrays = {t: array for t in reached if (array := evidence.total(t)) is not None and (t.requires_grad or t.retains_grad)}
     with no_grad():
         added = _after_pre_hooks({t: t.leaf(array) for t, array in arrays.items()})
@@ -106,8 +110,8 @@ def _add_gradients(
 
 
 def grad(  # noqa: PLR0913 - the arguments of torch.autograd.grad
-    outputs: Sequence[T] | T,
-    inputs: Sequence[T] | T,
+    outputs: Sequence[T | GradientEdge] | T | GradientEdge,
+    inputs: Sequence[T | GradientEdge] | T | GradientEdge,
     grad_outputs: Sequence[T | None] | T | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -118,8 +122,8 @@ def grad(  # noqa: PLR0913 - the arguments of torch.autograd.grad
     """The gradients of ``outputs`` with respect to ``inputs``; ``.grad`` of leaves stays as it is.
 
     Args:
-        outputs: the roots.
-        inputs: the tensors whose gradients are returned.
+        outputs: the roots, tensors or gradient edges.
+        inputs: the tensors, or gradient edges, whose gradients are returned.
         grad_outputs: a cotangent of exactly the shape of each root; None for a real root with one element.
         retain_graph: as for `backward`.
         create_graph: as for `backward`.
@@ -141,7 +145,7 @@ def grad(  # noqa: PLR0913 - the arguments of torch.autograd.grad
     unused = (allow_unused, materialize_grads)
     if not is_grads_batched:
         return cast("tuple[T, ...]", _gradients(roots, targets, grad_outputs, bool(retain_graph), create_graph, unused))
-    batches, rows = _sequence(cast("Sequence[T] | T", grad_outputs)), []
+    batches, rows = _sequence(cast("Tensors", grad_outputs)), []
     if not batches[0].shape:
         raise TypeError("is_grads_batched: cotangents have a leading axis, but got a 0-d tensor")
     count = batches[0].shape[0]
@@ -216,8 +220,8 @@ def _stacked(gradients: Sequence[Recorded]) -> Recorded:
     return stacked
 
 
-def _sequence(tensors: Sequence[T] | T) -> list[T]:
-    return [tensors] if isinstance(tensors, Recorded) else list(tensors)
+def _sequence(tensors: Tensors) -> list[Recorded]:
+    return [tensor_of(t) for t in ([tensors] if isinstance(tensors, (Recorded, GradientEdge)) else tensors)]
 
 
 def _seeds(roots: Sequence[Recorded], gradients: Any) -> list[Recorded]:

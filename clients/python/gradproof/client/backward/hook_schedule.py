@@ -16,8 +16,8 @@ import numpy as np
 
 from gradproof.client.backward.hook_invocation import HookInvocation
 from gradproof.client.backward.hook_results import checked_result
-from gradproof.client.backward.hooked_node import HookedNode, positions_of, reached_names
-from gradproof.client.backward.multi_grad import MemberHook
+from gradproof.client.backward.hooked_node import HookedNode, positions_of, reached_names, read_only
+from gradproof.client.backward.multi_grad import MultiGradPass
 from gradproof.client.backward.pass_plan import PassPlan
 from gradproof.client.events import Array, Event, Gradient
 from gradproof.client.graph import CallableHook, Hook
@@ -59,28 +59,22 @@ class HookSchedule:
         self._snapshots: dict[str, set[int]] = {}
         self._names: set[str] | None = None  # names that gradients come to, where a node with hooks made it known
         self._at_client = False  # whether hooks are called as their gradients arrive
-        if not any(tensor.hooks for _, tensor in plan.reached) and not any(node.hooks for node in plan.nodes):
+        if not any(map(_has_hooks, plan.reached)) and not any(node.hooks for node in plan.nodes):
             return
-        self._begin_multi_grad_hooks()
+        self._multi_grad = MultiGradPass({id(tensor) for _, tensor in plan.reached})
         try:
             for name, visited in _in_order(plan.reached, plan.nodes):
                 if isinstance(visited, Node):
                     self._add_node(visited)
                 elif self._names is None or name in self._names:
                     for number, hook in visited.hooks:
-                        self._add(_Place(name, visited.spec, visited.hooks), number, hook)
+                        self._add(_Place(name, visited.spec, visited.hooks), number, self._multi_grad.hook(hook))
+                    self._add_last_prehooks(name, visited)
         except BaseException:
             self.cancel()
             raise
         for hooked in self.surroundings.values():
             hooked.under_way = True
-
-    def _begin_multi_grad_hooks(self) -> None:
-        ids = {id(tensor) for _, tensor in self._plan.reached}
-        for _, tensor in self._plan.reached:
-            for _, hook in tensor.hooks:
-                if isinstance(hook, MemberHook):
-                    hook.state.begin(ids)
 
     def cancel(self) -> None:
         """End the pass: hooks that still wait get a RuntimeError."""
@@ -108,6 +102,14 @@ class HookSchedule:
             if invocation is not None:
                 invocation.pending.resolve(gradient)
             gradient = trace.gradient
+
+    def _add_last_prehooks(self, name: str, tensor: Recorded) -> None:
+        """Schedule the prehooks of a node that the pass comes to, and whose rule it does not run: they change nothing."""
+        node = tensor.node
+        if not self._plan.accumulates or node is None or not node.hooks or node in self._plan.nodes:
+            return
+        for number, hook in node.hooks.pre:
+            self._add(_Place(name, tensor.spec, node.hooks.pre), number, read_only(hook, tensor))
 
     def _add_node(self, node: Node) -> None:
         """Schedule the hooks of a node, if a gradient comes to it."""
@@ -179,6 +181,12 @@ class HookSchedule:
                 return None if result is None else result.value()
 
         return run
+
+
+def _has_hooks(reached: tuple[str, Recorded]) -> bool:
+    """True if a tensor, or the node that made it, has hooks."""
+    tensor = reached[1]
+    return bool(tensor.hooks) or (tensor.node is not None and bool(tensor.node.hooks))
 
 
 def _in_order(reached: Sequence[tuple[str, Recorded]], nodes: Sequence[Node]) -> Iterator[tuple[str, Recorded | Node]]:

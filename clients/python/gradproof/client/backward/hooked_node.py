@@ -160,6 +160,19 @@ class HookedNode:
         return call
 
 
+def read_only(hook: Callable[[Gradients], Any], output: Recorded) -> Callable[[Recorded], None]:
+    """A prehook of a node whose rule does not run, as a hook on the gradient of its ``output``."""
+    assert output.node is not None
+    count = len(output.node.specs)
+
+    def call(gradient: Recorded) -> None:
+        gradients = tuple(gradient if slot == output.slot else None for slot in range(count))
+        checked_results(hook(gradients), gradients, label_of(hook))
+
+    call.__name__ = label_of(hook)
+    return call
+
+
 def positions_of(node: Node, nodes: Sequence[Node], targets: Collection[int]) -> list[int]:
     """The inputs that a node passes a gradient on to when only ``nodes`` run, to the tensors with the ids ``targets``."""
     numbers = {visited.number for visited in nodes}

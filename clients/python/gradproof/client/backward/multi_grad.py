@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from gradproof.client.recording.hooks import Handle, Hooks
@@ -43,42 +43,63 @@ def register_multi_grad_hook(tensors: Sequence[Recorded], function: Callable[[An
 
 
 class MultiGrad:
-    """The gradients that a multi-grad hook has collected in this pass.
-
-    Attributes:
-        gradients: the gradient of each tensor, None where it has not come.
-        missing: the positions of the tensors that the pass has yet to come to.
-    """
+    """A hook on several gradients together."""
 
     def __init__(self, tensors: Sequence[Recorded], function: Callable[[Any], None], mode: str) -> None:
         self.tensors, self.function, self.mode = tensors, function, mode
-        self.gradients: list[Recorded | None] = []
-        self.missing: set[int] = set()
-
-    def begin(self, reached: set[int]) -> None:
-        """Start a pass, which comes to the tensors with these ids."""
-        self.gradients = [None] * len(self.tensors)
-        self.missing = {k for k, t in enumerate(self.tensors) if id(t) in reached}
-
-    def put(self, position: int, gradient: Recorded) -> None:
-        """Add a gradient; calls the function when it is the last, or the first."""
-        if self.mode == "any":
-            if self.missing:
-                self.missing = set()
-                self.function(gradient)
-            return
-        self.gradients[position] = gradient
-        self.missing.discard(position)
-        if not self.missing:
-            self.function(tuple(self.gradients))
 
 
 class MemberHook:
-    """The hook on a tensor."""
+    """The hook on a tensor. Each pass calls a hook of its own, see `MultiGradPass`."""
 
     def __init__(self, state: MultiGrad, position: int) -> None:
         self.state, self.position = state, position
-        self.__name__ = getattr(state.function, "__name__", "multi_grad_hook")
 
     def __call__(self, gradient: Recorded) -> None:
-        self.state.put(self.position, gradient)
+        """Never called: see `MultiGradPass.hook`."""
+
+
+class MultiGradPass:
+    """The gradients that multi-grad hooks collect in a pass.
+
+    Args:
+        reached: the ids of the tensors that the pass comes to.
+    """
+
+    def __init__(self, reached: Collection[int]) -> None:
+        self._reached = reached
+        self._collections: dict[MultiGrad, _Collection] = {}
+
+    def hook(self, hook: Any) -> Any:
+        """The hook that this pass calls: that of its own where ``hook`` is a `MemberHook`, otherwise ``hook`` itself."""
+        if not isinstance(hook, MemberHook):
+            return hook
+        state = hook.state
+        collection = self._collections.setdefault(state, _Collection(state, self._reached))
+
+        def put(gradient: Recorded) -> None:
+            collection.put(hook.position, gradient)
+
+        put.__name__ = getattr(state.function, "__name__", "multi_grad_hook")
+        return put
+
+
+class _Collection:
+    """The gradient of each tensor, None where it has not come, and the positions of the tensors that are yet to come."""
+
+    def __init__(self, state: MultiGrad, reached: Collection[int]) -> None:
+        self._state = state
+        self._gradients: list[Recorded | None] = [None] * len(state.tensors)
+        self._missing = {k for k, t in enumerate(state.tensors) if id(t) in reached}
+
+    def put(self, position: int, gradient: Recorded) -> None:
+        """Add a gradient; calls the function when it is the last, or the first."""
+        if self._state.mode == "any":
+            first, self._missing = bool(self._missing), set()
+            if first:
+                self._state.function(gradient)
+            return
+        self._gradients[position] = gradient
+        self._missing.discard(position)
+        if not self._missing:
+            self._state.function(tuple(self._gradients))

@@ -20,6 +20,7 @@ class PassPlan:
         roots: the tensors that gradients are taken of.
         seeds: the cotangent of each root.
         inputs: the tensors whose gradients are asked for; None stands for all leaves.
+        accumulates: gradients are added to ``.grad``; then prehooks of the nodes of ``inputs`` run too.
 
     Attributes:
         graph: the graph behind the roots.
@@ -30,7 +31,15 @@ class PassPlan:
         retained: tensors that keep their gradients, and are no targets.
     """
 
-    def __init__(self, roots: Sequence[Recorded], seeds: Sequence[Array], inputs: Sequence[Recorded] | None) -> None:
+    def __init__(
+        self,
+        roots: Sequence[Recorded],
+        seeds: Sequence[Array],
+        inputs: Sequence[Recorded] | None,
+        *,
+        accumulates: bool = False,
+    ) -> None:
+        self.accumulates = accumulates
         self._seeds = summed_seeds(roots, seeds)
         self.graph = graph_of([root for root, _ in self._seeds], backward=True)
         self.names: dict[int, list[str]] = {}

@@ -28,14 +28,19 @@ FREED = (
 
 
 def run(
-    roots: Sequence[Recorded], seeds: Sequence[Array], *, inputs: Sequence[Recorded] | None, retain_graph: bool
+    roots: Sequence[Recorded],
+    seeds: Sequence[Array],
+    *,
+    inputs: Sequence[Recorded] | None,
+    retain_graph: bool,
+    accumulates: bool = False,
 ) -> tuple[Evidence, list[Recorded]]:
     """Run a pass.
 
     Returns the evidence, and the tensors whose gradients it has in the order of the pass: ``inputs`` (None: all leaves) and
     tensors that retain theirs. Raises RuntimeError if the graph was freed, exceptions of hooks, and `GradproofError`.
     """
-    plan, runtime = PassPlan(roots, seeds, inputs), current()
+    plan, runtime = PassPlan(roots, seeds, inputs, accumulates=accumulates), current()
     graph = plan.graph
     if plan.freed:
         raise RuntimeError(FREED)

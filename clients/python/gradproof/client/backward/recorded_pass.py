@@ -10,7 +10,8 @@ from gradproof.client.backward.evidence import Evidence
 from gradproof.client.backward.gradient_bundle import cast
 from gradproof.client.backward.hook_invocation import constant_hook
 from gradproof.client.backward.hook_results import checked_result, checked_results
-from gradproof.client.backward.hooked_node import positions_of
+from gradproof.client.backward.hooked_node import positions_of, read_only
+from gradproof.client.backward.multi_grad import MultiGradPass
 from gradproof.client.backward.pass_plan import summed_seeds, visited_nodes
 from gradproof.client.backward.provenance import PassGradient, Provenance
 from gradproof.client.events import Result
@@ -31,6 +32,8 @@ def backward_recorded(
     seeds: Sequence[Recorded],
     inputs: Sequence[Recorded] | None,
     kind: type[Recorded] | None = None,
+    *,
+    accumulates: bool = False,
 ) -> Gradients:
     """The gradients of ``roots`` as tensors that can be differentiated; gradients that nothing reaches are missing.
 
@@ -39,12 +42,13 @@ def backward_recorded(
         seeds: the cotangent of each root.
         inputs: the tensors whose gradients are returned, with those of tensors that retain theirs; None: all leaves.
         kind: the class of the gradients; None: the class of all tensors.
+        accumulates: gradients are added to ``.grad``; then prehooks of the nodes of ``inputs`` run too.
     """
     if not roots:
         return {}
     with enable_grad():
         graph = graph_of(roots, backward=True)
-        recorded = RecordedPass(graph, list(zip(roots, seeds, strict=True)), inputs)
+        recorded = RecordedPass(graph, list(zip(roots, seeds, strict=True)), inputs, accumulates=accumulates)
         return recorded.with_provenance(recorded.run(), kind or roots[0].plain())
 
 
@@ -58,12 +62,18 @@ class RecordedPass:
         graph: the graph behind the roots.
         starts: the roots with their cotangents.
         inputs: the tensors whose gradients are returned; None: all leaves.
+        accumulates: as for `backward_recorded`.
     """
 
     def __init__(
-        self, graph: Subgraph, starts: Sequence[tuple[Recorded, Recorded]], inputs: Sequence[Recorded] | None
+        self,
+        graph: Subgraph,
+        starts: Sequence[tuple[Recorded, Recorded]],
+        inputs: Sequence[Recorded] | None,
+        *,
+        accumulates: bool = False,
     ) -> None:
-        self._graph, self._starts = graph, starts
+        self._graph, self._starts, self._accumulates = graph, starts, accumulates
         self._targets = dict.fromkeys(graph.leaves.values() if inputs is None else inputs)
         nodes = visited_nodes(graph, list(self._targets))
         target_ids = {id(t) for t in self._targets}
@@ -71,6 +81,7 @@ class RecordedPass:
         self._stops = self._stops_in_order()
         self._sums: Gradients = {}
         self._changed: dict[Recorded, Recorded | None] = {}
+        self._multi_grad = MultiGradPass({id(t) for t in (*self._stops, *self._targets)})
 
     def _stops_in_order(self) -> dict[Recorded, None]:
         """Inner tensors that the pass is cut at, in its order."""
@@ -83,7 +94,7 @@ class RecordedPass:
         """The gradients of the targets, and of tensors that retain theirs, after hooks."""
         self._begin()
         for node, outputs in groupby(self._stops, key=lambda t: t.node):
-            gradients = {t: _hooked(t, self._sums[t]) for t in outputs if t in self._sums}
+            gradients = {t: self._hooked_gradient(t) for t in outputs if t in self._sums}
             self._sums.update(gradients)
             if node is not None and node in self._hooked:
                 self._go_through(node, gradients)
@@ -93,10 +104,25 @@ class RecordedPass:
         gradients = {}
         for t in {**self._stops, **self._targets}:
             if t in self._sums and (t.retains_grad or t in self._targets):
-                gradients[t] = self._sums[t] if t in self._stops else _hooked(t, self._sums[t])
+                gradients[t] = self._sums[t] if t in self._stops else self._hooked_gradient(t)
             if t.hooks:
                 self._changed[t] = gradients.get(t, self._sums.get(t))
         return gradients
+
+    def _hooked_gradient(self, tensor: Recorded) -> Recorded:
+        """The gradient of a tensor after its hooks, and after prehooks of its node that cannot change it."""
+        gradient = self._sums[tensor]
+        for _, hook in tensor.hooks:
+            if isinstance(hook, ServerHook):
+                raise RuntimeError(f"the hook {hook.name!r} runs at the server, and a recorded pass does not go there")
+            call = self._multi_grad.hook(hook)
+            result = checked_result(call(gradient), tensor, label_of(call))
+            gradient = gradient if result is None else result
+        node = tensor.node
+        if self._accumulates and tensor in self._targets and node is not None and node.hooks and node not in self._hooked:
+            for _, hook in node.hooks.pre:
+                read_only(hook, tensor)(gradient)
+        return gradient
 
     def _begin(self) -> None:
         """Go from the roots to the first stops."""
@@ -163,16 +189,6 @@ class _Completion:
         for root, seed in summed_seeds(roots, [seed.value().astype(root.dtype) for root, seed in self._seeds]):
             request.seeds.add(output=self._graph.name(root), cotangent=encode_tensor(seed.astype(root.dtype)))
         request.hooks.extend(constant_hook(names[0], "hook", result) for names, result in self._hooks if len(names) == 1)
-
-
-def _hooked(tensor: Recorded, gradient: Recorded) -> Recorded:
-    """The gradient of a tensor after its hooks."""
-    for _, hook in tensor.hooks:
-        if isinstance(hook, ServerHook):
-            raise RuntimeError(f"the hook {hook.name!r} runs at the server, and a recorded pass does not go there")
-        result = checked_result(hook(gradient), tensor, label_of(hook))
-        gradient = gradient if result is None else result
-    return gradient
 
 
 def _through(node: Node, gradients: Gradients, positions: Sequence[int]) -> Iterator[tuple[Recorded, Recorded]]:

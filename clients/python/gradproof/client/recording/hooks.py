@@ -94,9 +94,17 @@ class NodeHooks:
 class Hookable:
     """A node that hooks can be registered on. ``hooks`` is None until the first."""
 
-    __slots__ = ("hooks",)
+    __slots__ = ("_metadata", "hooks")
 
     hooks: NodeHooks | None
+    _metadata: dict[str, Any] | None
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """A dictionary for notes of the caller. Follows torch.autograd.graph.Node.metadata."""
+        if self._metadata is None:
+            self._metadata = {}
+        return self._metadata
 
     def register_prehook(self, hook: Callable[[Any], Any]) -> Handle:
         """Call ``hook(grad_outputs)`` before the rule of this node runs, behind the hooks of its outputs. A tuple that it

@@ -10,11 +10,17 @@ from typing import Any
 
 _grad: ContextVar[bool] = ContextVar("gradproof_grad_mode", default=True)
 _anomaly: ContextVar[bool] = ContextVar("gradproof_anomaly_mode", default=False)
+_inference: ContextVar[bool] = ContextVar("gradproof_inference_mode", default=False)
 
 
 def is_grad_enabled() -> bool:
     """True if results of ops on tensors that require grad require grad. Follows torch.is_grad_enabled."""
     return _grad.get()
+
+
+def is_inference_mode_enabled() -> bool:
+    """True inside `inference_mode`. Follows torch.is_inference_mode_enabled."""
+    return _inference.get()
 
 
 def is_anomaly_enabled() -> bool:
@@ -58,17 +64,53 @@ class enable_grad(_GradMode):
     """Ops inside are recorded, within `no_grad` too."""
 
 
-class set_grad_enabled(_Mode):
-    """`enable_grad` or `no_grad`, from here on; as a context manager, inside it."""
+class inference_mode(ContextDecorator):
+    """`no_grad`, under a name of its own: nothing is skipped, and results are ordinary tensors. ``inference_mode(False)``
+    inside it records again. With parentheses or without, it is a decorator.
+
+    Follows torch.inference_mode.
+    """
+
+    def __new__(cls, mode: bool | Callable[..., Any] = True) -> Any:
+        return cls(True)(mode) if callable(mode) else super().__new__(cls)
+
+    def __init__(self, mode: bool | Callable[..., Any] = True) -> None:
+        self._modes = _Mode(_inference, bool(mode)), _Mode(_grad, not mode)
+
+    def __enter__(self) -> None:
+        for mode in self._modes:
+            mode.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for mode in reversed(self._modes):
+            mode.__exit__(kind, error, trace)
+
+
+class _Switch(_Mode):
+    """A mode that is set at once, and as a context manager or decorator only inside."""
+
+    def __init__(self, variable: ContextVar[bool], value: bool) -> None:
+        super().__init__(variable, value)
+        self._previous = variable.get()
+        variable.set(value)
+
+    def __enter__(self) -> None:
+        self._variable.set(self._previous)
+        super().__enter__()
+
+    def __call__(self, function: Callable[..., Any]) -> Any:
+        self._variable.set(self._previous)
+        return super().__call__(function)
+
+
+class set_grad_enabled(_Switch):
+    """`enable_grad` or `no_grad`, from here on; as a context manager or decorator, inside it.
+
+    Follows torch.set_grad_enabled.
+    """
 
     def __init__(self, mode: bool) -> None:
         super().__init__(_grad, mode)
-        self._previous = _grad.get()
-        _grad.set(mode)
-
-    def __enter__(self) -> None:
-        _grad.set(self._previous)
-        super().__enter__()
 
 
 class detect_anomaly(_Mode):
@@ -78,14 +120,8 @@ class detect_anomaly(_Mode):
         super().__init__(_anomaly, True)
 
 
-class set_detect_anomaly(_Mode):
-    """`detect_anomaly` from here on, or off; as a context manager, inside it."""
+class set_detect_anomaly(_Switch):
+    """`detect_anomaly` from here on, or off; as a context manager or decorator, inside it."""
 
     def __init__(self, mode: bool) -> None:
         super().__init__(_anomaly, mode)
-        self._previous = _anomaly.get()
-        _anomaly.set(mode)
-
-    def __enter__(self) -> None:
-        _anomaly.set(self._previous)
-        super().__enter__()

@@ -25,19 +25,57 @@ SAVE_NOTHING = frozenset(
 """Ops whose rules use shapes only, so that their graph can be run again."""
 
 
+VIEWS = frozenset(
+    {
+        "reshape",
+        "broadcast_to",
+        "expand_dims",
+        "squeeze",
+        "transpose",
+        "matrix_transpose",
+        "permute_dims",
+        "moveaxis",
+        "swapaxes",
+        "flatten",
+        "unflatten",
+        "split",
+        "array_split",
+        "vsplit",
+        "hsplit",
+        "dsplit",
+        "unstack",
+        "slice",
+        "diagonal",
+        "sliding_window_view",
+        "unfold",
+        "real",
+        "imag",
+    }
+)
+"""Ops whose results share memory with their first input in PyTorch."""
+
+
 class Application(Protocol):
     """An application of an op, as much of it as its name depends on."""
 
     op: str
-    inputs: tuple[Any, ...]
     attributes: Mapping[str, Any]
     specs: tuple[Spec, ...]
     info: OpInfo
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """The tensors and numbers that it was applied to."""
 
 
 def saves(op: str) -> bool:
     """True if the rule of ``op`` needs values of the forward pass."""
     return op not in SAVE_NOTHING
+
+
+def is_view(node: Application) -> bool:
+    """True if PyTorch has a view of the first input where this node was applied; a reshape to the same shape is a copy."""
+    return node.op in VIEWS and not (node.op == "reshape" and node.inputs[0].shape == node.specs[0].shape)
 
 
 def is_number(x: object) -> bool:

@@ -21,11 +21,14 @@ from gradproof.client.events import Array, OpInfo
 from gradproof.client.recording import modes
 from gradproof.client.recording.hooks import Handle, Hookable, Hooks, NodeHooks, ServerHook
 from gradproof.client.recording.kept import CachedForward
-from gradproof.client.recording.names import edges_of, name_of, saves
+from gradproof.client.recording.names import edges_of, is_view, name_of, saves
 from gradproof.client.recording.spec import Spec
 
 _PACKAGE = str(Path(__file__).parents[1])
 _numbers = itertools.count()
+_moves = itertools.count(1)
+_moved = 0
+"""The number of the last change in place of a tensor that nodes may have used."""
 
 
 class HasValue(Protocol):
@@ -155,7 +158,32 @@ class Recorded:
 
     def become_leaf(self, array: Array) -> None:
         """Take ``array`` as the value, and no node as its origin. ``requires_grad`` stays."""
-        self.array, self.node, self.alias, self.tainted = array, None, None, False
+        if self.node is not None:
+            self.moved_aside()
+        self.spec = Spec(array.shape, array.dtype)
+        self.array, self.node, self.slot, self.alias, self.tainted = array, None, 0, None, False
+
+    def become_output(self, result: Recorded) -> None:
+        """Become ``result``, an output of a node: a change in place. ``.grad`` and `retain_grad` stay."""
+        node, slot = result.node, result.slot
+        assert node is not None
+        self.array, self.node, self.slot, self.alias = result.array, node, slot, None
+        self._requires_grad, self.tainted, self.provenance = result.requires_grad, result.tainted, None
+        self.retains_grad = self.retains_grad and result.requires_grad
+        node.give_output(slot, self)
+
+    def moved_aside(self) -> Self:
+        """A tensor with the history, the value and the hooks that this tensor has had so far. Nodes that have used this
+        tensor use the other from now on."""
+        global _moved
+        old = object.__new__(type(self))
+        old._initialise(self.spec, self.array, self._requires_grad)
+        old.node, old.slot, old.alias, old.tainted = self.node, self.slot, self.alias, self.tainted
+        old.hooks, self.hooks = self.hooks, Hooks()
+        if self.node is not None:
+            self.node.give_output(self.slot, old)
+        _moved = next(_moves)
+        return old
 
     def value(self) -> Array:
         """The value as a read-only array; computed now if it was not."""
@@ -167,6 +195,20 @@ class Recorded:
         if self.array is not None:
             alias.array, alias.alias = self.array, None
         return alias
+
+    def detach_(self) -> Self:
+        """Become a leaf that does not require grad, with the same value; returns the tensor. Nodes that used it before keep
+        its history.
+
+        Follows torch.Tensor.detach_. Raises RuntimeError for a view.
+        """
+        if self.node is not None:
+            if self._requires_grad and is_view(self.node):
+                raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+            old = self.moved_aside()
+            self.node, self.slot, self.alias = None, 0, None if self.array is not None else old
+        self._requires_grad = self.retains_grad = self.tainted = False
+        return self
 
     def register_hook(self, hook: Callable[[Self], object] | str, **attributes: object) -> Handle:
         """Call ``hook(gradient)`` when the gradient of this tensor is known, before it goes on; a tensor that it returns
@@ -242,7 +284,6 @@ class Node(Hookable):
     """An application of an op: the ``grad_fn`` of its outputs.
 
     Attributes:
-        inputs: the tensors and Python numbers it was applied to.
         needs: for each input whether a gradient flows to it.
         moves: for each input of a condition, or of a node made of conditions, whether it depends on a tensor that requires
             grad. No gradient flows there, but a verdict must know where the condition flips.
@@ -255,8 +296,8 @@ class Node(Hookable):
     """
 
     __slots__ = (
-        "__weakref__", "_outputs", "arrays", "attributes", "derived", "freed", "info", "inputs", "kept", "kind", "moves",
-        "needs", "number", "op", "place", "rules", "specs",
+        "__weakref__", "_inputs", "_moved", "_origins", "_outputs", "arrays", "attributes", "derived", "freed", "info",
+        "kept", "kind", "moves", "needs", "number", "op", "place", "rules", "specs",
     )  # fmt: skip
 
     def __init__(
@@ -269,21 +310,23 @@ class Node(Hookable):
         rules: tuple[bytes, ...] = (),
     ) -> None:
         self.kind, self.op, self.info, self.attributes = kind, info.name, info, attributes
-        self.inputs, self.specs = tuple(inputs), tuple(specs)
+        self._inputs, self.specs = tuple(inputs), tuple(specs)
+        self._origins = tuple((x.node or x.alias, x.slot) if isinstance(x, Recorded) else None for x in inputs)
+        self._moved = _moved
         recording = modes.is_grad_enabled() and info.differentiable
-        self.needs = tuple(recording and isinstance(x, Recorded) and x.requires_grad for x in self.inputs)
+        self.needs = tuple(recording and isinstance(x, Recorded) and x.requires_grad for x in inputs)
         self.moves = self._moves()
-        self.arrays = tuple(x.array if isinstance(x, Recorded) and x.node is None else None for x in self.inputs)
+        self.arrays = tuple(x.array if isinstance(x, Recorded) and x.node is None else None for x in inputs)
         self.rules = rules
         self.derived: bool = bool(rules) or any(
-            isinstance(x, Recorded) and x.node is not None and x.node.derived for x in self.inputs
+            isinstance(x, Recorded) and x.node is not None and x.node.derived for x in inputs
         )
         self.number = next(_numbers)
         self.place = _place()
         self.freed = False
-        self.hooks = None
+        self.hooks = self._metadata = None
         self.kept: CachedForward | None = None
-        self._outputs: list[weakref.ref[Recorded] | None] = [None] * len(self.specs)
+        self._outputs: list[Callable[[], Recorded | None] | None] = [None] * len(self.specs)
 
     def _moves(self) -> tuple[bool, ...]:
         steps = not any(dtypes.is_differentiable(spec.dtype) for spec in self.specs)
@@ -293,6 +336,28 @@ class Node(Hookable):
         return tuple(
             isinstance(x, Recorded) and (x.requires_grad or (x.node is not None and any(x.node.moves))) for x in self.inputs
         )
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The tensors and Python numbers it was applied to, as they were then."""
+        if self._moved != _moved:
+            self._inputs = tuple(map(self._as_it_was, self._inputs, self._origins, self.arrays))
+            self._moved = _moved
+        return self._inputs
+
+    def _as_it_was(self, x: Input, origin: tuple[Node | HasValue | None, int] | None, array: Array | None) -> Input:
+        """An input, or in its place a tensor that is still what the input was when the node was recorded."""
+        if not isinstance(x, Recorded) or origin is None:
+            return x
+        node, slot = origin
+        if isinstance(node, Node):
+            return x if x.node is node and x.slot == slot else node.held(slot)
+        if x.node is None:
+            return x
+        if array is not None or node is None:
+            assert array is not None
+            return type(x).from_array(array)
+        return type(x).from_alias(Spec(x.shape, x.dtype), node)
 
     @property
     def condition(self) -> bool:
@@ -313,6 +378,10 @@ class Node(Hookable):
         """The tensor of output ``slot``, if anybody holds it."""
         reference = self._outputs[slot]
         return reference() if reference is not None else None
+
+    def give_output(self, slot: int, output: Recorded) -> None:
+        """Take ``output`` as the tensor of output ``slot``; it is kept where it has hooks, which run in later passes."""
+        self._outputs[slot] = (lambda: output) if output.hooks else weakref.ref(output)
 
     def held(self, slot: int) -> Recorded:
         """The tensor of output ``slot``; a new tensor if nobody holds it."""
@@ -358,7 +427,7 @@ class AccumulateGrad(Hookable):
 
     def __init__(self, variable: Recorded) -> None:
         self.variable = variable
-        self.hooks = None
+        self.hooks = self._metadata = None
 
     def _own_hooks(self) -> NodeHooks:
         self.variable.hold_accumulator(self)
@@ -366,7 +435,7 @@ class AccumulateGrad(Hookable):
 
     def name(self) -> str:
         """The name that PyTorch gives it."""
-        return "AccumulateGrad"
+        return "torch::autograd::AccumulateGrad"
 
     def __repr__(self) -> str:
         return "<AccumulateGrad>"

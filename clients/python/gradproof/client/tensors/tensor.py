@@ -19,6 +19,7 @@ from gradproof.client.events import HookTrace, Verdict
 from gradproof.client.explanation import Explanation
 from gradproof.client.recording.apply import as_subclass
 from gradproof.client.recording.evaluation import evaluate, graph_of
+from gradproof.client.recording.modes import is_grad_enabled
 from gradproof.client.recording.record import ONLY_LEAVES_DETACH
 from gradproof.client.recording.runtime import current
 from gradproof.client.recording.spec import Spec
@@ -100,11 +101,11 @@ class Tensor(Ordering):
         return np.asarray(self.array)
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """The value as a read-only NumPy array. Raises RuntimeError if the tensor requires grad.
+        """The value as a read-only NumPy array. Raises RuntimeError if the tensor requires grad, but under `no_grad`.
 
         Follows torch.Tensor.numpy.
         """
-        if self._requires_grad:
+        if self._requires_grad and is_grad_enabled():
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         return self.value()
 
@@ -254,6 +255,32 @@ class Tensor(Ordering):
         self.accumulated = gradient
         self.provenance = None
 
+    @grad.deleter
+    def grad(self) -> None:
+        self.accumulated = self.provenance = None
+
+    @property
+    def data(self) -> Self:
+        """The tensor without its history, as `detach`. Assigned, it gives a leaf a new value, of any shape; graphs recorded
+        before keep theirs.
+
+        Follows torch.Tensor.data. Raises TypeError for data that are no tensor, and RuntimeError for integers where the
+        tensor requires grad, and for a tensor that is no leaf.
+        """
+        return self.detach()
+
+    @data.setter
+    def data(self, data: Tensor) -> None:
+        if not isinstance(data, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
+        if self._requires_grad and not dtypes.is_differentiable(data.dtype):
+            raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+        if self.grad_fn is not None:
+            raise RuntimeError("the value of a tensor that is no leaf is that of its node; write y = y.detach() first")
+        array = np.array(data.value())
+        array.flags.writeable = False
+        self.become_leaf(array)
+
     @property
     def raw_grad(self) -> Tensor | None:
         """The gradient of the last pass before its hooks; None if none reached the tensor, and once ``.grad`` was assigned
@@ -285,7 +312,7 @@ class Tensor(Ordering):
         gradient: Tensor | None = None,
         retain_graph: bool | None = None,
         create_graph: bool = False,
-        inputs: Sequence[Tensor] | Tensor | None = None,
+        inputs: engine.Tensors | None = None,
     ) -> None:
         """Add the gradients of this tensor to ``.grad`` of the leaves (or of ``inputs``). See `autograd.backward`.
 

@@ -1,13 +1,15 @@
-"""Backward passes by PyTorch's names: `backward`, `grad`, hooks on several gradients, and the modes."""
+"""Backward passes by PyTorch's names: `backward`, `grad`, the modes, and what is known of the graph."""
 
 from __future__ import annotations
 
 from gradproof.client import functional
+from gradproof.client.autograd import graph
 from gradproof.client.backward.engine import backward, grad
 from gradproof.client.backward.multi_grad import register_multi_grad_hook
 from gradproof.client.recording.modes import (
     detect_anomaly,
     enable_grad,
+    inference_mode,
     is_anomaly_enabled,
     is_grad_enabled,
     no_grad,
@@ -21,6 +23,8 @@ __all__ = [
     "enable_grad",
     "functional",
     "grad",
+    "graph",
+    "inference_mode",
     "is_anomaly_enabled",
     "is_grad_enabled",
     "no_grad",
