@@ -265,8 +265,16 @@ class TestCalls:
         assert ops["sum"].attributes == {"axis": None, "keepdims": False, "dtype": None}
         assert ops["broadcast_to"].attributes["shape"] is REQUIRED
         assert len(ops["add"].inputs) == 2
-        assert ops["less"].verdict is None
+        assert ops["sum"].verdict is None  # it was not asked for
         assert client.op("sum").op.name == "sum"
+
+    def test_ops_with_verdicts(self, client: Client) -> None:
+        list(client.verify_op("negative"))
+        ops = {op.name: op for op in client.ops(verdicts=True)}
+        assert ops["less"].verdict is None  # it has no rule
+        words = {name: op.verdict.word for name, op in ops.items() if op.verdict is not None}
+        assert set(words) == {name for name, op in ops.items() if op.differentiable}
+        assert words["negative"] == "PROVED"
 
     def test_verify_op(self, client: Client) -> None:
         steps = list(client.verify_op("negative"))

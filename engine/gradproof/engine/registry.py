@@ -81,6 +81,8 @@ class Registry:
             return op.expand(case.specs(dtype), case.attributes)
         inferred = op.inference(case.specs(dtype), case.attributes)
         inputs = inferred.inputs or case.specs(dtype)
+        if not case.free:
+            return traced_rule(self, op, inputs, inferred.outputs, inferred.attributes)
         attributes = {**inferred.attributes, **sealed(case.free, Ledger())}
         return trace_rule(self.ops, op, inputs, inferred.outputs, attributes, self.plugin_of(op.name).name)
 
@@ -237,10 +239,11 @@ def _collector(
 
 
 def _trace_all(registry: Registry, strict: set[str]) -> None:
-    """Trace every rule on every case. A plugin with a rule that does not trace is taken out, and the rest is traced
-    again, since a rule may use another plugin's op."""
+    """Trace every rule of plugins on every case; built-in rules are traced when they are used. A plugin with a rule that
+    does not trace is taken out, and the rest is traced again, since a rule may use another plugin's op."""
     while True:
-        refusal = next((fault for plugin in registry.plugins if (fault := _trace_fault(registry, plugin))), None)
+        foreign = [plugin for plugin in registry.plugins if not plugin.builtin]
+        refusal = next((fault for plugin in foreign if (fault := _trace_fault(registry, plugin))), None)
         if refusal is None:
             return
         if refusal.plugin in strict:

@@ -26,7 +26,7 @@ from gradproof.v1 import graph_pb2 as gradproof_dot_v1_dot_graph__pb2
 from gradproof.v1 import verdict_pb2 as gradproof_dot_v1_dot_verdict__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dgradproof/v1/op_service.proto\x12\x0cgradproof.v1\x1a\x18gradproof/v1/graph.proto\x1a\x1agradproof/v1/verdict.proto\"7\n\x0eListOpsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x0fListOpsResponse\x12!\n\x03ops\x18\x01 \x03(\x0b\x32\x14.gradproof.v1.OpInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd6\x02\n\x06OpInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06plugin\x18\x02 \x01(\t\x12\x0b\n\x03\x64oc\x18\x03 \x01(\t\x12\x0e\n\x06inputs\x18\x04 \x03(\t\x12\x10\n\x08variadic\x18\x05 \x01(\x08\x12/\n\nattributes\x18\x06 \x03(\x0b\x32\x1b.gradproof.v1.AttributeInfo\x12\x13\n\x0b\x65lementwise\x18\x07 \x01(\x08\x12\x16\n\x0e\x64ifferentiable\x18\x08 \x01(\x08\x12\x14\n\x07grad_fn\x18\t \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x07\x64omains\x18\n \x03(\t\x12\x16\n\x0etie_convention\x18\x0b \x01(\t\x12*\n\x07verdict\x18\x0c \x01(\x0b\x32\x19.gradproof.v1.RuleVerdict\x12\x17\n\x0foptional_inputs\x18\r \x01(\r\x12\x11\n\tcomposite\x18\x0e \x01(\x08\x42\n\n\x08_grad_fn\"*\n\x0cGetOpRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04page\x18\x02 \x01(\x08\"d\n\rGetOpResponse\x12 \n\x02op\x18\x01 \x01(\x0b\x32\x14.gradproof.v1.OpInfo\x12#\n\x05\x63\x61ses\x18\x02 \x03(\x0b\x32\x14.gradproof.v1.OpCase\x12\x0c\n\x04page\x18\x03 \x01(\t\"\\\n\x06OpCase\x12\x13\n\x0bshape_class\x18\x01 \x01(\t\x12\x11\n\trule_text\x18\x02 \x01(\t\x12*\n\x07verdict\x18\x03 \x01(\x0b\x32\x19.gradproof.v1.RuleVerdict\"r\n\x0fVerifyOpRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1b\n\x0e\x62udget_seconds\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07refresh\x18\x03 \x01(\x08\x12\x10\n\x08progress\x18\x04 \x01(\x08\x42\x11\n\x0f_budget_seconds\"\x91\x01\n\x10VerifyOpResponse\x12*\n\x07verdict\x18\x01 \x01(\x0b\x32\x19.gradproof.v1.RuleVerdict\x12\x12\n\ncases_done\x18\x02 \x01(\r\x12\x13\n\x0b\x63\x61ses_total\x18\x03 \x01(\r\x12(\n\x08progress\x18\x04 \x01(\x0b\x32\x16.gradproof.v1.Progress2\xf1\x01\n\tOpService\x12K\n\x07ListOps\x12\x1c.gradproof.v1.ListOpsRequest\x1a\x1d.gradproof.v1.ListOpsResponse\"\x03\x90\x02\x01\x12\x45\n\x05GetOp\x12\x1a.gradproof.v1.GetOpRequest\x1a\x1b.gradproof.v1.GetOpResponse\"\x03\x90\x02\x01\x12P\n\x08VerifyOp\x12\x1d.gradproof.v1.VerifyOpRequest\x1a\x1e.gradproof.v1.VerifyOpResponse\"\x03\x90\x02\x02\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dgradproof/v1/op_service.proto\x12\x0cgradproof.v1\x1a\x18gradproof/v1/graph.proto\x1a\x1agradproof/v1/verdict.proto\"I\n\x0eListOpsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08verdicts\x18\x03 \x01(\x08\"M\n\x0fListOpsResponse\x12!\n\x03ops\x18\x01 \x03(\x0b\x32\x14.gradproof.v1.OpInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd6\x02\n\x06OpInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06plugin\x18\x02 \x01(\t\x12\x0b\n\x03\x64oc\x18\x03 \x01(\t\x12\x0e\n\x06inputs\x18\x04 \x03(\t\x12\x10\n\x08variadic\x18\x05 \x01(\x08\x12/\n\nattributes\x18\x06 \x03(\x0b\x32\x1b.gradproof.v1.AttributeInfo\x12\x13\n\x0b\x65lementwise\x18\x07 \x01(\x08\x12\x16\n\x0e\x64ifferentiable\x18\x08 \x01(\x08\x12\x14\n\x07grad_fn\x18\t \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x07\x64omains\x18\n \x03(\t\x12\x16\n\x0etie_convention\x18\x0b \x01(\t\x12*\n\x07verdict\x18\x0c \x01(\x0b\x32\x19.gradproof.v1.RuleVerdict\x12\x17\n\x0foptional_inputs\x18\r \x01(\r\x12\x11\n\tcomposite\x18\x0e \x01(\x08\x42\n\n\x08_grad_fn\"*\n\x0cGetOpRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04page\x18\x02 \x01(\x08\"d\n\rGetOpResponse\x12 \n\x02op\x18\x01 \x01(\x0b\x32\x14.gradproof.v1.OpInfo\x12#\n\x05\x63\x61ses\x18\x02 \x03(\x0b\x32\x14.gradproof.v1.OpCase\x12\x0c\n\x04page\x18\x03 \x01(\t\"\\\n\x06OpCase\x12\x13\n\x0bshape_class\x18\x01 \x01(\t\x12\x11\n\trule_text\x18\x02 \x01(\t\x12*\n\x07verdict\x18\x03 \x01(\x0b\x32\x19.gradproof.v1.RuleVerdict\"r\n\x0fVerifyOpRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1b\n\x0e\x62udget_seconds\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07refresh\x18\x03 \x01(\x08\x12\x10\n\x08progress\x18\x04 \x01(\x08\x42\x11\n\x0f_budget_seconds\"\x91\x01\n\x10VerifyOpResponse\x12*\n\x07verdict\x18\x01 \x01(\x0b\x32\x19.gradproof.v1.RuleVerdict\x12\x12\n\ncases_done\x18\x02 \x01(\r\x12\x13\n\x0b\x63\x61ses_total\x18\x03 \x01(\r\x12(\n\x08progress\x18\x04 \x01(\x0b\x32\x16.gradproof.v1.Progress2\xf1\x01\n\tOpService\x12K\n\x07ListOps\x12\x1c.gradproof.v1.ListOpsRequest\x1a\x1d.gradproof.v1.ListOpsResponse\"\x03\x90\x02\x01\x12\x45\n\x05GetOp\x12\x1a.gradproof.v1.GetOpRequest\x1a\x1b.gradproof.v1.GetOpResponse\"\x03\x90\x02\x01\x12P\n\x08VerifyOp\x12\x1d.gradproof.v1.VerifyOpRequest\x1a\x1e.gradproof.v1.VerifyOpResponse\"\x03\x90\x02\x02\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,21 +40,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPSERVICE'].methods_by_name['VerifyOp']._loaded_options = None
   _globals['_OPSERVICE'].methods_by_name['VerifyOp']._serialized_options = b'\220\002\002'
   _globals['_LISTOPSREQUEST']._serialized_start=101
-  _globals['_LISTOPSREQUEST']._serialized_end=156
-  _globals['_LISTOPSRESPONSE']._serialized_start=158
-  _globals['_LISTOPSRESPONSE']._serialized_end=235
-  _globals['_OPINFO']._serialized_start=238
-  _globals['_OPINFO']._serialized_end=580
-  _globals['_GETOPREQUEST']._serialized_start=582
-  _globals['_GETOPREQUEST']._serialized_end=624
-  _globals['_GETOPRESPONSE']._serialized_start=626
-  _globals['_GETOPRESPONSE']._serialized_end=726
-  _globals['_OPCASE']._serialized_start=728
-  _globals['_OPCASE']._serialized_end=820
-  _globals['_VERIFYOPREQUEST']._serialized_start=822
-  _globals['_VERIFYOPREQUEST']._serialized_end=936
-  _globals['_VERIFYOPRESPONSE']._serialized_start=939
-  _globals['_VERIFYOPRESPONSE']._serialized_end=1084
-  _globals['_OPSERVICE']._serialized_start=1087
-  _globals['_OPSERVICE']._serialized_end=1328
+  _globals['_LISTOPSREQUEST']._serialized_end=174
+  _globals['_LISTOPSRESPONSE']._serialized_start=176
+  _globals['_LISTOPSRESPONSE']._serialized_end=253
+  _globals['_OPINFO']._serialized_start=256
+  _globals['_OPINFO']._serialized_end=598
+  _globals['_GETOPREQUEST']._serialized_start=600
+  _globals['_GETOPREQUEST']._serialized_end=642
+  _globals['_GETOPRESPONSE']._serialized_start=644
+  _globals['_GETOPRESPONSE']._serialized_end=744
+  _globals['_OPCASE']._serialized_start=746
+  _globals['_OPCASE']._serialized_end=838
+  _globals['_VERIFYOPREQUEST']._serialized_start=840
+  _globals['_VERIFYOPREQUEST']._serialized_end=954
+  _globals['_VERIFYOPRESPONSE']._serialized_start=957
+  _globals['_VERIFYOPRESPONSE']._serialized_end=1102
+  _globals['_OPSERVICE']._serialized_start=1105
+  _globals['_OPSERVICE']._serialized_end=1346
 # @@protoc_insertion_point(module_scope)

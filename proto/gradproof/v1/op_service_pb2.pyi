@@ -28,19 +28,23 @@ class ListOpsRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VERDICTS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """The most ops on the page; 0 means 100. The limit of this name bounds it."""
     page_token: _builtins.str
     """The next_page_token of the page before; empty for the first page."""
+    verdicts: _builtins.bool
+    """Whether the ops have their verdicts, for which the server traces all rules: seconds, the first time."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        verdicts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -128,7 +132,9 @@ class OpInfo(_message.Message):
 
     @_builtins.property
     def verdict(self) -> _verdict_pb2.RuleVerdict:
-        """The verdict so far: of the weakest case, PENDING if a case is not known yet. Absent where the op is not differentiable."""
+        """The verdict so far: of the weakest case, PENDING if a case is not known yet. Absent where the op is not differentiable,
+        or ListOpsRequest.verdicts does not ask for it.
+        """
 
     def __init__(
         self,

@@ -163,17 +163,17 @@ class AsyncClient:
         response: pb.GetServerInfoResponse = await self._unary(self._autodiff.GetServerInfo, pb.GetServerInfoRequest())
         return response
 
-    async def ops(self) -> list[OpInfo]:
-        """The ops of the server."""
+    async def ops(self, *, verdicts: bool = False) -> list[OpInfo]:
+        """The ops of the server; as `Client.ops`."""
         call = self._call()
         ops: list[OpInfo] = []
-        request = op_service_pb2.ListOpsRequest()
+        request = op_service_pb2.ListOpsRequest(verdicts=verdicts)
         while True:
             page = await self._unary(self._ops.ListOps, request, call)
             ops.extend(map(decode_op, page.ops))
             if not page.next_page_token:
                 return ops
-            request = op_service_pb2.ListOpsRequest(page_token=page.next_page_token)
+            request = op_service_pb2.ListOpsRequest(page_token=page.next_page_token, verdicts=verdicts)
 
     async def op(self, name: str, *, page: bool = False) -> op_service_pb2.GetOpResponse:
         """An op, with its cases and traced rules; with ``page`` also its page, as Markdown."""

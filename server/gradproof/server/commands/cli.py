@@ -215,7 +215,7 @@ def draw(  # noqa: PLR0913 - each parameter is an option of the command
 
 def listed(client: Client, names: Collection[str] | None) -> list[OpInfo]:
     """The ops of the server with these names, or all."""
-    return [op for op in client.ops() if not names or op.name in names]
+    return [op for op in client.ops(verdicts=True) if not names or op.name in names]
 
 
 @app.command("ops")

@@ -181,7 +181,8 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             page = names[start : start + (request.page_size or 100)]
             end = start + len(page)
             response = op_service_pb2.ListOpsResponse(next_page_token=names[end - 1] if 0 < end < len(names) else "")
-            infos = lambda _: [self._info(self.registry.op(name)) for name in watched(page)]  # noqa: E731
+            entry = self._judged if request.verdicts else self._info
+            infos = lambda _: [entry(self.registry.op(name)) for name in watched(page)]  # noqa: E731
             response.ops.extend(await self.handler.cancellable(infos))
             return response
 
@@ -206,7 +207,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             return response
 
     def _cases(self, op: Op) -> op_service_pb2.GetOpResponse:
-        response = op_service_pb2.GetOpResponse(op=self._info(op))
+        response = op_service_pb2.GetOpResponse(op=self._judged(op))
         if isinstance(op, Composite):
             for case in watched(op.declared_cases()):
                 text = self.registry.rule_of(op, case).text()
@@ -292,7 +293,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         return keys
 
     def _info(self, op: Op) -> op_service_pb2.OpInfo:
-        info = op_service_pb2.OpInfo(
+        return op_service_pb2.OpInfo(
             name=op.name,
             plugin=self.registry.plugin_of(op.name).name,
             doc=op.doc,
@@ -307,6 +308,10 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             optional_inputs=op.optional,
             composite=op.composite,
         )
+
+    def _judged(self, op: Op) -> op_service_pb2.OpInfo:
+        """An op with the verdict that is known so far."""
+        info = self._info(op)
         if op.differentiable:
             if op.name not in self._keys:
                 self._keys[op.name] = [key for key in keys_of(self.registry, op) if key.case.is_owed]
