@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pytest
 from hypothesis import settings
+from tests.support.sweeps import left_out
 
 from gradproof.engine.compiled.store import Compilations
 from gradproof.engine.engine import Engine, Event, GradientEvent, Run
@@ -47,9 +48,13 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(part for part in re.split(r"[,\s]+", text) if part)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tiny test of the whole way through runs first: if it fails, the rest can wait."""
-    items.sort(key=lambda item: item.path.name != "test_tiny.py")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a sweep leaves to `make check`. The tiny test of the whole way through runs first: if it fails, the
+    rest can wait."""
+    out = left_out(items)
+    config.hook.pytest_deselected(items=out)
+    left = set(out)
+    items[:] = sorted((item for item in items if item not in left), key=lambda item: item.path.name != "test_tiny.py")
 
 
 @pytest.fixture(scope="session")

@@ -61,6 +61,7 @@ def test_each_op_has_a_name() -> None:
     assert OPS.keys() - set(applied()) == WITHOUT_A_NAME.keys()
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.parametrize("key", ROWS)
 def test_a_name_is_its_op(key: str) -> None:
     name, op = ROWS[key]
@@ -87,6 +88,7 @@ A, B = np.arange(1.0, 7.0).reshape(2, 3) / 4, np.arange(6.0).reshape(3, 2) - 2.5
 S = np.array([[2.0, 0.5], [0.5, 1.0]])
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.parametrize(
     ("made", "expected"),
     [

@@ -11,6 +11,7 @@ import pytest
 CASES = Path(__file__).with_name("fork_cases.py")
 
 
+@pytest.mark.stress
 @pytest.mark.slow
 def test_forks_are_told_and_harm_nobody() -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", str(CASES)]

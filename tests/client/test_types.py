@@ -73,6 +73,7 @@ def test_the_committed_source_is_what_the_generator_writes(tmp_path: Path) -> No
     assert changed == [], "run `make methods`"
 
 
+@pytest.mark.sweep(of=6)
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_have_signatures_and_docstrings(name: str) -> None:
     assert name in dir(gp.Tensor)
@@ -80,6 +81,7 @@ def test_methods_have_signatures_and_docstrings(name: str) -> None:
     hold(METHODS[name])
 
 
+@pytest.mark.sweep(of=6)
 @pytest.mark.parametrize("name", dir(gp.Tensor))
 def test_methods_that_follow_a_function_of_pytorch_are_functions(name: str) -> None:
     member = inspect.getattr_static(gp.Tensor, name)
@@ -88,6 +90,7 @@ def test_methods_that_follow_a_function_of_pytorch_are_functions(name: str) -> N
         assert getattr(method, "__name__", name) in dir(gp), "no function calls it"
 
 
+@pytest.mark.sweep(of=8)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_have_signatures_and_docstrings(name: str) -> None:

@@ -77,6 +77,7 @@ def same(job_of: Callable[[Bench], Job], raises: bool = False) -> list[Event]:
     return streams[0]
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(DRAWS))
 def test_programs_at_random_have_the_same_bits_compiled(seed: int) -> None:
@@ -90,6 +91,7 @@ def bits(event: Event) -> tuple[str, bytes]:
     return event.name, b"" if value is None else np.where(value == value, value, np.nan).tobytes()
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "number"), CASES)
 def test_every_op_has_the_same_bits_compiled(name: str, number: int) -> None:

@@ -253,6 +253,7 @@ def served(shared: Served) -> Served:
     return shared
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.parametrize("op", [op for op in REGISTRY.ops.values() if op.differentiable], ids=lambda op: op.name)
 def test_every_op_can_be_derived_along_tangents(op: Op) -> None:
     """Its rule, and the rule of its rule, are linear in their cotangents."""

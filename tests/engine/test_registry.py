@@ -198,6 +198,7 @@ RULES: list[tuple[str, Callable[..., Any], str]] = [
 ]
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize(("rule", "text"), [rule[1:] for rule in RULES], ids=[rule[0] for rule in RULES])
 def test_a_rule_that_does_not_trace_is_refused(rule: Callable[..., Any], text: str) -> None:

@@ -113,6 +113,7 @@ def test_every_row_has_an_oracle() -> None:
     assert set(ORACLES) == set(ROWS)
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.parametrize("bits", [53, 128, 300])
 @pytest.mark.parametrize(("name", "point"), POINTS)
 def test_ball_encloses_the_function(name: str, point: tuple[Fraction, ...], bits: int) -> None:
@@ -122,6 +123,7 @@ def test_ball_encloses_the_function(name: str, point: tuple[Fraction, ...], bits
             assert_encloses(ROWS[name].ball(*map(exact, point)), true, bits)
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.parametrize(("name", "point"), POINTS)
 def test_symbolic_form_is_the_function(name: str, point: tuple[Fraction, ...]) -> None:
     with mp.workdps(80):
@@ -144,6 +146,7 @@ def difference_quotient(function: Callable[..., Any], point: list[Any], axis: in
     return (function(*up) - function(*down)) / (2 * step)
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.parametrize("bits", [64, 128])
 @pytest.mark.parametrize(("name", "point"), POINTS)
 def test_partials_from_the_series_form(name: str, point: tuple[Fraction, ...], bits: int) -> None:
@@ -157,6 +160,7 @@ def test_partials_from_the_series_form(name: str, point: tuple[Fraction, ...], b
             assert_encloses(ball, true, bits, digits=60)
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.parametrize(("name", "point"), POINTS)
 def test_series_form_has_the_value_of_the_ball_form(name: str, point: tuple[Fraction, ...]) -> None:
     """The constant term must be the function too: a definition composes values, not only derivatives."""

@@ -151,6 +151,7 @@ def drawn(op: Op, case: Case, random: np.random.Generator) -> tuple[list[Array],
     return inputs, [cast(complex_numbers(random, *out.shape), out.dtype) for out in inference.outputs]
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize(("op", "case"), CASES)
 def test_gradient_is_the_derivative_in_both_parts(bench: Bench, op: Op, case: Case) -> None:
@@ -280,6 +281,7 @@ def test_an_op_declared_holomorphic_must_be_so(bench: Bench) -> None:
 # verdicts on what is right
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize(("op", "case"), CASES)
 def test_every_rule_is_proved_in_complex_numbers(op: Op, case: Case) -> None:
@@ -321,6 +323,7 @@ def test_a_small_graph_is_verified_and_consistent(bench: Bench) -> None:
         assert all(use.value.word is ValueWord.ENCLOSED and use.forward.word is ValueWord.ENCLOSED for use in verdict.uses)
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
 @pytest.mark.parametrize("op", [op for op in COMPLEX_OPS if len(op.definitions) < 2], ids=lambda op: str(op.name))

@@ -263,6 +263,7 @@ def test_on_the_border_of_the_positive_definite_matrices_numbers_are_conditioned
     assert verdict.max_ulps > 1e6
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "rule"),

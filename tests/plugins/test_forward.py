@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import ml_dtypes
 import numpy as np
@@ -94,6 +94,7 @@ def assert_same(got: list[Array], true: list[Array]) -> None:
             assert abs(float(result) - number) <= TOLERANCE * scale
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize(("op", "case"), CASES)
 def test_forward_is_the_definition(bench: Bench, op: Op, case: Case) -> None:
@@ -107,6 +108,7 @@ def test_forward_is_the_definition(bench: Bench, op: Op, case: Case) -> None:
 STRESSED = [op for op in OPS.values() if op.elementwise and op.differentiable]
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize("op", STRESSED, ids=lambda op: op.name)
 def test_forward_keeps_its_digits_at_stress_values(bench: Bench, op: Op) -> None:
@@ -155,6 +157,7 @@ DTYPES = [
 ]
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize(("op", "dtype"), DTYPES)
 def test_every_dtype_that_is_inferred_is_computed(bench: Bench, op: Op, dtype: Any) -> None:
@@ -237,3 +240,10 @@ def test_no_op_drops_imaginary_parts(registry: Registry) -> None:
                 except InferenceError:
                     continue
                 assert all(out.dtype.kind in "cbiu" for out in outputs), op.name
+
+
+def test_a_sweep_leaves_out_no_op(request: pytest.FixtureRequest) -> None:
+    name = test_forward_is_the_definition.__name__
+    items = [item for item in request.session.items if item.name.startswith(f"{name}[")]
+    run = {cast(Op, cast(pytest.Function, item).callspec.params["op"]).name for item in items}
+    assert not run or run == {cast(Op, case.values[0]).name for case in CASES}

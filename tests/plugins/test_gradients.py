@@ -179,6 +179,7 @@ def oracle(op: Op, case: Case, inputs: list[Array], seeds: list[Array]) -> list[
     return gradients
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize(("op", "case"), CASES)
 def test_gradient_is_the_derivative_of_the_definition(bench: Bench, op: Op, case: Case) -> None:
@@ -315,6 +316,7 @@ def test_matmul_of_any_size(bench: Bench, data: st.DataObject, sides: tuple[int,
 EMPTY = [op for op in OPS if op.elementwise]
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(0,), (2, 0), (1, 1), ()])
 @pytest.mark.parametrize("op", EMPTY, ids=lambda op: op.name)
@@ -332,6 +334,7 @@ def test_elementwise_gradients_of_empty_single_and_0d_tensors(bench: Bench, op: 
             assert np.isfinite(gradient).all()
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("op", EMPTY, ids=lambda op: op.name)
 def test_float32_stays_float32(bench: Bench, op: Op) -> None:

@@ -107,6 +107,7 @@ def moved(points: Sequence[float], dtype: DType) -> Array:
     return np.asarray(array[np.isfinite(array.astype(float))])
 
 
+@pytest.mark.sweep(of=3)
 @every_dtype
 @pytest.mark.parametrize("name", FORMULAS)
 def test_losses_keep_their_digits(bench: Bench, name: str, dtype: DType) -> None:
@@ -253,6 +254,7 @@ PAIRS = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_en
 WEIGHTED = (*PAIRS[:2], *PAIRS[3:6])
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.parametrize("op", PAIRS)
 @pytest.mark.parametrize("shape", [(), (1,), (2, 3), (2, 0), (0,), (3, 1, 2)])
 def test_reductions_are_those_of_the_losses(bench: Bench, op: str, shape: tuple[int, ...]) -> None:

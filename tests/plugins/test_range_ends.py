@@ -203,6 +203,7 @@ def sweep(bench: Bench, op: str, dtype: Any) -> list[tuple[Any, ...]]:
     return off
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("op", SLOPES)
@@ -338,6 +339,7 @@ def test_forwards_of_many_halves_are_rounded_once(bench: Bench, dtype: str, shap
         np.testing.assert_allclose(got, truth, rtol=few(dtype), atol=3e-8, err_msg=op)
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("axis", [None, 0, 1, (0, 1)])
@@ -439,6 +441,7 @@ def cofactors(matrix: Array) -> Array:
     return cells
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])

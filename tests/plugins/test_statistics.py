@@ -38,6 +38,7 @@ def in_numpy(op: str, x: Any, **attributes: Any) -> Any:
         return getattr(np, op)(x.astype(np.float64) if x.dtype.kind == "f" else x, **attributes)
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64"])
 @pytest.mark.parametrize("op", [*PLAIN, *OF_NUMBERS, "count_nonzero"])

@@ -92,6 +92,7 @@ def test_the_command_prints_and_writes(
     assert numbers["mlp_small"]["NumPy by hand"]["us"] > 0
 
 
+@pytest.mark.stress
 @pytest.mark.slow
 def test_calls_are_left_and_the_cpu_time_behind_them_is_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -103,6 +104,7 @@ def test_calls_are_left_and_the_cpu_time_behind_them_is_read(
     assert lines[-1].startswith("at most ")
 
 
+@pytest.mark.stress
 @pytest.mark.slow
 def test_every_kind_of_call_is_left() -> None:
     services = [autodiff_service_pb2.DESCRIPTOR.services_by_name["AutodiffService"]]

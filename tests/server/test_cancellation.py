@@ -139,6 +139,7 @@ def left(served: Served, message: pb.DifferentiateRequest, way: Any) -> list[int
     return counting.counted[len(before) :]
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize("nodes", [FORWARD, BACKWARD], ids=["forward", "backward"])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
@@ -219,6 +220,7 @@ def batcher_of(plans: Plans) -> RunBatcher:
     return RunBatcher(bench.engine, prepared, save=False, chunked=True)
 
 
+@pytest.mark.sweep(of=2)
 @pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("plans", [Plans.NEVER, Plans.ALWAYS], ids=str)
 @pytest.mark.parametrize("stopped", ["between two batches", "at work"])

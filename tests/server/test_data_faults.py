@@ -83,6 +83,7 @@ def run(job: Job) -> Iterator[DataFault]:
             pass
 
 
+@pytest.mark.sweep(of=5)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REGISTRY.ops)
 def test_no_value_is_a_fault_of_an_op(name: str) -> None:
@@ -96,6 +97,7 @@ def test_no_value_is_a_fault_of_an_op(name: str) -> None:
                 assert job is None or all(str(fault) for fault in run(job))
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, op in REGISTRY.ops.items() if op.attributes])
 def test_no_attribute_is_a_fault_of_an_op(name: str) -> None:

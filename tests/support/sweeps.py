@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import chain
 from typing import TypeVar
 from zlib import crc32
+
+import pytest
 
 WHOLE = bool(os.environ.get("CHECK_SWEEPS"))
 T = TypeVar("T")
@@ -19,6 +22,26 @@ def share(items: Sequence[T], name: str, of: int) -> Sequence[T]:
     return [
         items[min(start + crc32(f"{name} {start}".encode()) % of, len(items) - 1)] for start in range(0, len(items), of)
     ]
+
+
+def left_out(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """The items of tests marked ``sweep(of=...)`` that are not in the `share` of their test. A test that has several items
+    for an op has a share of the items of each."""
+    tests: dict[str, dict[str, list[pytest.Item]]] = {}
+    for item in items:
+        if item.get_closest_marker("sweep"):
+            op = getattr(getattr(item, "callspec", None), "params", {}).get("op", "")
+            test = tests.setdefault(item.nodeid.partition("[")[0], {})
+            test.setdefault(str(getattr(op, "name", op)), []).append(item)
+    out: list[pytest.Item] = []
+    for name, by_op in tests.items():
+        groups = by_op if any(len(group) > 1 for group in by_op.values()) else {"": [*chain(*by_op.values())]}
+        for op, group in groups.items():
+            mark = group[0].get_closest_marker("sweep")
+            assert mark is not None
+            kept = set(share(group, f"{name} {op}", **mark.kwargs))
+            out += [item for item in group if item not in kept]
+    return out
 
 
 def draws(count: int, name: str, of: int) -> int:

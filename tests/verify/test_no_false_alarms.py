@@ -23,7 +23,7 @@ from gradproof.engine.op import Op
 from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord, UseVerdict, ValueWord
 from gradproof.engine.verify.verifier import Verifier
 
-DRAWS = int(os.environ.get("CHECK_DRAWS", "5"))
+DRAWS = int(os.environ.get("CHECK_DRAWS", "3"))
 ENGINE = Engine(REGISTRY)
 VERIFIER = Verifier(REGISTRY, NoProofs(REGISTRY))
 """Proofs do not depend on the numbers, and have their own test."""
@@ -67,6 +67,7 @@ def words(point: Point) -> Counter[ValueWord]:
     return Counter(use.value.word for verdict in verdicts for use in verdict.uses)
 
 
+@pytest.mark.sweep(of=2)
 @pytest.mark.slow
 @pytest.mark.parametrize("op", OPS)
 def test_a_right_op_is_never_called_wrong(op: Op) -> None:

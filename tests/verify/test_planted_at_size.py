@@ -86,6 +86,7 @@ def forward_of(op: Op, where: tuple[int, int]) -> Callable[..., Any]:
     return lambda *arrays, **attributes: hit(np.asarray(op.forward(*arrays, **attributes)), where)
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("where", PLACES)
 @pytest.mark.parametrize("name", ["softmax", "tanh", "cumsum", "matmul"])

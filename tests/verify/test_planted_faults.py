@@ -30,6 +30,7 @@ def test_the_table_is_as_large_as_it_should_be() -> None:
     assert {fault.level for fault in FAULTS} == {"L0", "L1", "LB", "L2", "behaviour", "refused", "run"}
 
 
+@pytest.mark.sweep(of=5)
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_a_planted_fault_is_caught(fault: Fault) -> None:
@@ -47,6 +48,7 @@ RIGHT = {(f.op, repr(f.arrays), repr(f.attributes)): f for f in FAULTS if f.leve
 """One fault for each op, run and attributes: without what is wrong in them, those that share these are the same."""
 
 
+@pytest.mark.sweep(of=8)
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", RIGHT.values(), ids=str)
 def test_the_same_op_without_the_fault_raises_no_alarm(fault: Fault) -> None:

@@ -46,6 +46,7 @@ def test_every_op_that_is_not_elementwise_has_a_form() -> None:
     assert set(FORMS) == names == set(LARGER)
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_a_form_contains_what_the_definition_gives(name: str) -> None:
@@ -107,6 +108,7 @@ def _moving(
         assert rad <= 1e-9 * max(1.0, sum(float(np.abs(w).sum()) for w in g))
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_the_form_is_proved_with_the_rule(name: str) -> None:
@@ -254,6 +256,7 @@ EMPTY: tuple[tuple[str, tuple[Array, ...], dict[str, Any]], ...] = (
 )  # fmt: skip
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "inputs", "attributes"), EMPTY)
 def test_arrays_without_elements_have_the_right_shapes(

@@ -78,6 +78,7 @@ def contained(ball: BallArray, k: int, true: Any, where: object) -> bool:
     return True
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("unit", [UNIT, 2.0**-24])
@@ -90,6 +91,7 @@ def test_values_at_floats_are_contained(name: str, unit: float) -> None:
     assert known > 0.4 * arguments[0].size
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("seed", range(4))
@@ -129,6 +131,7 @@ def test_values_of_balls_are_contained(name: str, seed: int) -> None:
     assert known > arguments[0].size / 3
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_derivatives_are_contained_and_keep_their_digits(name: str) -> None:
@@ -233,6 +236,7 @@ def test_tails_keep_their_digits() -> None:
 # calibration
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_every_function_is_as_accurate_here_as_it_states(row: ArrayFunction) -> None:

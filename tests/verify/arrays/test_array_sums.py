@@ -69,6 +69,7 @@ TALL = (
 )
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("shape", "axes"), [*SHAPES, *TALL])
@@ -196,6 +197,7 @@ def scaled(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> Array
     return x
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize("left_kind", ["plain", "wide", "rows", "tiny", "mixed", "single", "whole", "zeros"])
 @pytest.mark.parametrize("right_kind", ["plain", "rows", "mixed", "single", "whole", "zeros"])

@@ -49,6 +49,7 @@ def floats_of(op: Op, count: int, random: np.random.Generator) -> list[Any]:
     return floats
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: op.name)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_slopes_in_floats_are_those_of_power_series(op: Op, dtype: str) -> None:

@@ -35,6 +35,7 @@ def operands(op: str, n: int, dtype: Any = np.float64) -> list[Array]:
     return [x.astype(dtype) for x in arrays]
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize(("op", "n"), [*product((*DECOMPOSITIONS, "cofactors"), (9, 30)), ("solve", 100)])
 def test_large_matrices_are_verified(op: str, n: int) -> None:
@@ -82,6 +83,7 @@ LARGE_FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {
 }
 
 
+@pytest.mark.sweep(of=5)
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 5, 30])
 @pytest.mark.parametrize("fault", LARGE_FAULTS)

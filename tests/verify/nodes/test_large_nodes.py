@@ -53,6 +53,7 @@ NODES: dict[str, Callable[[DType], tuple[Any, Any]]] = {
 }
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("name", NODES)
@@ -291,6 +292,7 @@ PAIRS = [(a, b) for a in (np.inf, -np.inf, np.nan, 1.0) for b in (np.inf, -np.in
 COMPARISONS = ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "maximum", "minimum"]
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("op", COMPARISONS)
 @pytest.mark.parametrize(("a", "b"), PAIRS)

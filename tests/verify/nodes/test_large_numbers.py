@@ -122,6 +122,7 @@ def test_what_overflows_in_a_narrow_dtype_says_so() -> None:
 # rounding
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("kind", ["equal", "alternating", "a huge number", "growing", "cancelling"])

@@ -33,6 +33,7 @@ ELEMENTWISE = [
 ]
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.parametrize(("name", "number"), ELEMENTWISE, ids=str)
 def test_columns_are_what_a_tape_reads(name: str, number: int) -> None:
     """At ties, whole numbers and on both sides of 0: values and slopes overlap, and ties are the same."""

@@ -43,6 +43,7 @@ def otherwise(base: str, number: float, error: float) -> Op:
     return replace(op, name="opaque.op", rule=rule)
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(("base", "axis"), [("sum", 0), ("mean", 0), ("cumsum", 1)])

@@ -83,6 +83,7 @@ def clean(bench: Bench, registry: Registry, workers: Workers) -> None:
         assert check(registry, workers, run, 20.0)["x"].summary is SummaryWord.VERIFIED
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize("deed", LEAVING)
 def test_side_effects_of_a_definition_stay_in_its_process(
@@ -101,6 +102,7 @@ def test_side_effects_of_a_definition_stay_in_its_process(
     clean(bench, registry, workers)
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("deed", ENDING)
 def test_the_end_of_a_definition_costs_its_own_word(bench: Bench, registry: Registry, workers: Workers, deed: str) -> None:

@@ -57,6 +57,7 @@ def bench(registry: Registry) -> Bench:
 # equal verdicts
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_workers_say_what_this_process_says(workers: Workers, seed: int) -> None:
@@ -341,6 +342,7 @@ print(pool._spawner._process.pid, worker.pid, flush=True)
 """
 
 
+@pytest.mark.sweep(of=2)
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 9)", "os.abort()"])
 def test_nothing_is_left_of_an_owner_that_is_gone(end: str) -> None:

@@ -157,6 +157,7 @@ RIGHT: dict[str, Op] = {
 }  # fmt: skip
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("op", RIGHT.values(), ids=RIGHT.keys())
 def test_a_right_rule_is_proved_however_its_branches_are_written(op: Op) -> None:
@@ -253,6 +254,7 @@ def test_a_polynomial_is_below_0_nowhere(text: str, least: bool) -> None:
     assert bool(np.all(values(*grid) >= -1e-9)) is least
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("op", THICK.values(), ids=THICK.keys())
 def test_a_rule_that_is_another_somewhere_is_never_proved(op: Op) -> None:

@@ -71,6 +71,7 @@ FREE = [
 ]  # fmt: skip
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FREE)
 def test_one_key_serves_all_values_and_is_proved(name: str) -> None:
@@ -232,6 +233,7 @@ WRONG_AT: dict[str, tuple[Op, dict[str, Any]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sweep(of=5)
 @pytest.mark.slow
 @pytest.mark.parametrize(("op", "attributes"), WRONG_AT.values(), ids=WRONG_AT.keys())
 def test_a_rule_is_never_proved_where_it_is_wrong(op: Op, attributes: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ COMPOSITES = [op for op in REGISTRY.ops.values() if op.composite and op.differen
 CASES = [pytest.param(op, case, id=f"{op.name} {case}") for op in DIFFERENTIABLE for case in op.proof_cases()]
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize(("op", "case"), CASES)
 def test_every_built_in_rule_is_proved(op: Op, case: Case) -> None:
@@ -141,6 +142,7 @@ PLANTED: list[tuple[str, str, Callable[..., Any]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.sweep(of=5)
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "rule"), [row[1:] for row in PLANTED], ids=[row[0] for row in PLANTED])
 def test_a_planted_fault_is_refuted_with_a_witness(name: str, rule: Callable[..., Any]) -> None:
@@ -300,6 +302,7 @@ RIGHT: list[tuple[str, str, Callable[..., Any]]] = [
 ]
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "rule"), [row[1:] for row in RIGHT], ids=[row[0] for row in RIGHT])
 def test_another_way_to_write_a_right_rule_is_proved(name: str, rule: Callable[..., Any]) -> None:

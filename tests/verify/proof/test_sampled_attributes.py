@@ -105,12 +105,14 @@ def verdicts(op: Op) -> Iterator[tuple[Case, Any]]:
         yield key.case, prove(registry, op, key.case)
 
 
+@pytest.mark.sweep(of=5)
 @pytest.mark.slow
 @pytest.mark.parametrize("op", WRONG.values(), ids=WRONG.keys())
 def test_a_rule_that_misuses_an_attribute_is_refuted(op: Op) -> None:
     assert RuleWord.REFUTED in {verdict.word for _, verdict in verdicts(op)}
 
 
+@pytest.mark.sweep(of=5)
 @pytest.mark.slow
 @pytest.mark.parametrize("op", RIGHT.values(), ids=RIGHT.keys())
 def test_a_right_rule_is_proved_at_its_attributes_and_refuted_at_none(op: Op) -> None:

@@ -45,6 +45,7 @@ STEERED: dict[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sweep(of=5)
 @pytest.mark.slow
 @pytest.mark.parametrize("factor", STEERED.values(), ids=STEERED.keys())
 def test_a_rule_that_is_another_in_one_dtype_is_refuted_there_and_proved_elsewhere(factor: Callable[[Any], Any]) -> None:

@@ -201,6 +201,7 @@ def digest_with(define: Callable[..., Any]) -> str:
     return name_of(registry_of(op), ProofKey("planted.op", case(())))
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize("replacement", [3.0, 2, np.float32(2), (2.0, 3.0), np.array([2.0]), Fraction(2), "2.0"])
 def test_the_digest_depends_on_what_a_definition_finds_outside(monkeypatch: pytest.MonkeyPatch, replacement: Any) -> None:
@@ -277,6 +278,7 @@ def marked(k: Any) -> Any:
     return function
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
 def test_the_digest_depends_on_what_things_hold(way: Callable[[Any], Callable[..., Any]]) -> None:

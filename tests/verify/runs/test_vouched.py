@@ -97,6 +97,7 @@ def test_an_elementwise_cotangent_allows_nothing_to_its_neighbours(op: str, dtyp
     assert judge(REGISTRY, op, x, seed=g)["x0"].summary is SummaryWord.VERIFIED
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize(("away", "power"), [(2e-11, 2), (3e-9, 2), (1e-12, 2)])
 @pytest.mark.parametrize("op", ["asin", "acos", "atanh"])
@@ -141,6 +142,7 @@ def test_an_overflow_is_reported(op: str, x: float) -> None:
     assert numbers(verdict).element == "[0]"
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("beside", [np.nan, INF, -INF])
 @pytest.mark.parametrize("op", ["sin", "exp", "atan"])
