@@ -23,7 +23,8 @@ HEAD = """# Functions that are absent
 
 Names of the Array API standard, of PyTorch and of SciPy that Gradproof has not, and why. A name counts as present if it is
 an op of the server, or a name of the client: of `gradproof.client`, its namespaces (`nn.functional`, `linalg`, `special`),
-or its tensors. The page is generated (`make pages`), and a test holds that every name is present or has its reason here.
+or its tensors; a name of the Array API standard if `gradproof.client.array_api` has it. The page is generated
+(`make pages`), and a test holds that every name is present or has its reason here.
 """
 LIBRARIES = {
     "array_api": "Array API standard",
@@ -39,9 +40,11 @@ def names(catalogue: str) -> list[str]:
     return (CATALOGUES / f"{catalogue}.txt").read_text(encoding="utf-8").split()
 
 
-def is_present(registry: Registry, name: str) -> bool:
+def is_present(registry: Registry, catalogue: str, name: str) -> bool:
     """True if a name, with the namespace that it has within its library, is an op or a name of the client."""
     *path, last = name.split(".")
+    if catalogue == "array_api":
+        return hasattr(getattr(gp.array_api, ".".join(path), None) if path else gp.array_api, last)
     places: list[Any] = [gp, gp.Tensor, gp.nn.functional, gp.special, gp.linalg]
     places += [getattr(gp, space) for space in path if hasattr(gp, space)]
     return last in registry.ops or any(hasattr(place, last) for place in places)
@@ -64,7 +67,7 @@ def _section(registry: Registry, catalogue: str) -> Iterator[str]:
     listed = names(catalogue)
     absent: defaultdict[str, list[str]] = defaultdict(list)
     for name in listed:
-        if not is_present(registry, name):
+        if not is_present(registry, catalogue, name):
             absent[reason(catalogue, name)].append(name)
     count = len(listed) - sum(map(len, absent.values()))
     yield f"## {LIBRARIES[catalogue]}\n\n{count} of {len(listed)} names are here. The others:\n"

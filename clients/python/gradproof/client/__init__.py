@@ -8,7 +8,7 @@
 (tensor(6.), 'verified')
 """
 
-from gradproof.client import autograd, func, linalg, nn, ops, special
+from gradproof.client import array_api, autograd, func, linalg, nn, ops, special
 from gradproof.client import numpy_functions as _numpy_functions  # noqa: F401 - fills the tables of NumPy's protocols
 from gradproof.client.aio import AsyncClient, connect_async
 from gradproof.client.aio_session import AsyncSession
@@ -158,6 +158,7 @@ __all__ = [
     "Verdict",
     "VerdictRequired",
     "arange",
+    "array_api",
     "as_tensor",
     "autograd",
     "bfloat16",

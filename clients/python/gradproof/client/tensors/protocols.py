@@ -43,7 +43,7 @@ SPECIAL = dict(
     pairs(
         """
         beta betaln cbrt entr erf erfc erfcinv erfcx erfinv exp2 expit=sigmoid expm1 gamma gammainc gammaincc gammaln
-        i0 i0e i1 i1e j0 j1 log1p log_expit=logsigmoid log_ndtr logit ndtr ndtri psi=digamma xlog1py xlogy y0 y1
+        i0 i0e i1 i1e j0 j1 log1p log_expit=logsigmoid log_ndtr logit ndtr ndtri psi=digamma digamma xlog1py xlogy y0 y1
         """
     )
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import html
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import Any, Self, TypeVar, cast, overload
 
 import numpy as np
@@ -34,6 +36,8 @@ NON_LEAF_GRAD = (
     ".retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf "
     "Tensor instead."
 )
+
+ARRAY_API_VERSIONS = "2021.12", "2022.12", "2023.12", "2024.12"
 
 T = TypeVar("T", bound="Tensor")
 
@@ -121,6 +125,23 @@ class Tensor(Ordering):
     ) -> Any:
         """A function of NumPy, recorded: ``np.mean(x, axis=0)``. Raises TypeError for a function without an op."""
         return call_function(function, tuple(types), arguments, keywords)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
+        """The functions of the Array API standard, `gradproof.client.array_api`. Raises ValueError for a later version."""
+        if api_version is not None and api_version not in ARRAY_API_VERSIONS:
+            raise ValueError(f"version {api_version!r} of the Array API is not there; {ARRAY_API_VERSIONS[-1]} is")
+        return sys.modules["gradproof.client.array_api"]  # `gradproof.client` imports it
+
+    @property
+    def device(self) -> str:
+        """The device of Array API: "cpu", the only one. Follows torch.Tensor.device."""
+        return "cpu"
+
+    def to_device(self, device: str, /, *, stream: object = None) -> Self:
+        """The tensor itself. Follows Array API to_device. Raises ValueError for another device than "cpu"."""
+        if device != "cpu" or stream is not None:
+            raise ValueError(f"unsupported device {device!r}: tensors are on the device 'cpu'")
+        return self
 
     def __dlpack__(self, **arguments: Any) -> Any:
         return np.array(self.numpy()).__dlpack__(**arguments)
