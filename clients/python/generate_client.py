@@ -38,7 +38,7 @@ ATTRIBUTES = {
     "largest": "bool", "rank": "int", "dx": "float", "initial": "float | None", "include_initial": "bool",
     "low": "float | None", "high": "float | None", "reduction": "str", "margin": "float", "eps": "float", "p": "float",
     "delta": "float", "full": "bool", "swap": "bool", "log_input": "bool", "log_target": "bool", "ignore_index": "int",
-    "label_smoothing": "float", "d": "int",
+    "label_smoothing": "float", "d": "int", "results": "int",
 }  # fmt: skip
 """Types of the attributes of ops, by name."""
 

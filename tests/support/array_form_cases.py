@@ -60,6 +60,7 @@ LARGER: dict[str, tuple[Case, ...]] = {
     "astype": (case((7, 8), dtype="float64"), case((30,), dtype="float32")),
     "concat": (case((5, 3), (2, 3), (4, 3)), case((3, 5), (3, 8), axis=1)),
     "stack": (case((5, 6), (5, 6), axis=1), case((9,), (9,), (9,), axis=-1)),
+    "external": (case((9, 4), (7,)), case((5,), (4, 12), (30,), results=2)),
     "sections": (case((9, 4), sizes=(2, 3, 4)), case((4, 12), sizes=(3, 3, 3, 3), axis=1)),
     "slice": (case((9, 8), start=(1, 7), stop=(8, None), step=(3, -2)), case((12,), start=(None,), stop=(-2,))),
     "unslice": (case((3, 4), shape=(9, 8), start=(1, 7), step=(3, -2)), case((5,), shape=(12,), start=(2,), step=(2,))),

@@ -167,6 +167,7 @@ SITUATIONS: Mapping[str, Any] = {
     "complex": lambda: [(kind, [shape, shape], {}) for kind, shape in ALL.items()],
     "concat": concats,
     "stack": lambda: several(axis=1),
+    "external": lambda: [("equal", [(6, 6), (6, 6)], {}), ("different", [(7, 4), (5,), (9,)], {"results": 2})],
     "sections": lambda: [("equal", [(6, 6)], {"sizes": (3, 3)}), ("different", [(7, 4)], {"sizes": (2, 5)})],
     "slice": slices,
     "unslice": unslices,

@@ -13,6 +13,7 @@ from gradproof.client import numpy_functions as _numpy_functions  # noqa: F401 -
 from gradproof.client.aio import AsyncClient, connect_async
 from gradproof.client.aio_session import AsyncSession
 from gradproof.client.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from gradproof.client.autograd.saved import checkpoint
 from gradproof.client.client import Client, connect
 from gradproof.client.dtypes import (
     bfloat16,
@@ -163,6 +164,7 @@ __all__ = [
     "autograd",
     "bfloat16",
     "bool_",
+    "checkpoint",
     "complex64",
     "complex128",
     "connect",

@@ -113,6 +113,7 @@ __all__ = [
     "exp2",
     "expand_dims",
     "expm1",
+    "external",
     "eye",
     "flatnonzero",
     "flatten",
@@ -976,6 +977,14 @@ def expand_dims(x: Operand, /, *, axis: int | Sequence[int]) -> Tensor:
 def expm1(x: Operand, /) -> Tensor:
     """The op expm1: eˣ - 1. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "expm1", x)[0]
+
+
+def external(*arrays: Operand, results: int = 1) -> tuple[Tensor, ...]:
+    """The op external: values computed outside the graph, from the other inputs.
+
+    Inputs: arrays. Attributes: results.
+    """
+    return tuple(apply_as(Tensor, "external", *arrays, results=results))
 
 
 def eye(*, n_rows: int, n_cols: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from gradproof.client import functional
-from gradproof.client.autograd import graph
+from gradproof.client.autograd import function, graph
+from gradproof.client.autograd.function import Function
+from gradproof.client.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from gradproof.client.backward.engine import backward, grad
 from gradproof.client.backward.multi_grad import register_multi_grad_hook
 from gradproof.client.recording.modes import (
@@ -18,11 +20,16 @@ from gradproof.client.recording.modes import (
 )
 
 __all__ = [
+    "Function",
+    "GradcheckError",
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "function",
     "functional",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "graph",
     "inference_mode",
     "is_anomaly_enabled",

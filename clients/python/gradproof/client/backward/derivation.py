@@ -9,6 +9,7 @@ import numpy as np
 
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.evaluation import graph_of
+from gradproof.client.recording.modes import enable_grad
 from gradproof.client.recording.record import Input, Node, Recorded
 from gradproof.client.recording.runtime import current
 from gradproof.client.recording.subgraph import Subgraph
@@ -62,9 +63,9 @@ def pulled_through(node: Node, grad_outputs: Sequence[Recorded | None], position
         kind.from_array(np.broadcast_to(np.zeros((), x.dtype), x.shape), k in positions) if isinstance(x, Recorded) else x
         for k, x in enumerate(node.inputs)
     ]
-    copy = Node(kind, node.info, stand_ins, node.attributes, node.specs, node.rules)
-    outputs = copy.outputs()
-    graph = graph_of(outputs, backward=True)
+    with enable_grad():
+        copy = Node(kind, node.info, stand_ins, node.attributes, node.specs, node.rules)
+        graph = graph_of(copy.outputs(), backward=True)
     derived = current().derive(graph, [graph.edge(copy, k) for k in positions])
     environment: Environment = {}
     for k, (x, array) in enumerate(zip(node.inputs, node.arrays, strict=True)):

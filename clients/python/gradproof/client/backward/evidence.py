@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 
-from gradproof.client.backward.agreement import ORDER, compared
+from gradproof.client.backward.agreement import ORDER, compared, weakened
 from gradproof.client.events import Array, Gradient, HookTrace, Result, Verdict
 from gradproof.client.recording.record import Recorded
 from gradproof.client.recording.runtime import Runtime
@@ -16,6 +17,10 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 
 BUDGET = 30.0
 """The time for the checks of a pass, in milliseconds."""
+
+
+Finder: TypeAlias = Callable[[Sequence[str]], Sequence[tuple[str, str]]]
+"""Finds words and reasons for the gradients under some names."""
 
 
 @dataclass
@@ -30,6 +35,7 @@ class Evidence:
         names: the names of tensors in the graph, by id.
         recorded: whether the pass was recorded, and has no result of its own.
         complete: adds to the request what was not known when it was made.
+        find: what is known of the rules that run here, and that the gradients under some names came through.
     """
 
     runtime: Runtime
@@ -39,7 +45,9 @@ class Evidence:
     names: dict[int, list[str]] = field(default_factory=dict)
     recorded: bool = False
     complete: Callable[[pb.DifferentiateRequest], None] | None = None
+    find: Finder | None = None
     _checked: Result | None = None
+    _findings: dict[tuple[str, ...], Sequence[tuple[str, str]]] = field(default_factory=dict)
 
     def names_of(self, tensor: Recorded) -> list[str]:
         """Names of a tensor in the graph."""
@@ -65,6 +73,8 @@ class Evidence:
         """
         if self._checked is None:
             self._checked = self._run_checks()
+        if self.find is not None and tuple(names) not in self._findings:
+            self._findings[tuple(names)] = self.find(names)
         return self.known(names, returned)
 
     def _run_checks(self) -> Result:
@@ -91,7 +101,8 @@ class Evidence:
 
         A tensor that is used by nodes with hooks has a second verdict, on their rules: the weaker of the two counts.
         """
-        if self._checked is None:
+        findings = self._findings.get(tuple(names), ())
+        if self._checked is None or (self.find is not None and tuple(names) not in self._findings):
             return None
         every = [*(near for name in names for near in self.graph.behind.get(name, ())), *names]
         verdicts = [self._checked.verdicts[name] for name in every if name in self._checked.verdicts]
@@ -100,7 +111,10 @@ class Evidence:
         if weakest is None:
             return None
         again = _sum([gradient.gradient for gradient in _arrived(self._checked, names)])
-        return compared(weakest, returned, again, recorded=self.recorded)
+        verdict = compared(weakest, returned, again, recorded=self.recorded)
+        for word, reason in findings:
+            verdict = weakened(verdict, word, reason)
+        return verdict
 
     def verdicts(self) -> Mapping[str, Verdict]:
         """The verdicts that are known already, by name."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.client.backward.application import Application
 from gradproof.client.backward.hook_invocation import HookInvocation
 from gradproof.client.backward.hook_results import checked_result
 from gradproof.client.backward.hooked_node import HookedNode, positions_of, reached_names, read_only
@@ -59,7 +60,7 @@ class HookSchedule:
         self._snapshots: dict[str, set[int]] = {}
         self._names: set[str] | None = None  # names that gradients come to, where a node with hooks made it known
         self._at_client = False  # whether hooks are called as their gradients arrive
-        if not any(map(_has_hooks, plan.reached)) and not any(node.hooks for node in plan.nodes):
+        if not any(map(_has_hooks, plan.reached)) and not any(node.stops for node in plan.nodes):
             return
         self._multi_grad = MultiGradPass({id(tensor) for _, tensor in plan.reached})
         try:
@@ -75,6 +76,10 @@ class HookSchedule:
             raise
         for hooked in self.surroundings.values():
             hooked.under_way = True
+
+    def applications(self) -> list[Application]:
+        """What rules that run here have made of their gradients."""
+        return [hooked.application for hooked in self.surroundings.values() if hooked.application is not None]
 
     def cancel(self) -> None:
         """End the pass: hooks that still wait get a RuntimeError."""
@@ -112,9 +117,9 @@ class HookSchedule:
             self._add(_Place(name, tensor.spec, node.hooks.pre), number, read_only(hook, tensor))
 
     def _add_node(self, node: Node) -> None:
-        """Schedule the hooks of a node, if a gradient comes to it."""
+        """Schedule the hooks of a node, and its rule if that runs here, if a gradient comes to it."""
         graph, plan = self._plan.graph, self._plan
-        if not node.hooks:
+        if not node.stops:
             return
         if self._names is None:
             self._names = reached_names(graph, plan.nodes, ())
@@ -123,7 +128,7 @@ class HookSchedule:
             return
         positions = positions_of(node, plan.nodes, plan.target_ids)
         hooked = self.surroundings[node.number] = HookedNode(node, graph.name_of(node, 0), slots, positions)
-        self._add_node_hooks(node.hooks, hooked)
+        self._add_node_hooks(node.hooks or NodeHooks(), hooked)
         if not self._at_client:
             hooked.grad_outputs = None
         if hooked.inside.lost:
@@ -134,10 +139,13 @@ class HookSchedule:
         outside, inside = hooked.outside.bundle, hooked.inside.bundle
         for number, hook in hooks.pre:
             self._add(_Place(outside.name, outside.spec, hooks.pre), number, hooked.pre_hook(hook))
-        if hooks.post:
+        runs_here = hooked.node.client_rule is not None
+        if hooks.post or runs_here:
             self._add(_Place(outside.name, outside.spec, None), -1, hooked.remember)
         if hooked.idle:
             hooked.detach_inputs()
+        elif runs_here:
+            self._add(_Place(inside.name, inside.spec, None), -1, hooked.client_rule)
         for number, hook in hooks.post:
             if hooked.idle:
                 with no_grad():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradproof.client.backward.application import Application
 from gradproof.client.backward.gradient_bundle import Bundle
 from gradproof.client.backward.hook_results import checked_results
 from gradproof.client.events import Array
@@ -69,6 +70,7 @@ class HookedNode:
         outside: the side of its outputs, before its rule runs.
         inside: the side of its inputs, after its rule has run.
         grad_outputs: the gradients that the rule gets, for the hooks after it.
+        application: what a rule that runs here has made of them.
         under_way: whether the graph has been sent, so that nothing can be cut any more.
     """
 
@@ -78,6 +80,7 @@ class HookedNode:
         specs = {k: x.spec for k, x in enumerate(node.inputs) if k in positions and isinstance(x, Recorded)}
         self.inside = NodeSide(f"{name}/in", edges_of(node), specs)
         self.grad_outputs: Recorded | None = None
+        self.application: Application | None = None
         self.under_way = False
 
     @property
@@ -93,6 +96,19 @@ class HookedNode:
     def post_hook(self, hook: Callable[[Gradients, Gradients], Any]) -> Callable[[Recorded | None], Recorded | None]:
         """A hook that runs after the rule, as a hook on the bundled gradient, or on None where there is none."""
         return self._on_bundle(hook, self.inside, lambda gradients: (gradients, self.outside.split(self.grad_outputs)))
+
+    def client_rule(self, bundled: Recorded) -> Recorded:
+        """The rule that runs here, as a hook on the bundled gradient, which it replaces."""
+        positions, grad_outputs = list(self.inside.bundle.specs), self.outside.split(self.grad_outputs)
+        self.application = Application.of(self.node, grad_outputs, positions)
+        gradients = tuple(map(self.application.returned.get, edges_of(self.node)))
+        if not self.under_way:
+            self.inside.lost |= self.inside.newly_lost(gradients)
+        return self.inside.join(gradients, self._zeros)
+
+    def joined(self, gradients: Mapping[int, Recorded]) -> Recorded:
+        """Gradients of inputs, by position, as the bundled gradient."""
+        return self.inside.join(tuple(map(gradients.get, edges_of(self.node))), self._zeros)
 
     def remember(self, bundled: Recorded) -> None:
         """Keep the gradients that the rule gets, for the hooks after it."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
-from gradproof.client.backward.evidence import Evidence
+from gradproof.client.backward.application import Application, findings
+from gradproof.client.backward.evidence import Evidence, Finder
 from gradproof.client.backward.hook_invocation import constant_hook
 from gradproof.client.backward.hook_schedule import HookSchedule
 from gradproof.client.backward.pass_plan import PassPlan
@@ -63,7 +65,20 @@ def run(
         runtime.cache.free(graph)
         for node in plan.nodes:
             node.freed = True
-    return Evidence(runtime, graph, _replay(request, schedule, result, graph), result, plan.names), plan.results()
+    evidence = Evidence(runtime, graph, _replay(request, schedule, result, graph), result, plan.names)
+    evidence.find = finder(graph, schedule.applications())
+    return evidence, plan.results()
+
+
+def finder(graph: Subgraph, applications: Sequence[Application]) -> Finder | None:
+    """The function that finds what is known of rules that run here; None where a pass has none."""
+    if not applications and not any(node.origin for node in graph.nodes):
+        return None
+
+    def again(roots: Sequence[Recorded], seeds: Sequence[Array], inputs: Sequence[Recorded]) -> Evidence:
+        return run(roots, seeds, inputs=inputs, retain_graph=False)[0]
+
+    return partial(findings, graph, applications, again)
 
 
 def _replay(

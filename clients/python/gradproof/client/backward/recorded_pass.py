@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
+from gradproof.client.backward.application import Application, mark
 from gradproof.client.backward.derivation import Gradients, accumulate, pulled_back, pulled_through
 from gradproof.client.backward.evidence import Evidence
 from gradproof.client.backward.gradient_bundle import cast
 from gradproof.client.backward.hook_invocation import constant_hook
 from gradproof.client.backward.hook_results import checked_result, checked_results
-from gradproof.client.backward.hooked_node import positions_of, read_only
+from gradproof.client.backward.hooked_node import HookedNode, positions_of, read_only
 from gradproof.client.backward.multi_grad import MultiGradPass
 from gradproof.client.backward.pass_plan import summed_seeds, visited_nodes
+from gradproof.client.backward.passes import finder
 from gradproof.client.backward.provenance import PassGradient, Provenance
 from gradproof.client.events import Result
 from gradproof.client.recording.apply import as_subclass
@@ -20,7 +22,7 @@ from gradproof.client.recording.evaluation import graph_of
 from gradproof.client.recording.hooks import NodeHooks, ServerHook, label_of
 from gradproof.client.recording.modes import enable_grad
 from gradproof.client.recording.names import edges_of
-from gradproof.client.recording.record import Node, Recorded
+from gradproof.client.recording.record import Node, Recorded, next_number
 from gradproof.client.recording.runtime import current
 from gradproof.client.recording.subgraph import Subgraph
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -77,10 +79,12 @@ class RecordedPass:
         self._targets = dict.fromkeys(graph.leaves.values() if inputs is None else inputs)
         nodes = visited_nodes(graph, list(self._targets))
         target_ids = {id(t) for t in self._targets}
-        self._hooked = {node: positions_of(node, nodes, target_ids) for node in nodes if node.hooks}
+        self._hooked = {node: positions_of(node, nodes, target_ids) for node in nodes if node.stops}
         self._stops = self._stops_in_order()
         self._sums: Gradients = {}
         self._changed: dict[Recorded, Recorded | None] = {}
+        self._applications: list[Application] = []
+        self._passed: list[tuple[HookedNode, dict[int, Recorded]]] = []
         self._multi_grad = MultiGradPass({id(t) for t in (*self._stops, *self._targets)})
 
     def _stops_in_order(self) -> dict[Recorded, None]:
@@ -143,11 +147,50 @@ class RecordedPass:
 
     def _go_through(self, node: Node, gradients: Gradients) -> None:
         """Go on from the outputs of a node with hooks."""
-        for x, contribution in _through(node, gradients, self._hooked[node]):
+        positions = self._hooked[node]
+        contributions = dict(self._through(node, gradients, positions))
+        name, slots = self._graph.name_of(node, 0), [t.slot for t in gradients]
+        if slots and positions:
+            self._passed.append((HookedNode(node, name, slots, positions), contributions))
+        for k, contribution in contributions.items():
+            x = node.inputs[k]
+            assert isinstance(x, Recorded)
             if x in self._stops or x.node is None or x in self._targets:
                 accumulate(self._sums, x, contribution)
             if x not in self._stops and x.node is not None:
                 self._go_on([(x, contribution)], list(self._stops))
+
+    def _through(self, node: Node, gradients: Gradients, positions: Sequence[int]) -> Iterator[tuple[int, Recorded]]:
+        """The positions of inputs of a node, with the contributions that its rule and its hooks make of the gradients of
+        its outputs."""
+        hooks = node.hooks or NodeHooks()
+        by_slot = {t.slot: gradient for t, gradient in gradients.items()}
+        grad_outputs = tuple(by_slot.get(slot) for slot in range(len(node.specs)))
+        for _, hook in hooks.pre:
+            grad_outputs = checked_results(hook(grad_outputs), grad_outputs, label_of(hook)) or grad_outputs
+        arrived = any(gradient is not None for gradient in grad_outputs)
+        by_position = self._pulled_through(node, grad_outputs, positions) if arrived else {}
+        edges = edges_of(node)
+        grad_inputs = tuple(by_position.get(k) for k in edges)
+        for _, hook in hooks.post:
+            grad_inputs = checked_results(hook(grad_inputs, grad_outputs), grad_inputs, label_of(hook)) or grad_inputs
+        for k, gradient in zip(edges, grad_inputs, strict=True):
+            x = node.inputs[k]
+            if gradient is not None and isinstance(x, Recorded):
+                yield k, gradient
+
+    def _pulled_through(
+        self, node: Node, grad_outputs: Sequence[Recorded | None], positions: Sequence[int]
+    ) -> Mapping[int, Recorded]:
+        """The gradients that the rule of a node makes, by the positions of inputs."""
+        if node.client_rule is None:
+            return pulled_through(node, grad_outputs, positions)
+        start = next_number()
+        application = Application.of(node, grad_outputs, positions)
+        self._applications.append(application)
+        if node.client_rule.name:
+            mark(application.returned, start, node.client_rule.name)
+        return application.returned
 
     def with_provenance(self, gradients: Gradients, kind: type[Recorded]) -> Gradients:
         """The gradients as tensors of a class, with the evidence of the same pass unrecorded.
@@ -157,8 +200,10 @@ class RecordedPass:
         """
         names = {id(t): self._graph.names_of(t) for t in gradients}
         request = pb.DifferentiateRequest(gradients=dict.fromkeys(name for own in names.values() for name in own))
-        complete = _Completion(self._graph, self._starts, self._changed)
+        self._graph.surround({hooked.node.number: hooked for hooked, _ in self._passed})
+        complete = _Completion(self._graph, self._starts, self._changed, self._passed)
         evidence = Evidence(current(), self._graph, request, Result(), names, recorded=True, complete=complete)
+        evidence.find = finder(self._graph, self._applications)
         seeds = {seed for _, seed in self._starts}
         results = {}
         for t, gradient in gradients.items():
@@ -179,32 +224,18 @@ class _Completion:
         graph: Subgraph,
         starts: Sequence[tuple[Recorded, Recorded]],
         changed: Mapping[Recorded, Recorded | None],
+        passed: Sequence[tuple[HookedNode, Mapping[int, Recorded]]],
     ) -> None:
         self._graph = graph
         self._seeds = [(root, seed.detach()) for root, seed in starts]
         self._hooks = [(graph.names_of(t), result.detach()) for t, result in changed.items() if result is not None]
+        self._passed = [(hooked, {k: g.detach() for k, g in gradients.items()}) for hooked, gradients in passed]
 
     def __call__(self, request: pb.DifferentiateRequest) -> None:
         roots = [root for root, _ in self._seeds]
         for root, seed in summed_seeds(roots, [seed.value().astype(root.dtype) for root, seed in self._seeds]):
             request.seeds.add(output=self._graph.name(root), cotangent=encode_tensor(seed.astype(root.dtype)))
         request.hooks.extend(constant_hook(names[0], "hook", result) for names, result in self._hooks if len(names) == 1)
-
-
-def _through(node: Node, gradients: Gradients, positions: Sequence[int]) -> Iterator[tuple[Recorded, Recorded]]:
-    """The inputs of a node, with the contributions that its rule and its hooks make of the gradients of its outputs."""
-    hooks = node.hooks or NodeHooks()
-    by_slot = {t.slot: gradient for t, gradient in gradients.items()}
-    grad_outputs = tuple(by_slot.get(slot) for slot in range(len(node.specs)))
-    for _, hook in hooks.pre:
-        grad_outputs = checked_results(hook(grad_outputs), grad_outputs, label_of(hook)) or grad_outputs
-    arrived = any(gradient is not None for gradient in grad_outputs)
-    by_position = pulled_through(node, grad_outputs, positions) if arrived else {}
-    edges = edges_of(node)
-    grad_inputs = tuple(by_position.get(k) for k in edges)
-    for _, hook in hooks.post:
-        grad_inputs = checked_results(hook(grad_inputs, grad_outputs), grad_inputs, label_of(hook)) or grad_inputs
-    for k, gradient in zip(edges, grad_inputs, strict=True):
-        x = node.inputs[k]
-        if gradient is not None and isinstance(x, Recorded):
-            yield x, gradient
+        for hooked, gradients in self._passed:
+            request.hooks.append(constant_hook(hooked.inside.bundle.name, "hook", hooked.joined(gradients)))
+        request.retain.extend(name for names in self._graph.behind.values() for name in names)

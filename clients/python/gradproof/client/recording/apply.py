@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast, overload
 import numpy as np
 
 from gradproof.client.recording.arrays import array_of
+from gradproof.client.recording.modes import recorders
 from gradproof.client.recording.names import is_number
 from gradproof.client.recording.record import Input, Node, Recorded, class_of
 from gradproof.client.recording.runtime import current
@@ -55,7 +56,11 @@ def _record(kind: type[Recorded], op: str, inputs: Sequence[Any], attributes: Ma
     info = runtime.op(op)
     operands = [_operand(x, kind) for x in inputs]
     plain = {name: _plain(value) for name, value in attributes.items()}
-    return Node(kind, info, operands, plain, runtime.infer(info, operands, plain)).outputs()
+    node = Node(kind, info, operands, plain, runtime.infer(info, operands, plain))
+    if node.requires_grad:
+        for recorder in recorders():
+            recorder(node)
+    return node.outputs()
 
 
 def _operand(x: Any, kind: type[Recorded]) -> Input:

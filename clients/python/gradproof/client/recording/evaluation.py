@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from gradproof.client.errors import RunError
 from gradproof.client.recording.ancestry import Ancestry, RunOf
 from gradproof.client.recording.kept import Lost
+from gradproof.client.recording.reads import unwatched
 from gradproof.client.recording.record import Node, Recorded
 from gradproof.client.recording.runtime import current
 from gradproof.client.recording.subgraph import SMALL, Subgraph
@@ -33,6 +34,11 @@ def evaluate(tensors: Sequence[Recorded]) -> None:
     The server keeps the run if gradients may flow through it, or if there are values on the way that are too large to be
     brought along: then nothing of it is computed again when it is looked at, or gone back through.
     """
+    with unwatched():
+        _evaluate(tensors)
+
+
+def _evaluate(tensors: Sequence[Recorded]) -> None:
     runtime = current()
     while missing := [t for t in tensors if t.array is None]:
         run_of = runtime.cache.run_of

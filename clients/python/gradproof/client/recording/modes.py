@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ContextDecorator
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any
 
 _grad: ContextVar[bool] = ContextVar("gradproof_grad_mode", default=True)
 _anomaly: ContextVar[bool] = ContextVar("gradproof_anomaly_mode", default=False)
+_on_record: ContextVar[tuple[Callable[[Any], None], ...]] = ContextVar("gradproof_saved_tensors_hooks", default=())
 _inference: ContextVar[bool] = ContextVar("gradproof_inference_mode", default=False)
 
 
@@ -26,6 +27,21 @@ def is_inference_mode_enabled() -> bool:
 def is_anomaly_enabled() -> bool:
     """True if a NaN in a gradient is an error."""
     return _anomaly.get()
+
+
+def recorders() -> tuple[Callable[[Any], None], ...]:
+    """The functions that are called with each node that a gradient flows through, when it is recorded."""
+    return _on_record.get()
+
+
+@contextmanager
+def calling_recorders(*functions: Callable[[Any], None]) -> Iterator[None]:
+    """Call these functions, and no others, with nodes that are recorded inside."""
+    token = _on_record.set(functions)
+    try:
+        yield
+    finally:
+        _on_record.reset(token)
 
 
 class _Mode(ContextDecorator):

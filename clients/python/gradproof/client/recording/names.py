@@ -89,6 +89,8 @@ def edges_of(node: Application) -> tuple[int, ...]:
     Numbers count where they stand for tensors, and come second in commutative ops; exponents, bounds, conditions and
     indices do not count.
     """
+    if node.op == "external":
+        return tuple(range(node.attributes["results"], len(node.inputs)))
     numbers = _numbers(node)
     if numbers == [True, False] and node.op in ("add", "multiply"):
         return (1, 0)

@@ -11,6 +11,7 @@ import inspect
 import itertools
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias
 
@@ -22,6 +23,7 @@ from gradproof.client.recording import modes
 from gradproof.client.recording.hooks import Handle, Hookable, Hooks, NodeHooks, ServerHook
 from gradproof.client.recording.kept import CachedForward
 from gradproof.client.recording.names import edges_of, is_view, name_of, saves
+from gradproof.client.recording.reads import watched
 from gradproof.client.recording.spec import Spec
 
 _PACKAGE = str(Path(__file__).parents[1])
@@ -36,6 +38,41 @@ class HasValue(Protocol):
 
     def value(self) -> Array:
         """The array; computed, or waited for, if it is not known yet."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The outputs of a node recorded once more, from stand-ins for its inputs (by their positions).
+
+    Attributes:
+        outputs: the outputs.
+        inputs: the stand-ins.
+        arguments: the numbers that the caller knows inputs by, where these are not their positions.
+    """
+
+    outputs: Sequence[Recorded]
+    inputs: Mapping[int, Recorded]
+    arguments: Mapping[int, int] = field(default_factory=dict)
+
+
+class ClientRule(Protocol):
+    """A rule that runs here, in place of the rule of an op.
+
+    Attributes:
+        name: the name of the backward node; empty for that of the op.
+        saves: whether it needs values of the forward pass.
+    """
+
+    name: str
+    saves: bool
+
+    def __call__(
+        self, node: Node, grad_outputs: Sequence[Recorded | None], positions: Sequence[int]
+    ) -> Mapping[int, Recorded]:
+        """The gradients of the inputs at ``positions``; none where no gradient flows on."""
+
+    def reference(self, node: Node) -> Reference | str:
+        """The computation that the gradients are compared with, or the reason why there is none."""
 
 
 class Recorded:
@@ -193,7 +230,7 @@ class Recorded:
         """A leaf with the same value, without its history. Follows torch.Tensor.detach."""
         alias = self.from_alias(self.spec, self)
         if self.array is not None:
-            alias.array, alias.alias = self.array, None
+            alias.array, alias.alias = self.array, self if watched() else None
         return alias
 
     def detach_(self) -> Self:
@@ -291,13 +328,15 @@ class Node(Hookable):
         place: file and line of the caller that recorded it.
         hooks: the hooks registered on it, or None.
         rules: the rules that it was derived by, as serialized messages.
+        client_rule: a rule that runs here in place of that of the op, or None.
+        origin: the function whose backward recorded it, or an empty text.
         derived: whether it, or a node that it depends on, was derived by rules.
         kept: the run at the server that has its values, if any.
     """
 
     __slots__ = (
-        "__weakref__", "_inputs", "_moved", "_origins", "_outputs", "arrays", "attributes", "derived", "freed", "info",
-        "kept", "kind", "moves", "needs", "number", "op", "place", "rules", "specs",
+        "__weakref__", "_inputs", "_moved", "_origins", "_outputs", "arrays", "attributes", "client_rule", "derived",
+        "freed", "info", "kept", "kind", "moves", "needs", "number", "op", "origin", "place", "rules", "specs",
     )  # fmt: skip
 
     def __init__(
@@ -325,6 +364,8 @@ class Node(Hookable):
         self.place = _place()
         self.freed = False
         self.hooks = self._metadata = None
+        self.client_rule: ClientRule | None = None
+        self.origin = ""
         self.kept: CachedForward | None = None
         self._outputs: list[Callable[[], Recorded | None] | None] = [None] * len(self.specs)
 
@@ -372,7 +413,12 @@ class Node(Hookable):
     @property
     def saves(self) -> bool:
         """True if its rule needs values of the forward pass, which are given up after a backward pass."""
-        return saves(self.op)
+        return saves(self.op) if self.client_rule is None else self.client_rule.saves
+
+    @property
+    def stops(self) -> bool:
+        """True if a pass stops at it, for hooks or a rule that run here."""
+        return bool(self.hooks) or self.client_rule is not None
 
     def output(self, slot: int) -> Recorded | None:
         """The tensor of output ``slot``, if anybody holds it."""
@@ -403,7 +449,7 @@ class Node(Hookable):
 
     def name(self) -> str:
         """The name that PyTorch gives the backward node, such as ``MulBackward0``."""
-        return name_of(self)
+        return (self.client_rule.name if self.client_rule is not None else "") or name_of(self)
 
     @property
     def next_functions(self) -> tuple[tuple[Node | AccumulateGrad | None, int], ...]:
@@ -418,6 +464,11 @@ class Node(Hookable):
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"
+
+
+def next_number() -> int:
+    """A number that all nodes recorded before are below, and all later nodes above."""
+    return next(_numbers)
 
 
 class AccumulateGrad(Hookable):

@@ -227,7 +227,7 @@ class Subgraph:
             name = self._names.setdefault(key_of(x), f"x{len(self._names)}")
             self._borrowed[name] = x
             return name
-        value = array if array is not None else x.value()
+        value = array if array is not None else x.array if x.array is not None else x.value()
         is_cut = key_of(x) in self._ancestry.cut
         moving = self._ancestry.backward and (needs or is_cut)
         role = "leaf" if moving or not self._ancestry.backward else "constant"

@@ -22,6 +22,7 @@ from gradproof.client.explanation import Explanation
 from gradproof.client.recording.apply import as_subclass
 from gradproof.client.recording.evaluation import evaluate, graph_of
 from gradproof.client.recording.modes import is_grad_enabled
+from gradproof.client.recording.reads import note
 from gradproof.client.recording.record import ONLY_LEAVES_DETACH
 from gradproof.client.recording.runtime import current
 from gradproof.client.recording.spec import Spec
@@ -97,6 +98,7 @@ class Tensor(Ordering):
 
     def value(self) -> np.ndarray[Any, Any]:
         """The value as a read-only array; computed now if it was not."""
+        note(self)
         if self.array is None:
             if self.alias is not None:
                 self.array = self.alias.value()
