@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.server_fixture import Served
@@ -140,6 +141,7 @@ class TestMethods:
             (lambda a: a.amax(1) + a.amin(dim=1), lambda a: a.max(1) + a.min(1)),
             (lambda a: a.sum(dim=0, keepdim=True), lambda a: a.sum(0, keepdims=True)),
             (lambda a: a.logsumexp(1), lambda a: np.log(np.exp(a).sum(1))),
+            (lambda a: a.logsumexp(1, b=[[2.0], [0.5]]), lambda a: scipy.special.logsumexp(a, 1, [[2.0], [0.5]])),
             (lambda a: a.softmax(0).sum(), lambda a: np.float64(2.0)),
             (lambda a: a.t() @ a.mT, lambda a: a.T @ a.T),
             (lambda a: a.transpose(0, 1).flatten(), lambda a: a.T.ravel()),

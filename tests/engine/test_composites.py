@@ -164,11 +164,6 @@ def test_a_composite_goes_with_an_op_that_it_is_made_of() -> None:
     assert {refusal.plugin for refusal in registry.refused} == {"bad", "user"}
 
 
-def test_an_input_with_a_default_is_for_composites() -> None:
-    with pytest.raises(ValueError, match="inputs with defaults are for composites"):
-        Op("bad.op", lambda x, w=None: x)
-
-
 def test_unbound_it_has_no_ops() -> None:
     with pytest.raises(InferenceError, match="there is no op"):
         Composite("free.sine", lambda x: ops.sin(x)).expand([spec(())], {})

@@ -134,14 +134,14 @@ def test_weighted_sums_of_exponentials(bench: Bench, spread: float) -> None:
     x, g = random.normal(size=7) * spread, 0.7
     for b in (random.random(7), random.random(7) * 1e-200, np.array([0, 1, 2, 0, 0, 3, 1.0])):
         total = mp.fsum(mp.mpf(w) * mp.exp(v) for v, w in zip(x.tolist(), b.tolist(), strict=True))
-        assert value(bench, "weighted_logsumexp", x, b) == pytest.approx(float(mp.log(total)), rel=1e-14, abs=1e-15)
-        dx, db = bench.apply("weighted_logsumexp", [x, b], {}, [np.array(g)])
+        assert value(bench, "logsumexp", x, b) == pytest.approx(float(mp.log(total)), rel=1e-14, abs=1e-15)
+        dx, db = bench.apply("logsumexp", [x, b], {}, [np.array(g)])
         for k in range(7):
             assert dx[k] == pytest.approx(float(g * b[k] * mp.exp(x[k]) / total), rel=1e-11, abs=1e-300)
             assert b[k] == 0 or db[k] == pytest.approx(float(g * mp.exp(x[k]) / total), rel=1e-11, abs=1e-300)
     signs = np.array([1.0, -0.5])
-    assert value(bench, "weighted_logsumexp", [0.0, 0.0], signs) == scipy.special.logsumexp([0, 0], b=signs)
-    assert np.isnan(value(bench, "weighted_logsumexp", [0.0, 0.0], -signs))
+    assert value(bench, "logsumexp", [0.0, 0.0], signs) == scipy.special.logsumexp([0, 0], b=signs)
+    assert np.isnan(value(bench, "logsumexp", [0.0, 0.0], -signs))
 
 
 @pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 2)])

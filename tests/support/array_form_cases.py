@@ -32,7 +32,10 @@ LARGER: dict[str, tuple[Case, ...]] = {
     ),
     "euclidean_norm": (case((9, 7)), case((4, 5, 6), axis=(0, 2)), case((3, 40), axis=1, keepdims=True)),
     "p_norm": (case((9, 7), p=3), case((4, 5, 6), axis=(0, 2), p=0.5), case((3, 40), axis=1, keepdims=True, p=-2.5)),
-    "logsumexp": (case((9, 7)), case((5, 8), axis=0), case((4, 3, 5), axis=(0, 2), keepdims=True)),
+    "logsumexp": (
+        case((9, 7)), case((5, 8), axis=0), case((4, 3, 5), axis=(0, 2), keepdims=True), case((9, 7), (7,)),
+        case((4, 3, 5), (4, 3, 5), axis=(0, 2), keepdims=True),
+    ),
     "softmax": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "log_softmax": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "cumsum": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
@@ -40,7 +43,6 @@ LARGER: dict[str, tuple[Case, ...]] = {
     "arange": (case(start=90), case(start=3, stop=-70.5, step=-0.75)),
     "linspace": (case(start=-1.0, stop=2, num=90), case(start=0, stop=1, num=70, endpoint=False)),
     "eye": (case(n_rows=9), case(n_rows=8, n_cols=11, k=-2)),
-    "weighted_logsumexp": (case((9, 7), (7,)), case((4, 3, 5), (4, 3, 5), axis=(0, 2), keepdims=True)),
     "logcumsumexp": (case((30,)), case((6, 9), axis=0), case((3, 4, 7), axis=1)),
     "recurrence": (case((30,), (30,)), case((6, 9), (6, 1)), case((3, 4, 7), (4, 7), axis=1)),
     "matmul": (

@@ -10,7 +10,7 @@ REDUCTIONS = (
     Row("prod",      "prod",      "The product over all axes, or over ``dim``.", "="),
     Row("amax",      "max",       "The largest element over all axes, or over ``dim``; ties share the gradient evenly.", "max"),
     Row("amin",      "min",       "The smallest element over all axes, or over ``dim``; ties share the gradient evenly.", "min"),
-    Row("logsumexp special.logsumexp", "logsumexp", "ln Σ eˣ over all axes, or over ``dim``, without overflow in between."),
+    Row("logsumexp special.logsumexp", "logsumexp", "ln Σ eˣ over all axes, or over ``dim``, without overflow in between; ln Σ ``b`` eˣ for weights ``b``.", "-", "dim: Axes = None, keepdim: bool = False, *, b: Operand | None = None, axis: Axes = None, keepdims: bool = False, dtype: DTypeLike | None = None", "apply({op}, {x} if dtype is None else {x}.to(dtype), *given(b), axis=axes_of({x}, axis if dim is None else dim), keepdims=bool(keepdim or keepdims))"),
     Row("nansum",    "nansum",    "The sum of the elements over all axes, or over ``dim``, that are not nan."),
     Row("nanmean",   "nanmean",   "The mean of the elements over all axes, or over ``dim``, that are not nan."),
     Row("torch.nanprod", "nanprod", "The product of the elements over all axes, or over ``dim``, that are not nan.", follows="numpy.nanprod"),

@@ -33,7 +33,7 @@ class Composite(Op):
     Args:
         name: the op's name, as for any `Op`.
         forward: ``(*tracers, **attributes) -> tracer`` (a tuple for several outputs), written like a rule: with operators
-            and ``ops``, without values. Parameters with the default None, at the end, are inputs that may be left out.
+            and ``ops``, without values.
         define: a definition, to which the expansion is proved equal; none is needed.
         cases: the shape classes that its parts are proved for. An elementwise composite needs none.
         domains, ties, grad_fn, doc: as for any `Op`.

@@ -49,7 +49,7 @@ class Op:
     Args:
         name: the op's name; ``namespace.name`` for ops of third parties.
         forward: ``(*arrays, **attributes) -> array`` (a tuple of arrays for several outputs). Must not write to its
-            inputs.
+            inputs. Parameters with the default None, at the end, are inputs that may be left out.
         rule: ``(g, y, *inputs, **attributes) -> cotangents``, each of the shape and dtype of its input; a single cotangent
             need not be in a tuple. Called with tracers only, so only operators and ``ops`` may be used. None: the op has
             no derivative.
@@ -131,8 +131,6 @@ class Op:
         for name, value in signature._asdict().items():
             object.__setattr__(self, name, value)
         positional = self.inputs
-        if self.optional and not self.composite:
-            raise ValueError(f"op {self.name!r}: inputs with defaults are for composites")
         if (self.view or self.place) and len(positional) != 1:
             raise ValueError(f"op {self.name!r}: view and place are for ops of a single input, this has {len(positional)}")
         if not self.grad_fn:

@@ -126,10 +126,10 @@ def together(a: Spec, b: Spec, function: Callable[..., Any]) -> Spec:
     return Spec(shape, np.dtype(np.int64) if dtype.kind == "b" else dtype)
 
 
-def pair_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
-    """As `axes_shrink`, for two inputs of the same shape."""
+def alike_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
+    """As `axes_shrink`, for inputs of the same shape."""
     [shape] = axes_shrink(specs[:1], attributes).inputs
-    return case(shape, shape, **attributes)
+    return case(*[shape] * len(specs), **attributes)
 
 
 def product(terms: Iterable[Any]) -> Any:

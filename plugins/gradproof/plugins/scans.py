@@ -12,11 +12,11 @@ from gradproof.plugins.names import named
 from gradproof.plugins.recurrences import recurrence
 from gradproof.plugins.reducing import (
     ALONG,
+    alike_shrink,
     along,
     axes_shrink,
     converted,
     first,
-    pair_shrink,
     product,
     product_before,
     together,
@@ -176,7 +176,7 @@ SCANS = (
     R("logcumsumexp", logcumsumexp, logcumsumexp_rule, logcumsumexp_define, logcumsumexp_infer, ALONG, shrink=axes_shrink,
       arrays=logcumsumexp_arrays, doc="running ln Σ eˣ along an axis"),
     H("recurrence",   recurrence_forward, recurrence_rule, recurrence_define, recurrence_infer, PAIRS,
-      shrink=pair_shrink, arrays=recurrence_arrays, doc="yₖ = aₖ yₖ₋₁ + xₖ along an axis, with y₀ = x₀"),
+      shrink=alike_shrink, arrays=recurrence_arrays, doc="yₖ = aₖ yₖ₋₁ + xₖ along an axis, with y₀ = x₀"),
 )
 # fmt: on
 

@@ -10,9 +10,9 @@ from gradproof.plugins.names import named
 from gradproof.plugins.reducing import (
     ALONG,
     REDUCED,
+    alike_shrink,
     along,
     axes_shrink,
-    pair_shrink,
     reduce_infer,
     reduced,
     together,
@@ -36,8 +36,21 @@ def above_one(f, x, axis):
 # logsumexp
 
 
+def logsumexp_infer(x: Spec, b: Spec | None = None, *, axis: object = None, keepdims: object = False) -> Inferred:
+    if b is None:
+        return reduce_infer(np.mean)(x, axis=axis, keepdims=keepdims)
+    both = together(x, b, lambda x, b: np.asarray(np.mean(x * b)))
+    inference = reduced(both, axis, keepdims, both.dtype)
+    return Inferred(inference.outputs, inference.attributes, (both, both))
+
+
 @rounded_once
-def logsumexp(x, *, axis, keepdims):
+def logsumexp(x, b=None, *, axis, keepdims):
+    total = logarithm_of_sum(x, axis) if b is None else logarithm_of_weighted_sum(x, b, axis)
+    return total if keepdims else np.squeeze(total, axis)
+
+
+def logarithm_of_sum(x, axis):
     """max + ln(its multiplicity) + ln(1 + the rest): a sum near 1 keeps its digits, as in `log_softmax`."""
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     finite = np.isfinite(top)
@@ -47,33 +60,7 @@ def logsumexp(x, *, axis, keepdims):
     count = np.sum(largest, axis=axis, keepdims=True, dtype=x.dtype)
     near = np.log1p(rest / np.maximum(count, 1)) + np.log(np.maximum(count, 1))
     with np.errstate(divide="ignore"):  # ln 0 of a line of -inf
-        total = np.where(count > 0, near, np.log(rest)) + top
-    return total if keepdims else np.squeeze(total, axis)
-
-
-@in_float32
-def logsumexp_rule(g, y, x, *, axis, keepdims):
-    """g e^(x - y) / Σ e^(x - y), normalised: where y has no fractional digits, e^(x - y) is right only up to a factor."""
-    parts = ops.exp(x - unreduced(y, axis, keepdims))
-    return unreduced(g, axis, keepdims) * (parts / ops.sum(parts, axis=axis, keepdims=True))
-
-
-def logsumexp_define(f, i, x, *, axis, keepdims):
-    return f.log(f.total(f.exp(term) for term in members(i, x, axis, keepdims)))
-
-
-def logsumexp_arrays(f, x, *, axis, keepdims):
-    top, rest = above_one(f, x, axis)
-    return f.total(top + f.log1p(rest), axis, keepdims)
-
-
-# weighted_logsumexp
-
-
-def weighted_infer(x: Spec, b: Spec, *, axis: object = None, keepdims: object = False) -> Inferred:
-    both = together(x, b, lambda x, b: np.asarray(np.mean(x * b)))
-    inference = reduced(both, axis, keepdims, both.dtype)
-    return Inferred(inference.outputs, inference.attributes, (both, both))
+        return np.where(count > 0, near, np.log(rest)) + top
 
 
 def of_largest(where, numbers, axis):
@@ -81,8 +68,7 @@ def of_largest(where, numbers, axis):
     return np.max(np.where(where, numbers, -np.inf), axis=axis, keepdims=True, initial=-np.inf)
 
 
-@rounded_once
-def weighted_logsumexp(x, b, *, axis, keepdims):
+def logarithm_of_weighted_sum(x, b, axis):
     """x + ln |b| of the largest term, and ln(1 + the rest): a sum near 1 keeps its digits. nan for a negative sum. Terms
     are divided by the largest as differences of x and quotients of b: equal x cancel as their weights do."""
     with np.errstate(all="ignore"):
@@ -101,26 +87,33 @@ def weighted_logsumexp(x, b, *, axis, keepdims):
         whole = np.sum(np.where(largest, np.sign(b), 0), axis=axis, keepdims=True)
         rest = np.sum(np.where(largest, 0, terms), axis=axis, keepdims=True)
         near = np.where(whole == 1, np.log1p(rest), np.log(whole + rest))
-        total = np.asarray(np.where(finite, near + (shift + np.log(weight)), np.log(rest)), x.dtype)
-        return total if keepdims else np.squeeze(total, axis)
+        return np.asarray(np.where(finite, near + (shift + np.log(weight)), np.log(rest)), x.dtype)
 
 
 @in_float32
-def weighted_rule(g, y, x, b, *, axis, keepdims):
-    """g b e^(x - y) and g e^(x - y), normalised as in `logsumexp_rule`."""
-    parts = ops.exp(x - unreduced(y, axis, keepdims))
+def logsumexp_rule(g, y, x, b=None, *, axis, keepdims):
+    """g b e^(x - y) / Σ b e^(x - y), and g e^(x - y) over that sum: where y has no fractional digits, e^(x - y) is right only
+    up to a factor."""
+    parts, g = ops.exp(x - unreduced(y, axis, keepdims)), unreduced(g, axis, keepdims)
+    if b is None:
+        return g * (parts / ops.sum(parts, axis=axis, keepdims=True))
     weighed = ops.where(ops.equal(b, 0), 0, b * parts)
-    share = unreduced(g, axis, keepdims) / ops.sum(weighed, axis=axis, keepdims=True)
+    share = g / ops.sum(weighed, axis=axis, keepdims=True)
     beyond = ops.logical_and(ops.equal(share, 0), ops.isinf(parts))  # eˣ of weight 0 may be, and is of no use to g = 0
     return share * weighed, share * ops.where(beyond, 0, parts)
 
 
-def weighted_define(f, i, x, b, *, axis, keepdims):
-    pairs = zip(members(i, x, axis, keepdims), members(i, b, axis, keepdims), strict=True)
-    return f.log(f.total(weight * f.exp(term) for term, weight in pairs))
+def logsumexp_define(f, i, x, b=None, *, axis, keepdims):
+    parts = [f.exp(term) for term in members(i, x, axis, keepdims)]
+    if b is not None:
+        parts = [weight * part for weight, part in zip(members(i, b, axis, keepdims), parts, strict=True)]
+    return f.log(f.total(parts))
 
 
-def weighted_arrays(f, x, b, *, axis, keepdims):
+def logsumexp_arrays(f, x, b=None, *, axis, keepdims):
+    if b is None:
+        top, rest = above_one(f, x, axis)
+        return f.total(top + f.log1p(rest), axis, keepdims)
     top = f.anchor(x, axis)
     there, x = f.finite(x)
     parts = b * f.where(there, f.exp(x - top), 0)
@@ -197,10 +190,8 @@ WEIGHTED = (
 # fmt: off
 SOFTMAX = (
     # op             forward      rule              definition          inference              cases
-    R("logsumexp",   logsumexp,   logsumexp_rule,   logsumexp_define,   reduce_infer(np.mean), REDUCED,
-      shrink=axes_shrink, arrays=logsumexp_arrays, doc="ln Σ eˣ over axes"),
-    R("weighted_logsumexp", weighted_logsumexp, weighted_rule, weighted_define, weighted_infer, WEIGHTED,
-      domains=(REAL, POSITIVE), shrink=pair_shrink, arrays=weighted_arrays, doc="ln Σ b eˣ over axes"),
+    R("logsumexp",   logsumexp,   logsumexp_rule,   logsumexp_define,   logsumexp_infer,       REDUCED + WEIGHTED,
+      domains=(REAL, POSITIVE), shrink=alike_shrink, arrays=logsumexp_arrays, doc="ln Σ eˣ, or ln Σ b eˣ, over axes"),
     R("softmax",     softmax,     softmax_rule,     softmax_define,     axis_infer,            ALONG,
       shrink=axes_shrink, arrays=softmax_arrays, doc="eˣ / Σ eˣ along an axis"),
     R("log_softmax", log_softmax, log_softmax_rule, log_softmax_define, axis_infer,            ALONG,

@@ -134,7 +134,7 @@ def line_updates() -> Iterator[Situation]:
 
 
 SITUATIONS: Mapping[str, Any] = {
-    **dict.fromkeys(("sum", "mean", "prod", "var", "logsumexp"), reductions),
+    **dict.fromkeys(("sum", "mean", "prod", "var"), reductions),
     "min": extremes,
     "max": lambda: [x for x in extremes() if x[0] != "equal"],  # its mirror image takes several axes at once
     **dict.fromkeys(("log_softmax", "cumsum", "cumprod", "logcumsumexp"), along),
@@ -142,7 +142,10 @@ SITUATIONS: Mapping[str, Any] = {
     "std": lambda: [("different", [(4, 6)], {"axis": 0, "correction": 0.5}), ("0-d", [()], {})],
     "euclidean_norm": extremes,
     "p_norm": lambda: [("different", [(4, 6)], {"axis": 1, "p": 2.5}), ("batched", [(3, 8, 4)], {"axis": 1, "p": -3})],
-    "weighted_logsumexp": lambda: [(kind, [shape, shape], attributes) for kind, [shape], attributes in extremes()],
+    "logsumexp": lambda: [
+        *reductions(),
+        *((f"{kind}, weighted", [shape, shape], attributes) for kind, [shape], attributes in extremes()),
+    ],
     "recurrence": lambda: [(kind, [shape, shape], attributes) for kind, [shape], attributes in along()],
     "matmul": products,
     **dict.fromkeys(("tril", "triu"), lambda: [*matrices(), *matrices(k=-1), *matrices(k=3)]),

@@ -335,7 +335,6 @@ __all__ = [
     "vector_norm",
     "vsplit",
     "vstack",
-    "weighted_logsumexp",
     "where",
     "xlog1py",
     "xlogy",
@@ -1479,9 +1478,11 @@ def logsigmoid(x: Operand, /) -> Tensor:
     return apply_as(Tensor, "logsigmoid", x)[0]
 
 
-def logsumexp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The op logsumexp: ln Σ eˣ over axes. Inputs: x. Attributes: axis, keepdims."""
-    return apply_as(Tensor, "logsumexp", x, axis=axis, keepdims=keepdims)[0]
+def logsumexp(
+    x: Operand, b: Operand | None = None, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
+) -> Tensor:
+    """The op logsumexp: ln Σ eˣ, or ln Σ b eˣ, over axes. Inputs: x, b. Attributes: axis, keepdims."""
+    return apply_as(Tensor, "logsumexp", x, *given(b), axis=axis, keepdims=keepdims)[0]
 
 
 def margin_ranking_loss(
@@ -2405,13 +2406,6 @@ def vsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[
 def vstack(*arrays: Operand) -> Tensor:
     """The op vstack: arrays joined along the first axis, vectors as rows. Inputs: arrays. Attributes: none."""
     return apply_as(Tensor, "vstack", *arrays)[0]
-
-
-def weighted_logsumexp(
-    x: Operand, b: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
-) -> Tensor:
-    """The op weighted_logsumexp: ln Σ b eˣ over axes. Inputs: x, b. Attributes: axis, keepdims."""
-    return apply_as(Tensor, "weighted_logsumexp", x, b, axis=axis, keepdims=keepdims)[0]
 
 
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:

@@ -11,7 +11,7 @@ from typing import TypeVar, overload
 from gradproof.client.recording.apply import apply, apply_as
 from gradproof.client.tensors.arguments import along, axes_of, first
 from gradproof.client.tensors.functions import polygamma
-from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand
+from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, given
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
@@ -298,11 +298,12 @@ def logsumexp(
     dim: Axes = None,
     keepdim: bool = False,
     *,
+    b: Operand | None = None,
     axis: Axes = None,
     keepdims: bool = False,
     dtype: DTypeLike | None = None,
 ) -> TensorT:
-    """ln Σ eˣ over all axes, or over ``dim``, without overflow in between.
+    """ln Σ eˣ over all axes, or over ``dim``, without overflow in between; ln Σ ``b`` eˣ for weights ``b``.
 
     The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
     an axis out of range. Follows torch.special.logsumexp.
@@ -310,6 +311,7 @@ def logsumexp(
     return apply(
         "logsumexp",
         first(input, "logsumexp") if dtype is None else input.to(dtype),
+        *given(b),
         axis=axes_of(input, axis if dim is None else dim),
         keepdims=bool(keepdim or keepdims),
     )

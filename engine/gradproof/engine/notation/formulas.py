@@ -178,7 +178,7 @@ class Reader:
         """The number of inputs of the op. An expansion has no others."""
         if op.composite:
             return len(program.inputs)
-        return len(program.outputs) if op.variadic else len(op.inputs)
+        return len(program.outputs)
 
     def _numbered(self, letter: str) -> list[str]:
         if self.outputs == 1:

@@ -1594,16 +1594,17 @@ def logsumexp(
     dim: Axes = None,
     keepdim: bool = False,
     *,
+    b: Operand | None = None,
     axis: Axes = None,
     keepdims: bool = False,
     dtype: DTypeLike | None = None,
 ) -> TensorT:
-    """ln Σ eˣ over all axes, or over ``dim``, without overflow in between.
+    """ln Σ eˣ over all axes, or over ``dim``, without overflow in between; ln Σ ``b`` eˣ for weights ``b``.
 
     The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
     an axis out of range. Follows torch.logsumexp.
     """
-    return first(input, "logsumexp").logsumexp(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
+    return first(input, "logsumexp").logsumexp(dim, keepdim, b=b, axis=axis, keepdims=keepdims, dtype=dtype)
 
 
 @overload

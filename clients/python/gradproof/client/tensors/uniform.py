@@ -11,7 +11,7 @@ from typing import Literal, Self
 from gradproof.client.recording.apply import apply, apply_multiple
 from gradproof.client.tensors.arguments import along, axes_of, axis_of, scaled
 from gradproof.client.tensors.conversions import Conversions
-from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar
+from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar, given
 
 
 class Uniform(Conversions):
@@ -891,11 +891,12 @@ class Uniform(Conversions):
         dim: Axes = None,
         keepdim: bool = False,
         *,
+        b: Operand | None = None,
         axis: Axes = None,
         keepdims: bool = False,
         dtype: DTypeLike | None = None,
     ) -> Self:
-        """ln Σ eˣ over all axes, or over ``dim``, without overflow in between.
+        """ln Σ eˣ over all axes, or over ``dim``, without overflow in between; ln Σ ``b`` eˣ for weights ``b``.
 
         The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises IndexError for
         an axis out of range. Follows torch.logsumexp.
@@ -903,6 +904,7 @@ class Uniform(Conversions):
         return apply(
             "logsumexp",
             self if dtype is None else self.to(dtype),
+            *given(b),
             axis=axes_of(self, axis if dim is None else dim),
             keepdims=bool(keepdim or keepdims),
         )

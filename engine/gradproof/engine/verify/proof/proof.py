@@ -91,7 +91,7 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
 def _timed(registry: Registry, op: Op, case: Case) -> RuleVerdict:
     """The verdict at the sizes of ``case``, with its domain and the time it took."""
     started = time.perf_counter()
-    domain = ", ".join(f"{name} {_domain(op, case, k)}" for k, name in enumerate(op.inputs))
+    domain = ", ".join(f"{name} {_domain(op, case, k)}" for k, name in enumerate(op.inputs[: len(case.inputs)]))
     try:
         verdict = _decided(registry, op, case)
     except BehaviourFault as fault:
