@@ -36,7 +36,7 @@ def promoted(specs: Sequence[Spec]) -> DType:
     kinds = {spec.dtype.kind for spec in specs if spec.weak}
     if common == BFLOAT16 and "c" not in kinds:
         return common  # NumPy does not know that a Python float is weak beside an extension dtype
-    weak = [complex(1) if kind == "c" else 1.0 if kind == "f" else 1 for kind in kinds]
+    weak = [{"b": True, "c": complex(1), "f": 1.0}.get(kind, 1) for kind in kinds]
     return np.result_type(common, *weak)
 
 
