@@ -161,6 +161,26 @@ class TestMethods:
     def test_against_numpy(self, method: Any, expected: Any) -> None:
         np.testing.assert_allclose(method(gp.tensor(self.A)).numpy(), expected(self.A), rtol=1e-14)
 
+    @pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "float16", "float64", "complex64"])
+    @pytest.mark.parametrize("number", [True, 1, 1.5], ids=str)
+    def test_numbers_of_python_promote_as_in_numpy(self, dtype: str, number: float) -> None:
+        x = np.array([1, 0]).astype(dtype)
+        np.testing.assert_array_equal((gp.tensor(x) * number).numpy(), x * number, strict=True)
+
+    def test_truths_stay_truths(self) -> None:
+        x = np.array([True, False])
+        for name in ("bitwise_xor", "bitwise_and", "bitwise_or"):
+            np.testing.assert_array_equal(
+                getattr(gp, name)(gp.tensor(x), True).numpy(), getattr(np, name)(x, True), strict=True
+            )
+
+    @pytest.mark.parametrize("dtype", ["int8", "uint8", "float32"])
+    def test_a_clip_has_one_bound_or_two(self, dtype: str) -> None:
+        x = np.array([0, 3, 7]).astype(dtype)
+        for low, high in ((2, None), (None, 5), (2, 5), (np.array(300), None), (None, np.array(-300))):
+            expected = np.clip(x, low, high)
+            np.testing.assert_array_equal(gp.tensor(x).clip(low, high).numpy(), expected, strict=True)
+
     def test_every_op_of_the_server_is_a_function(self) -> None:
         assert gp.ops.hypot(gp.tensor(3.0), gp.tensor(4.0)).item() == 5.0
         assert [t.tolist() for t in gp.ops.split(gp.tensor([1.0, 2.0]), sections=2)] == [[1.0], [2.0]]

@@ -452,6 +452,7 @@ def test_a_certain_probability_has_a_finite_loss(bench: Bench) -> None:
 def test_the_gradients_of_what_a_limit_hides(bench: Bench) -> None:
     """A variance below eps, and the logarithm of a target of 0; PyTorch gives others."""
     assert gradients(bench, "gaussian_nll_loss", 0.5, 0.0, 1e-7)[2] == 0
+    assert gradients(bench, "gaussian_nll_loss", 0.5, 0.0, 0.125, eps=0.125)[2] == (1 / 0.125 - 0.25 / 0.125**2) / 2
     np.testing.assert_array_equal(gradients(bench, "kl_div", [-2.0, -1.0], [0.0, 1.0], reduction="sum")[1], [2, 2])
 
 

@@ -150,8 +150,10 @@ class _Names:
             for j, name in enumerate(node.outputs):
                 self._define(name, f"graph.nodes[{k}].outputs[{j}]")
         for k, node in enumerate(watched(nodes)):
+            op = self.lowered.builder.ops.get(node.op)
             for j, name in enumerate(node.inputs):
-                self._use(name, f"graph.nodes[{k}].inputs[{j}]")
+                if name or op is None or not op.may_miss(j):
+                    self._use(name, f"graph.nodes[{k}].inputs[{j}]")
         self._check_outputs()
 
     def _define(self, name: str, path: str) -> None:
@@ -219,15 +221,16 @@ def _lower_node(lowered: Lowered, registry: Registry, position: int, node: Node)
     if bad:
         lowered.fault(f"{path}.inputs", f"{node.op} {bad}", "ARITY")
         return
-    numbers = [lowered.values.get(name) for name in node.inputs]
-    if any(number is None for number in numbers):
+    if any(name not in lowered.values and (name or not op.may_miss(k)) for k, name in enumerate(node.inputs)):
         return  # a fault of this node, or of a node that it reads, is already reported
-    tracers = [Tracer(lowered.builder, number) for number in numbers if number is not None]
+    tracers = [Tracer(lowered.builder, lowered.values[name]) if name else None for name in node.inputs]
     start = len(lowered.builder.program.instructions)
     try:
         result = lowered.builder.apply(node.op, tracers, node.attributes)
     except InferenceError as error:
-        shown = ", ".join(f"{name}: {tracer.spec}" for name, tracer in zip(node.inputs, tracers, strict=True))
+        shown = ", ".join(
+            f"{x}: {tracer.spec}" for x, tracer in zip(node.inputs, tracers, strict=True) if tracer is not None
+        )
         lowered.fault(path, f"{node.op}({shown}): {error}", "INFERENCE")
         return
     finally:

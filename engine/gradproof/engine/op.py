@@ -63,6 +63,9 @@ class Op:
         infer: ``(*specs, **attributes) -> Inferred``; None makes the op elementwise.
         cases: the shape classes for which the rule is proved. Elementwise ops need none.
         domains: one per input (or one for all).
+        neutral: ``(*specs) -> numbers``, one per input: what stands for an input that is left out, whose spec is None. With
+            it any optional input may be left out, and forward, rule and definition are given all. None: they are given
+            those that are there.
         normwise: the error of forward is relative to the largest element of its inputs, not to each: so it is for
             decompositions.
         stress: input values that have caused trouble: huge, tiny, equal, at a kink.
@@ -105,6 +108,7 @@ class Op:
     stress: tuple[float, ...] = (0.0, -0.0, 1e-300, 40.0, -40.0, 700.0)
     ties: str = ""
     kink: Kink | tuple[Kink, ...] | None = None
+    neutral: Callable[..., tuple[Any, ...]] | None = None
     normwise: bool = False
     promotes: tuple[int, ...] | None = None
     grad_fn: str = ""
@@ -232,6 +236,10 @@ class Op:
             return None
         numbers = f"{most - self.optional} to {most}" if self.optional else str(most)
         return f"takes {numbers} input{'s' * (most != 1)} ({', '.join(self.inputs)}), got {count}"
+
+    def may_miss(self, position: int) -> bool:
+        """True if a neutral number can stand for the input at ``position``."""
+        return self.neutral is not None and len(self.inputs) - self.optional <= position < len(self.inputs)
 
     def expand(self, specs: Sequence[Spec], attributes: Attributes) -> Program | None:
         """The program of other ops that this op stands for, if it is a composite. Raises InferenceError."""

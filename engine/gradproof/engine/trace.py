@@ -123,7 +123,8 @@ class Builder:
         return Tracer(self, number)
 
     def apply(self, name: str, inputs: Sequence[Any], attributes: Attributes) -> Tracer | tuple[Tracer, ...]:
-        """Record ``name(*inputs, **attributes)``; numbers among the inputs are weakly typed literals.
+        """Record ``name(*inputs, **attributes)``; numbers among the inputs are weakly typed literals, and None is an input
+        that is left out.
 
         Raises InferenceError if there is no such op or the inputs do not fit it; Cancelled.
         """
@@ -134,6 +135,8 @@ class Builder:
         fault = op.arity_fault(len(inputs))
         if fault:
             raise InferenceError(f"{name} {fault}")
+        if op.neutral is not None:
+            inputs = self._completed(op, inputs)
         specs = tuple([self._spec(x) for x in inputs])
         if op.composite:
             return self._apply_composite(op, inputs, specs, attributes)
@@ -144,6 +147,15 @@ class Builder:
         self.program.instructions.append(Instruction(op, converted, outputs, inference.attributes))
         tracers = tuple(Tracer(self, k) for k in outputs)
         return tracers if len(tracers) > 1 else tracers[0]
+
+    def _completed(self, op: Op, inputs: Sequence[Any]) -> Sequence[Any]:
+        """The inputs, with neutral numbers for those that are left out. Raises InferenceError."""
+        given = [*inputs, *[None] * (len(op.inputs) - len(inputs))]
+        missing = [k for k, x in enumerate(given) if x is None]
+        if missing and op.neutral is not None and all(map(op.may_miss, missing)):
+            numbers = op.neutral(*(None if x is None else self._spec(x) for x in given))
+            return [number if x is None else x for x, number in zip(given, numbers, strict=True)]
+        return given
 
     def _apply_composite(
         self, op: Op, inputs: Sequence[Any], specs: Sequence[Spec], attributes: Attributes

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gradproof.engine.extend import INTEGER, NO_GRADIENT, REAL, Kink, Memory, ops, registering
+from gradproof.engine.extend import INTEGER, NO_GRADIENT, REAL, Kink, Memory, ops, promoted, registering
 from gradproof.plugins.axes import boolean, number
 from gradproof.plugins.families import D, H, R
 from gradproof.plugins.names import named
@@ -110,7 +110,15 @@ def where_into(out, condition, a, b):
     np.bitwise_xor(chosen, b, out=chosen)
 
 
-def clip_define(f, x, min, max):  # noqa: A002 - the names of its inputs, as in NumPy
+def unbounded(*specs):
+    """The ends of the dtype that the given inputs have together: bounds that change nothing."""
+    dtype = promoted([spec for spec in specs if spec is not None])
+    if dtype.kind == "b":
+        return None, False, True
+    return (None, np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (None, -np.inf, np.inf)
+
+
+def clip_define(f, x, min=None, max=None):  # noqa: A002 - the names of its inputs, as in NumPy
     raised = f.where(f.less(x, min), min, x)
     return f.where(f.less(max, raised), max, raised)
 
@@ -138,7 +146,8 @@ CHOICES = (
     R("minimum", np.minimum, minimum_rule, lambda f, a, b: f.where(f.less(b, a), b, a), ties=HALF, kink=Kink.MEAN),
     R("fmax",    np.fmax,    fmax_rule,  fmax_define,                       ties=FIRST, kink=TO_FIRST, doc=LARGER),
     R("fmin",    np.fmin,    fmin_rule,  fmin_define,                       ties=FIRST, kink=TO_FIRST, doc=SMALLER),
-    R("clip",    np.clip,    clip_rule,    clip_define,                     ties=ONE_AT_BOUNDS, kink=BOUNDS, doc=CLIP),
+    R("clip",    np.clip,    clip_rule,    clip_define,                     ties=ONE_AT_BOUNDS, kink=BOUNDS, doc=CLIP,
+      neutral=unbounded),
 )
 # fmt: on
 

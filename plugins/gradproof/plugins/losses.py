@@ -133,7 +133,7 @@ def poisson_nll_loss(x, target, *, log_input=True, full=False, eps=1e-8, reducti
 def gaussian_nll_loss(x, target, var, *, full=False, eps=1e-6, reduction="mean"):
     if var.shape != x.shape and var.shape == x.shape[:-1]:
         var = ops.expand_dims(var, axis=-1)
-    var = ops.maximum(ops.checked(var, low=0.0), above_zero("eps", eps))
+    var = ops.clip(ops.checked(var, low=0.0), above_zero("eps", eps))
     losses = (ops.log(var) + ops.square(x - target) / var) / 2
     return reduced(losses + HALF_LOG_TWO_PI if boolean("full", full) else losses, reduction)
 
@@ -182,7 +182,7 @@ def triplet_margin_loss(  # noqa: PLR0913 - the attributes are PyTorch's
 
 CORNER = "0 at the corner of the hinge"
 LIMIT = "0 where a logarithm is limited"
-AT_EPS = "half for var at eps"
+AT_EPS = "1 for var at eps"
 PAIR, TRIPLE, NONE, SUM = ((2, 3), (2, 3)), ((2, 3), (2, 3), (2, 3)), {"reduction": "none"}, {"reduction": "sum"}
 EACH = (case(*PAIR), case((2, 1), (3,), **NONE), case((), (), **SUM))
 WEIGHTED = (*EACH, case(*TRIPLE), case((2, 3), (2, 3), (3,), **NONE))

@@ -92,8 +92,8 @@ def logarithm_of_weighted_sum(x, b, axis):
 
 @in_float32
 def logsumexp_rule(g, y, x, b=None, *, axis, keepdims):
-    """g b e^(x - y) / Σ b e^(x - y), and g e^(x - y) over that sum: where y has no fractional digits, e^(x - y) is right only
-    up to a factor."""
+    """g b e^(x - y) / Σ b e^(x - y), and g e^(x - y) over that sum: where y has no fractional digits, e^(x - y) is right
+    only up to a factor."""
     parts, g = ops.exp(x - unreduced(y, axis, keepdims)), unreduced(g, axis, keepdims)
     if b is None:
         return g * (parts / ops.sum(parts, axis=axis, keepdims=True))

@@ -192,7 +192,9 @@ class Node(_message.Message):
     """The op's name, as ListOps gives it."""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the values that the op is applied to, in the op's order."""
+        """Names of the values that the op is applied to, in the op's order. Optional inputs may be left out from the end; an
+        empty name leaves out an input of `clip` before others.
+        """
 
     @_builtins.property
     def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

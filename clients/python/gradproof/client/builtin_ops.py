@@ -661,9 +661,9 @@ def cholesky(a: Operand, /) -> Tensor:
     return apply_as(Tensor, "cholesky", a)[0]
 
 
-def clip(x: Operand, min: Operand, max: Operand, /) -> Tensor:
+def clip(x: Operand, min: Operand | None = None, max: Operand | None = None, /) -> Tensor:
     """The op clip: x limited to [min, max]. Inputs: x, min, max. Attributes: none."""
-    return apply_as(Tensor, "clip", x, min, max)[0]
+    return apply_as(Tensor, "clip", x, *given(min, max))[0]
 
 
 def cofactors(a: Operand, /) -> Tensor:

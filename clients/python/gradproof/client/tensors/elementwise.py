@@ -10,7 +10,7 @@ import numpy as np
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arguments import scaled
-from gradproof.client.tensors.signatures import Operand, Scalar
+from gradproof.client.tensors.signatures import Operand, Scalar, given
 from gradproof.client.tensors.uniform import Uniform
 
 
@@ -26,9 +26,8 @@ class Elementwise(Uniform):
         """
         if min is None and max is None:
             raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-        whole = self.dtype.kind in "iu"
-        lowest, highest = (np.iinfo(self.dtype).min, np.iinfo(self.dtype).max) if whole else (-np.inf, np.inf)
-        return apply("clip", self, lowest if min is None else min, highest if max is None else max)
+        lowest = np.iinfo(self.dtype).min if self.dtype.kind in "iu" else -np.inf
+        return apply("clip", self, lowest if min is None else min, *given(max))
 
     clip = clamp
 

@@ -105,9 +105,11 @@ def _local(graph: Graph, registry: Registry, name: str, specs: Mapping[str, Spec
     """The derivatives of the node that made the value, by each of its inputs: of a single element where the op is
     elementwise."""
     node = next((node for node in graph.nodes if name in node.outputs), None)
-    if node is None:
+    if node is None or not all(node.inputs):
         return []
     op = registry.op(node.op)
+    if op.neutral is not None and len(node.inputs) < len(op.inputs):
+        return []
     specs_in = [Spec((), specs[n].dtype, specs[n].weak) if op.elementwise else specs[n] for n in node.inputs]
     inference = op.inference(specs_in, node.attributes)
     specs_op = inference.inputs or specs_in

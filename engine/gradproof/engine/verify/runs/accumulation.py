@@ -30,7 +30,7 @@ def expected_uses(run: Run) -> Counter[int]:
         if lowered.builder.ops[node.op].composite:
             composites.add(k)
         elif any(values[name] in final for name in node.outputs):
-            counts.update(values[name] for name in node.inputs)
+            counts.update(values[name] for name in node.inputs if name)
     for position, k in enumerate(watched(lowered.node_of) if composites else ()):
         instruction = plan.program.instructions[position]
         if k in composites and any(out in final for out in instruction.outputs):
