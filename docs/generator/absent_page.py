@@ -145,7 +145,7 @@ REASONS: tuple[tuple[str, str, str], ...] = (
     ("torch_special", r"modified_bessel_i[01]", "`i0` and `i1` are these functions"),
     (
         "",
-        r"(scaled_modified_)?(modified_)?bessel_k[01]|k[01]e?|[ijky]ve|spherical_\w+|airy\w*|[jky]n|kve?|[ijky]vp|h[12]vp|hankel\w+|"
+        r"[ijky]ve|spherical_\w+|airy\w*|[jky]n|kve?|[ijky]vp|h[12]vp|hankel\w+|"
         r"(mod)?struve|lmbda|riccati_\w+|besselpoly|i?t?2?\w*(j0y0|i0k0|struve0)|itairy|kelvin|(be|ke)[ir]p?|(be|ke)rp?",
         "Bessel functions of other kinds and orders, and functions made of them: not yet",
     ),

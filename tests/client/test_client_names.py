@@ -24,7 +24,7 @@ CLIENT = Path(gp.__file__).parent
 PARTS = """
 add_along_axis argcummax argcummin argkth argtopk checked cofactors euclidean_norm flatnonzero gamma_density
 last_occurrence number_true overlap_add p_norm polygamma_rise put_along_axis ratio ravel_multi_index recurrence unslice
-iv jv yv i0e_decay sections
+iv jv yv i0e_decay k0e_decay sections
 """
 CONSTANTS = "arange eye full_like linspace ones_like zeros_like"
 OF_NUMPY = "compress cumulative_prod cumulative_sum median nanmedian permute_dims sliding_window_view"

@@ -64,6 +64,7 @@ ORACLES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "besselj": (mp.besselj, (("0", "0"), ("0", "5/2"), ("1", "-7/3"), ("2", "40"), ("-1", "3/2"))),
     "bessely": (mp.bessely, (("0", "1/64"), ("0", "5/2"), ("1", "7/3"), ("2", "40"), ("-1", "3/2"))),
     "besseli": (mp.besseli, (("0", "0"), ("0", "5/2"), ("1", "-7/3"), ("2", "40"), ("-1", "3/2"))),
+    "besselk": (mp.besselk, (("0", "1/64"), ("0", "5/2"), ("1", "7/3"), ("2", "40"), ("-1", "3/2"))),
     "power": (mp.power, (("5/2", "3"), ("1/2", "-3/2"), ("7/3", "0"), ("4", "1/2"), ("1", "9"))),
 }  # fmt: skip
 
@@ -133,7 +134,7 @@ def test_symbolic_form_is_the_function(name: str, point: tuple[Fraction, ...]) -
         assert abs(mp.mpf(str(value)) - true) <= mp.mpf(10) ** -60 * (1 + abs(true))
 
 
-STILL = {"polygamma", "gammainc", "gammaincc", "besselj", "bessely", "besseli"}
+STILL = {"polygamma", "gammainc", "gammaincc", "besselj", "bessely", "besseli", "besselk"}
 """Functions of a parameter, the first argument, along which they have no derivative here."""
 
 

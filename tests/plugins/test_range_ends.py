@@ -130,6 +130,7 @@ UNITS = {
 numbers; zeros of slopes."""
 FAMILIES = {
     *("erfcx", "beta", "gamma_density", "gammainc", "gammaincc", "zeta", "i0", "iv", "i0e", "i1e", "i0e_decay"),
+    *("k0", "k1", "k0e", "k1e", "k0e_decay"),
     *(*DIGAMMAS, *WAVES),
 }
 """Their slopes are values of other ops, which may leave the range where the slope times a cotangent does not."""

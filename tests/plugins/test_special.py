@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flint import arb
 from tests.conftest import REGISTRY, Bench
-from tests.support.special_slopes import J, Y, by_arb, digamma, erfcinv, lgamma, zeta
+from tests.support.special_slopes import J, Y, by_arb, decayed_second, digamma, erfcinv, lgamma, second, zeta
 
 from gradproof.engine.errors import DataFault, NoRule
 from gradproof.engine.inference import InferenceError
@@ -61,6 +61,10 @@ VALUES: dict[str, tuple[Callable[..., Any], tuple[Any, ...], float, dict[str, in
     "j1": (lambda x: J(1, x), (5e-324, 1.0, -30.5, 700.0, 1e15), 32, {}),
     "jv": (lambda x: J(3, x), (1e-60, 1.0, -30.5, 700.0, 1e15), 32, {"order": 3}),
     "y0": (lambda x: Y(0, x), (1e-300, 1.0, 30.5, 700.0), 32, {}),
+    "k0": (lambda x: second(0, x), (5e-324, 1e-10, 1.0, 2.0, 30.5, 700.0), 8, {}),
+    "k1": (lambda x: second(1, x), (1e-300, 1e-10, 1.0, 2.0, 30.5, 700.0), 8, {}),
+    "k0e": (lambda x: mp.exp(x) * second(0, x), (5e-324, 1e-10, 1.0, 2.0, 30.5, 1e5), 8, {}),
+    "k1e": (lambda x: mp.exp(x) * second(1, x), (1e-300, 1e-10, 1.0, 2.0, 30.5, 1e5), 8, {}),
     "yv": (lambda x: Y(2, x), (1e-100, 1.0, 30.5, 700.0), 32, {"order": 2}),
 }
 
@@ -113,6 +117,10 @@ CONVENTIONS: list[tuple[str, list[float], dict[str, Any], float, list[float]]] =
     ("i1e", [0.0], {}, 0.0, [0.5]),
     ("j1", [0.0], {}, 0.0, [0.5]),
     ("jv", [0.0], {"order": 2}, 0.0, [0.0]),
+    ("k0", [0.0], {}, np.inf, [-np.inf]),
+    ("k1", [0.0], {}, np.inf, [-np.inf]),
+    ("k0e", [np.inf], {}, 0.0, [0.0]),
+    ("k1e", [np.inf], {}, 0.0, [0.0]),
     ("gammaln", [0.0], {}, np.inf, [-np.inf]),
     ("digamma", [-2.0], {}, np.nan, [np.inf]),
 ]
@@ -195,6 +203,18 @@ def test_the_mean_of_exponentials_is_the_decay() -> None:
                 zero, first, second = (by_arb(lambda y, n=n: y.bessel_i(n, scaled=True))(mp.mpf(point)) for n in range(3))
                 true = (zero, zero - first, zero - 2 * first + (zero + second) / 2)[order]
             np.testing.assert_allclose(number, float(true), rtol=4e-15)
+
+
+def test_the_integral_of_exponentials_is_the_decay() -> None:
+    """The trapezoidal rule against Kummer's function, from the smallest number to the largest."""
+    x = np.array([1e-300, 1e-60, 1e-10, 1e-3, 0.3, 1.0, 2.0, 40.0, 1e5, 1e60])
+    for order in (0, 1, 2, 5, 12, 25):
+        got = REGISTRY.op("k0e_decay").forward(x, order=order)
+        for point, number in zip(x.tolist(), got.tolist(), strict=True):
+            with mp.workprec(300):
+                true = decayed_second(mp.mpf(point), order)
+            if 1e-307 < true < 1e308:
+                np.testing.assert_allclose(number, float(true), rtol=4e-15)
 
 
 def test_python_flint_is_the_oracle() -> None:

@@ -69,6 +69,18 @@ def decayed(x: Any, order: int) -> Any:
     return share * by_arb(lambda y: (-2 * y).hypgeom_1f1(order + arb(1) / 2, order + 1))(x)
 
 
+def second(n: int, x: Any) -> Any:
+    """The modified Bessel function of the second kind, with the digits that its sum about the origin loses."""
+    with mp.workprec(mp.prec + int(min(4 * x, 3000))):
+        return by_arb(lambda y: y.bessel_k(n))(x)
+
+
+def decayed_second(x: Any, order: int) -> Any:
+    """(-1)ⁿ times the derivative of some order of e^x K0(x), by Kummer's function U (DLMF 10.39.6, 13.3.25)."""
+    rise = mp.rf(mp.mpf(1) / 2, order) * mp.mpf(2) ** order * mp.sqrt(mp.pi)
+    return rise * by_arb(lambda y: (2 * y).hypgeom_u(order + arb(1) / 2, order + 1))(x)
+
+
 SPECIAL_SLOPES: dict[str, Callable[..., tuple[Any, ...]]] = {
     "gammaln": lambda x: (digamma(x),),
     "gamma": lambda x: (gamma_slope(x),),
@@ -102,6 +114,11 @@ SPECIAL_SLOPES: dict[str, Callable[..., tuple[Any, ...]]] = {
     "i0e": lambda x: (mp.sign(x) * decayed(abs(x), 1),),
     "i1e": lambda x: (decayed(abs(x), 1) + decayed(abs(x), 2),),
     "i0e_decay": lambda x: (decayed(x, 1),),
+    "k0": lambda x: (-second(1, x),),
+    "k1": lambda x: (bessel_mean(second, 1, x) * -1,),
+    "k0e": lambda x: (-decayed_second(x, 1),),
+    "k1e": lambda x: (-decayed_second(x, 1) - decayed_second(x, 2),),
+    "k0e_decay": lambda x: (-decayed_second(x, 1),),
 }
 """The derivative along each input, None where there is none."""
 WAVES = ("j0", "jv", "j1", "y0", "yv", "y1")
@@ -123,5 +140,6 @@ SPECIAL_DOMAINS: dict[str, Callable[..., bool]] = {
     **dict.fromkeys(WAVES, lambda x: 0 < x < 50),
     "y1": lambda x: 0.01 < x < 50,
     "i0e_decay": lambda x: x >= 0,
+    **dict.fromkeys(("k0", "k1", "k0e", "k1e", "k0e_decay"), lambda x: x > 0),
 }
 """Where these are compared: most on all of their domain, some where they do not lose digits."""

@@ -117,10 +117,23 @@ def _inverse(name: str, of: str) -> Callable[[Any], Any]:
 # Bessel functions
 
 
-def _cylinder(name: str, slope: Callable[[Other, int], Any]) -> ScalarFunction:
+def _decreasing(n: Any, x: Any) -> Any:
+    """K, which decreases, at both ends of a ball, by Kummer's function, which does not cancel (DLMF 10.39.6); nan for a
+    ball that is not positive, as Arb has a number for an end of 0."""
+    x, order = in_arb(x), abs(_whole(n))
+
+    def at(end: Any) -> Any:
+        return (2 * end).hypgeom_u(order + arb(1) / 2, 2 * order + 1) * (2 * end) ** order * (-end).exp() * arb.pi().sqrt()
+
+    if not x > 0:
+        return arb.nan()
+    return at(x) if x.is_exact() else at(x.lower()).union(at(x.upper()))
+
+
+def _cylinder(name: str, slope: Callable[[Other, int], Any], ball: Callable[..., Any] | None = None) -> ScalarFunction:
     """A row of a Bessel function of whole order: n, x. ``slope`` is its derivative, in functions of other orders."""
 
-    def ball(n: Any, x: Any) -> Any:
+    def of_arb(n: Any, x: Any) -> Any:
         x, order = in_arb(x), _whole(n)
         method = f"bessel_{name[-1]}"
         value = getattr(x, method)(order)
@@ -131,9 +144,10 @@ def _cylinder(name: str, slope: Callable[[Other, int], Any]) -> ScalarFunction:
         return value
 
     def series(n: Any, x: Any) -> Any:
-        return _moved(x, ball(n, x[0]), slope(lambda other: ball(other, x[0]), _whole(n)))
+        return _moved(x, read(n, x[0]), slope(lambda other: read(other, x[0]), _whole(n)))
 
-    return ScalarFunction(name, getattr(sympy, name), ball, series)
+    read = ball or of_arb
+    return ScalarFunction(name, getattr(sympy, name), read, series)
 
 
 SPECIAL_FUNCTIONS: tuple[ScalarFunction, ...] = (
@@ -159,5 +173,6 @@ SPECIAL_FUNCTIONS: tuple[ScalarFunction, ...] = (
     _cylinder("besselj", lambda of, n: (of(n - 1) - of(n + 1)) / 2),
     _cylinder("bessely", lambda of, n: (of(n - 1) - of(n + 1)) / 2),
     _cylinder("besseli", lambda of, n: (of(n - 1) + of(n + 1)) / 2),
+    _cylinder("besselk", lambda of, n: -(of(n - 1) + of(n + 1)) / 2, _decreasing),
 )
 """Rows; ``lgamma`` is ln |Γ|, whose symbolic form agrees up to a constant between poles."""

@@ -21,6 +21,8 @@ NEAR = 1e-9  # below which the leading term has all digits
 FAR = 40.0  # from where on the expansion of Laplace's integral has all digits
 WAVES = 25.0  # from where on Hankel's expansion has
 TERMS = 30  # of these
+TINY = 2.0**-1022
+SMALL = 1e-19  # share of a node that adds no digit
 
 
 def of_order(lowest, other, near, far):
@@ -94,13 +96,18 @@ def second_rule(first, name, sign):
     return lambda g, y, x: g * (getattr(ops, first)(x) / 2 + getattr(ops, name)(x, order=2) * Fraction(sign, 2))
 
 
+def decay_order(order):
+    """Raises InferenceError for an order that is out of range."""
+    if not 0 <= order <= MAX_ORDER // 4:
+        raise InferenceError(f"order is {order}; it must be from 0 to {MAX_ORDER // 4}")
+
+
 def i0e_decay(x, *, order):
     """(-1)ⁿ times the derivative of order n of e⁻ˣ I₀(x), which is the mean of (1 - cos t)ⁿ e^(-x (1 - cos t)) over t (DLMF
     10.32.1): a sum of positive terms, by the trapezoidal rule; far out by the expansion of Laplace's integral.
 
     Raises InferenceError for an order that is out of range."""
-    if not 0 <= order <= MAX_ORDER // 4:
-        raise InferenceError(f"order is {order}; it must be from 0 to {MAX_ORDER // 4}")
+    decay_order(order)
     x = np.asarray(x)
     near, total = np.minimum(x, FAR + order), np.zeros(x.shape)
     for j in range(NODES + 1):
@@ -114,13 +121,42 @@ def i0e_decay(x, *, order):
     return np.where(x <= FAR + order, total / NODES, tail)
 
 
-def i0e_decay_define(f, x, *, order=0):
-    terms = []
-    for j in range(order + 1):
-        for m in range(j + 1):
-            share = f.number(comb(order, j) * comb(j, m) * (-1) ** j) / 2**j
-            terms.append(share * f.besseli(f.number(abs(j - 2 * m)), x))
-    return f.exp(-x) * f.total(terms)
+def k0e_decay(x, *, order):
+    """(-1)ⁿ times the derivative of order n of eˣ K₀(x), which is the integral of (cosh t - 1)ⁿ e^(-x (cosh t - 1)) over
+    t > 0 (DLMF 10.32.9): a sum of positive terms, by the trapezoidal rule in s, where x (cosh t - 1) = eˢ.
+
+    Raises InferenceError for an order that is out of range."""
+    decay_order(order)
+    x = np.asarray(x)
+    if order == 0:
+        return special.k0e(x)
+    steps = 5 + order / 8
+    w = np.exp(np.arange(-42 * steps, 6 * steps) / steps)
+    share = w**order * np.exp(-w)
+    total = np.zeros(x.shape)
+    for node, weight in zip(w[share > SMALL], (share * np.sqrt(w))[share > SMALL], strict=True):
+        total = total + weight / np.sqrt(node + 2 * x)
+    return total / steps * x**-order
+
+
+def from_zero(function):
+    """K₀ or eˣ K₀, with its leading term at denormal numbers, half of which SciPy takes for 0."""
+    return in_float64(lambda x: np.where((x > 0) & (x < TINY), np.log(2) - np.euler_gamma - np.log(x), function(x)))
+
+
+def decay_define(name, sign):
+    """The definition of the derivatives of e^(``sign`` x) times the function ``name`` of order 0, where powers of cos t or
+    cosh t are sums of those of multiples of t."""
+
+    def define(f, x, *, order=0):
+        terms = []
+        for j in range(order + 1):
+            for m in range(j + 1):
+                share = f.number(comb(order, j) * comb(j, m) * (-1) ** j * (-sign) ** order) / 2**j
+                terms.append(share * getattr(f, name)(f.number(abs(j - 2 * m)), x))
+        return f.exp(sign * x) * f.total(terms)
+
+    return define
 
 
 def i0e_rule(g, y, x):
@@ -133,8 +169,14 @@ def i1e_rule(g, y, x):
     return g * (ops.i0e_decay(a, order=2) - ops.i0e_decay(a, order=1))
 
 
-def decay_rule(g, y, x, *, order):
-    return -g * ops.i0e_decay(x, order=order + 1)
+def k1e_rule(g, y, x):
+    """-g eˣ (K₀ - K₁ + K₁ / x), without the difference, which cancels far out."""
+    return -g * (ops.k0e_decay(x, order=1) + ops.k0e_decay(x, order=2))
+
+
+def decay_rule(name):
+    """The rule of derivatives of an order: the next, with the other sign."""
+    return lambda g, y, x, *, order: -g * getattr(ops, name)(x, order=order + 1)
 
 
 def bessel(name, order):
@@ -156,11 +198,17 @@ def scaled(order):
     return lambda f, x: f.exp(-f.modulus(x)) * f.besseli(f.number(order), x)
 
 
+def grown(order):
+    """The definition of eˣ K(x)."""
+    return lambda f, x: f.exp(x) * f.besselk(f.number(order), x)
+
+
 ORDERS = tuple(case(shape, order=order) for shape, order in (((), 1), ((1, 2), 0), ((2, 3), 2)))
 FIRST = "the Bessel function of the first kind"
 SECOND = "the Bessel function of the second kind"
 MODIFIED = "the modified Bessel function"
-DECAY = "(-1)ⁿ times the derivative of order n of e⁻ˣ I₀(x)"
+MODIFIED_SECOND = "the modified Bessel function of the second kind"
+DECAY = "(-1)ⁿ times the derivative of order n of"
 
 # fmt: off
 BESSEL = (
@@ -184,8 +232,17 @@ BESSEL = (
     R("i0e",   in_float64(special.i0e), i0e_rule,                         scaled(0), ties="0 at 0", kink=Kink.MEAN,
       doc="e^-|x| I₀(x)"),
     R("i1e",   in_float64(special.i1e), i1e_rule,                         scaled(1), ties="1/2 at 0", doc="e^-|x| I₁(x)"),
-    R("i0e_decay", in_float64(i0e_decay), decay_rule,                     i0e_decay_define, cases=ORDERS, domains=POSITIVE,
-      doc=DECAY),
+    R("i0e_decay", in_float64(i0e_decay), decay_rule("i0e_decay"),        decay_define("besseli", -1), cases=ORDERS,
+      domains=POSITIVE, doc=f"{DECAY} e⁻ˣ I₀(x)"),
+    R("k0",    from_zero(special.k0),  lambda g, y, x: -g * ops.k1(x),   bessel("besselk", 0), domains=POSITIVE,
+      doc=f"{MODIFIED_SECOND} of order 0"),
+    R("k1",    in_float64(special.k1),  lambda g, y, x: -g * (ops.k0(x) + y / x), bessel("besselk", 1), domains=POSITIVE,
+      doc=f"{MODIFIED_SECOND} of order 1"),
+    R("k0e",   from_zero(special.k0e), lambda g, y, x: -g * ops.k0e_decay(x, order=1), grown(0), domains=POSITIVE,
+      doc="eˣ K₀(x)"),
+    R("k1e",   in_float64(special.k1e), k1e_rule,                         grown(1), domains=POSITIVE, doc="eˣ K₁(x)"),
+    R("k0e_decay", in_float64(k0e_decay), decay_rule("k0e_decay"),        decay_define("besselk", 1), cases=ORDERS,
+      domains=POSITIVE, doc=f"{DECAY} eˣ K₀(x)"),
 )
 # fmt: on
 

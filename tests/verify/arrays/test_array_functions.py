@@ -40,7 +40,7 @@ EDGES: dict[str, tuple[float, ...]] = {
 }
 
 
-PARAMETRIC = ("polygamma", "zeta", "gammainc", "gammaincc", "besselj", "bessely", "besseli")
+PARAMETRIC = ("polygamma", "zeta", "gammainc", "gammaincc", "besselj", "bessely", "besseli", "besselk")
 """Functions whose first argument is a parameter, which does not move."""
 
 

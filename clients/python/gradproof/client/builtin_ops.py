@@ -172,6 +172,11 @@ __all__ = [
     "j0",
     "j1",
     "jv",
+    "k0",
+    "k0e",
+    "k0e_decay",
+    "k1",
+    "k1e",
     "kl_div",
     "kthvalue",
     "l1_loss",
@@ -1335,6 +1340,31 @@ def j1(x: Operand, /) -> Tensor:
 def jv(x: Operand, /, *, order: int = 0) -> Tensor:
     """The op jv: the Bessel function of the first kind of a whole order. Inputs: x. Attributes: order."""
     return apply_as(Tensor, "jv", x, order=order)[0]
+
+
+def k0(x: Operand, /) -> Tensor:
+    """The op k0: the modified Bessel function of the second kind of order 0. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "k0", x)[0]
+
+
+def k0e(x: Operand, /) -> Tensor:
+    """The op k0e: eˣ K₀(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "k0e", x)[0]
+
+
+def k0e_decay(x: Operand, /, *, order: int = 0) -> Tensor:
+    """The op k0e_decay: (-1)ⁿ times the derivative of order n of eˣ K₀(x). Inputs: x. Attributes: order."""
+    return apply_as(Tensor, "k0e_decay", x, order=order)[0]
+
+
+def k1(x: Operand, /) -> Tensor:
+    """The op k1: the modified Bessel function of the second kind of order 1. Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "k1", x)[0]
+
+
+def k1e(x: Operand, /) -> Tensor:
+    """The op k1e: eˣ K₁(x). Inputs: x. Attributes: none."""
+    return apply_as(Tensor, "k1e", x)[0]
 
 
 def kl_div(x: Operand, target: Operand, /, *, log_target: bool = False, reduction: str = "mean") -> Tensor:

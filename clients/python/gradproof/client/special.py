@@ -39,17 +39,25 @@ __all__ = [
     "i0e",
     "i1",
     "i1e",
+    "k0",
+    "k0e",
+    "k1",
+    "k1e",
     "log1p",
     "log_ndtr",
     "log_softmax",
     "logit",
     "logsumexp",
+    "modified_bessel_k0",
+    "modified_bessel_k1",
     "multigammaln",
     "ndtr",
     "ndtri",
     "polygamma",
     "psi",
     "round",
+    "scaled_modified_bessel_k0",
+    "scaled_modified_bessel_k1",
     "sinc",
     "softmax",
     "xlog1py",
@@ -260,6 +268,38 @@ def i1e(input: TensorT) -> TensorT:
     return apply("i1e", first(input, "i1e"))
 
 
+def k0(input: TensorT) -> TensorT:
+    """The modified Bessel function of the second kind of order 0.
+
+    The shape stays. Follows torch.special.k0. Raises InvalidRequest for complex elements.
+    """
+    return apply("k0", first(input, "k0"))
+
+
+def k0e(input: TensorT) -> TensorT:
+    """eˣ times the modified Bessel function of the second kind of order 0.
+
+    The shape stays. Follows torch.special.k0e. Raises InvalidRequest for complex elements.
+    """
+    return apply("k0e", first(input, "k0e"))
+
+
+def k1(input: TensorT) -> TensorT:
+    """The modified Bessel function of the second kind of order 1.
+
+    The shape stays. Follows torch.special.k1. Raises InvalidRequest for complex elements.
+    """
+    return apply("k1", first(input, "k1"))
+
+
+def k1e(input: TensorT) -> TensorT:
+    """eˣ times the modified Bessel function of the second kind of order 1.
+
+    The shape stays. Follows torch.special.k1e. Raises InvalidRequest for complex elements.
+    """
+    return apply("k1e", first(input, "k1e"))
+
+
 def log1p(input: TensorT) -> TensorT:
     """The natural logarithm of 1 + x of each element, accurate near 0.
 
@@ -317,6 +357,22 @@ def logsumexp(
     )
 
 
+def modified_bessel_k0(input: TensorT) -> TensorT:
+    """The modified Bessel function of the second kind of order 0.
+
+    The shape stays. Follows torch.special.modified_bessel_k0. Raises InvalidRequest for complex elements.
+    """
+    return apply("k0", first(input, "modified_bessel_k0"))
+
+
+def modified_bessel_k1(input: TensorT) -> TensorT:
+    """The modified Bessel function of the second kind of order 1.
+
+    The shape stays. Follows torch.special.modified_bessel_k1. Raises InvalidRequest for complex elements.
+    """
+    return apply("k1", first(input, "modified_bessel_k1"))
+
+
 def multigammaln(input: TensorT, p: int) -> TensorT:
     """The logarithm of the multivariate gamma function of dimension ``p`` at each element.
 
@@ -355,6 +411,22 @@ def round(input: TensorT, *, decimals: int = 0) -> TensorT:
     The shape stays. Follows torch.special.round.
     """
     return apply("round", first(input, "round"), decimals=decimals)
+
+
+def scaled_modified_bessel_k0(input: TensorT) -> TensorT:
+    """eˣ times the modified Bessel function of the second kind of order 0.
+
+    The shape stays. Follows torch.special.scaled_modified_bessel_k0. Raises InvalidRequest for complex elements.
+    """
+    return apply("k0e", first(input, "scaled_modified_bessel_k0"))
+
+
+def scaled_modified_bessel_k1(input: TensorT) -> TensorT:
+    """eˣ times the modified Bessel function of the second kind of order 1.
+
+    The shape stays. Follows torch.special.scaled_modified_bessel_k1. Raises InvalidRequest for complex elements.
+    """
+    return apply("k1e", first(input, "scaled_modified_bessel_k1"))
 
 
 def sinc(input: TensorT) -> TensorT:

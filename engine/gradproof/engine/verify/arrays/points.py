@@ -107,6 +107,7 @@ DRAWS: dict[str, tuple[tuple[Draw, ...], ...]] = {
     "besselj": (ORDERS, (between(-20, 20), sized(-3, 6.6), between(-100, 100), between(-5, 5))),
     "bessely": (ORDERS, (between(0, 20), sized(-60, 6.6, 1), between(0, 100), between(0, 2))),
     "besseli": (ORDERS, (between(-20, 20), sized(-60, 6.6), between(-100, 100), sized(-1000, 0))),
+    "besselk": (ORDERS, (between(0, 20), sized(-60, 9.5, 1), between(0, 700), sized(-1000, 0, 1))),
     "power": (
         (between(0, 4), sized(-1074, 1023.9, 1), sized(-300, 300, 1), near(1), between(-50, 50), sized(-30, 30)),
         (between(-20, 20), sized(-12, 0), between(-4, 4), sized(-20, 40), whole(-30, 30), whole(-3, 4)),

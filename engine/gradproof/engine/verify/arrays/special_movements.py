@@ -106,6 +106,12 @@ def besseli(n: Array, x: Array, rn: Array, r: Array, v: Array, part: float) -> A
     return _fixed(rn, still(r, np.fmin(near, wide)))
 
 
+def besselk(n: Array, x: Array, rn: Array, r: Array, v: Array, part: float) -> Array:
+    """|f'| <= (1 + max(|n|, 1) / x) |f|: by DLMF 10.29.2, as K decreases with a lower order and K₁ <= (1 + 1/x) K₀."""
+    slope = 1 + np.maximum(np.abs(n), 1) / above(x * SAFE - r)
+    return _fixed(rn, still(r, v * growth(r * slope * (1 + 2.0**-40))))
+
+
 def _fixed(radius: Array, bound: Array) -> Array:
     """The bound where a parameter has no radius, else nan."""
     moves = ~(np.asarray(radius) == 0)

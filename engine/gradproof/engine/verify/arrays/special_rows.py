@@ -61,6 +61,12 @@ def modified(n: Array, x: Array) -> Array:
     return np.where(np.abs(x) >= 1e-12, values, np.where((x == 0) & (values == values), n == 0, np.nan))
 
 
+def decaying(n: Array, x: Array) -> Array:
+    """K of a whole order, where it does not leave the range."""
+    values = np.where(n == 0, special.k0(x), np.where(np.abs(n) == 1, special.k1(x), special.kve(n, x) * np.exp(-x)))
+    return np.where(np.isfinite(values), values, np.nan)
+
+
 def _still(f: Any, y: Any, p: Any, x: Any) -> Any:
     """The derivative along a parameter, which is not known."""
     return BallArray(np.full(y.mid.shape, np.nan)) if isinstance(y, BallArray) else y * np.nan
@@ -71,13 +77,13 @@ def _shifted(n: Any, step: int) -> Any:
     return BallArray(n.mid + step) if isinstance(n, BallArray) else n + step
 
 
-def _cylinder(name: str, sign: int) -> tuple[Partial, ...]:
-    """Partials of a Bessel function: half the sum of those of the orders n - 1 and n + 1, the latter with a ``sign``."""
+def _cylinder(name: str, sign: int, half: float = 0.5) -> tuple[Partial, ...]:
+    """Partials of a Bessel function: ``half`` the sum of the orders n - 1 and n + 1, the latter with a ``sign``."""
 
     def slope(f: Any, y: Any, n: Any, x: Any) -> Any:
         function = getattr(f, name)
         below, above = function(_shifted(n, -1), x), function(_shifted(n, 1), x)
-        return (below + above if sign > 0 else below - above) * 0.5
+        return (below + above if sign > 0 else below - above) * half
 
     return _still, slope
 
@@ -125,4 +131,7 @@ SPECIAL_ROWS: tuple[ArrayFunction, ...] = (
     ArrayFunction("besselj", J, moves.besselj, _cylinder("besselj", -1), absolute=2.0**-48),
     ArrayFunction("bessely", Y, moves.bessely, _cylinder("bessely", -1), ulps=64, absolute=2.0**-48),
     ArrayFunction("besseli", modified, moves.besseli, _cylinder("besseli", 1), ulps=32),
+    ArrayFunction(
+        "besselk", of_order(0, 700, decaying), moves.besselk, _cylinder("besselk", 1, -0.5), ulps=32
+    ),
 )  # fmt: skip
