@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from tests.conftest import REGISTRY
@@ -20,6 +21,7 @@ from tests.support.verdicts import finish
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import DataFault
 from gradproof.engine.op import Op
+from gradproof.engine.spec import Array
 from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord, UseVerdict, ValueWord
 from gradproof.engine.verify.verifier import Verifier
 
@@ -65,6 +67,19 @@ def words(point: Point) -> Counter[ValueWord]:
     assert not alarms, f"{point}: {'; '.join(alarms)}"
     assert all(verdict.summary is not SummaryWord.WRONG for verdict in verdicts), f"{point}: {verdicts}"
     return Counter(use.value.word for verdict in verdicts for use in verdict.uses)
+
+
+@pytest.mark.parametrize(
+    ("op", "arrays"),
+    [
+        ("ldexp", (np.array([np.inf, -np.inf, 1.0]), np.array([-2000, -2000, 3]))),
+        *((op, (np.array([np.inf, 7.0]), np.array([b, 3.0]))) for op in ("remainder", "fmod") for b in (5e-324, -5e-324)),
+        *((op, (np.array([-2.0, 2.0]), np.array([np.inf, -np.inf]))) for op in ("remainder", "fmod")),
+    ],
+)
+def test_infinities_beside_the_ends_of_the_range(op: str, arrays: tuple[Array, ...]) -> None:
+    with np.errstate(all="ignore"):
+        words(Point(op, arrays, {}, (np.ones(arrays[0].shape),)))
 
 
 @pytest.mark.sweep(of=2)

@@ -65,7 +65,8 @@ def ldexp_rule(g, y, x, exponent):
 
 
 def ldexp_define(f, x, exponent):
-    return x * f.power(f.number(2), f.as_number(exponent))
+    """An infinite x stays infinite, however small the power; the slope is the power there too."""
+    return x * f.power(f.number(2), f.as_number(exponent)) + f.where(f.isinf(x), f.constant(x), 0)
 
 
 def nextafter_define(f, a, b):

@@ -58,8 +58,9 @@ def round_define(f, x, *, decimals=0):
 def remainder_rule(g, y, a, b):
     """g and -g ⌊a / b⌋, with the quotient from the remainder y: a / b, rounded, may already be the next integer.
 
-    Where the quotient is beyond the largest float, g / b times a - y need not be."""
-    quotient = (a - y) / b
+    Where the quotient is beyond the largest float, g / b times a - y need not be. For an infinite b it is 0, or -1 where
+    the signs differ."""
+    quotient = ops.where(ops.isinf(b), ops.where(ops.equal(a, y), zeros_like(b), -1), (a - y) / b)
     finite = ops.equal(quotient - quotient, 0)
     return g, -ops.where(finite, g * quotient, g / b * (a - y))
 
@@ -69,8 +70,13 @@ def fmod_rule(g, y, a, b):
     return remainder_rule(g, y, a, b)
 
 
+def remainder_define(f, a, b):
+    """nan for an infinite a, however small b."""
+    return f.where(f.isinf(a), (a + b) * f.number(float("nan")), a - b * f.floor(a / b))
+
+
 def fmod_define(f, a, b):
-    return a - b * trunc_define(f, a / b)
+    return f.where(f.isinf(a), (a + b) * f.number(float("nan")), a - b * trunc_define(f, a / b))
 
 
 def constant_rule(g, y, a, b):
@@ -104,7 +110,7 @@ ROUNDING = (
     R("frac",         frac,         lambda g, y, x: g, lambda f, x: x - trunc_define(f, x), ties="1 at the steps"),
     R("round",        round_half_even, round_rule,  round_define,                           ties=STEPS, doc=TO_EVEN),
     R("floor_divide", floor_divide, constant_rule,  lambda f, a, b: f.floor(a / b),         ties=STEPS, domains=DIVISOR),
-    R("remainder",    remainder,    remainder_rule, lambda f, a, b: a - b * f.floor(a / b), ties=JUMPS, domains=DIVISOR),
+    R("remainder",    remainder,    remainder_rule, remainder_define,                       ties=JUMPS, domains=DIVISOR),
     R("fmod",         fmod,         fmod_rule,      fmod_define,                            ties=JUMPS, domains=DIVISOR),
 )
 # fmt: on
