@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flint import arb
 from tests.conftest import REGISTRY, Bench
-from tests.support.special_slopes import J, Y, by_arb, decayed_second, digamma, erfcinv, lgamma, second, zeta
+from tests.support.special_slopes import J, Y, by_arb, decayed_second, digamma, erfcinv, lgamma, zeta
 
 from gradproof.engine.errors import DataFault, NoRule
 from gradproof.engine.inference import InferenceError
@@ -61,10 +61,10 @@ VALUES: dict[str, tuple[Callable[..., Any], tuple[Any, ...], float, dict[str, in
     "j1": (lambda x: J(1, x), (5e-324, 1.0, -30.5, 700.0, 1e15), 32, {}),
     "jv": (lambda x: J(3, x), (1e-60, 1.0, -30.5, 700.0, 1e15), 32, {"order": 3}),
     "y0": (lambda x: Y(0, x), (1e-300, 1.0, 30.5, 700.0), 32, {}),
-    "k0": (lambda x: second(0, x), (5e-324, 1e-10, 1.0, 2.0, 30.5, 700.0), 8, {}),
-    "k1": (lambda x: second(1, x), (1e-300, 1e-10, 1.0, 2.0, 30.5, 700.0), 8, {}),
-    "k0e": (lambda x: mp.exp(x) * second(0, x), (5e-324, 1e-10, 1.0, 2.0, 30.5, 1e5), 8, {}),
-    "k1e": (lambda x: mp.exp(x) * second(1, x), (1e-300, 1e-10, 1.0, 2.0, 30.5, 1e5), 8, {}),
+    "k0": (lambda x: mp.besselk(0, x), (5e-324, 1e-10, 1.0, 2.0, 30.5, 700.0), 8, {}),
+    "k1": (lambda x: mp.besselk(1, x), (1e-150, 1e-10, 1.0, 2.0, 30.5, 700.0), 8, {}),
+    "k0e": (lambda x: mp.exp(x) * mp.besselk(0, x), (5e-324, 1e-10, 1.0, 2.0, 30.5, 1e5), 8, {}),
+    "k1e": (lambda x: mp.exp(x) * mp.besselk(1, x), (1e-150, 1e-10, 1.0, 2.0, 30.5, 1e5), 8, {}),
     "yv": (lambda x: Y(2, x), (1e-100, 1.0, 30.5, 700.0), 32, {"order": 2}),
 }
 
