@@ -139,9 +139,13 @@ def k0e_decay(x, *, order):
     return total / steps * x**-order
 
 
-def from_zero(function):
-    """K₀ or eˣ K₀, with its leading term at denormal numbers, half of which SciPy takes for 0."""
-    return in_float64(lambda x: np.where((x > 0) & (x < TINY), np.log(2) - np.euler_gamma - np.log(x), function(x)))
+def from_zero(function, leading):
+    """K or eˣ K, with its ``leading`` term at denormal numbers, half of which SciPy takes for 0."""
+    return in_float64(lambda x: np.where((x > 0) & (x < TINY), leading(x), function(x)))
+
+
+def logarithm(x):
+    return np.log(2) - np.euler_gamma - np.log(x)
 
 
 def decay_define(name, sign):
@@ -234,13 +238,13 @@ BESSEL = (
     R("i1e",   in_float64(special.i1e), i1e_rule,                         scaled(1), ties="1/2 at 0", doc="e^-|x| I₁(x)"),
     R("i0e_decay", in_float64(i0e_decay), decay_rule("i0e_decay"),        decay_define("besseli", -1), cases=ORDERS,
       domains=POSITIVE, doc=f"{DECAY} e⁻ˣ I₀(x)"),
-    R("k0",    from_zero(special.k0),  lambda g, y, x: -g * ops.k1(x),   bessel("besselk", 0), domains=POSITIVE,
+    R("k0", from_zero(special.k0, logarithm), lambda g, y, x: -g * ops.k1(x), bessel("besselk", 0), domains=POSITIVE,
       doc=f"{MODIFIED_SECOND} of order 0"),
-    R("k1",    in_float64(special.k1),  lambda g, y, x: -g * (ops.k0(x) + y / x), bessel("besselk", 1), domains=POSITIVE,
-      doc=f"{MODIFIED_SECOND} of order 1"),
-    R("k0e",   from_zero(special.k0e), lambda g, y, x: -g * ops.k0e_decay(x, order=1), grown(0), domains=POSITIVE,
+    R("k1", from_zero(special.k1, np.reciprocal), lambda g, y, x: -g * (ops.k0(x) + y / x), bessel("besselk", 1),
+      domains=POSITIVE, doc=f"{MODIFIED_SECOND} of order 1"),
+    R("k0e", from_zero(special.k0e, logarithm), lambda g, y, x: -g * ops.k0e_decay(x, order=1), grown(0), domains=POSITIVE,
       doc="eˣ K₀(x)"),
-    R("k1e",   in_float64(special.k1e), k1e_rule,                         grown(1), domains=POSITIVE, doc="eˣ K₁(x)"),
+    R("k1e", from_zero(special.k1e, np.reciprocal), k1e_rule, grown(1), domains=POSITIVE, doc="eˣ K₁(x)"),
     R("k0e_decay", in_float64(k0e_decay), decay_rule("k0e_decay"),        decay_define("besselk", 1), cases=ORDERS,
       domains=POSITIVE, doc=f"{DECAY} eˣ K₀(x)"),
 )
