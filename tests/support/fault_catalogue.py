@@ -294,7 +294,7 @@ LINEAR = [
     ),
     rule(
         "triangle forgotten", "cholesky",
-        lambda g, y, a: ops.matrix_transpose(ops.inv(y)) @ g @ ops.inv(y), POSITIVE_DEFINITE,
+        lambda g, y, a, *, upper: ops.matrix_transpose(ops.inv(y)) @ g @ ops.inv(y), POSITIVE_DEFINITE,
     ),
     rule(
         "transpose forgotten", "solve",

@@ -18,7 +18,7 @@ from typing import Any
 
 from flint import arb, arb_series
 
-from gradproof.engine.scalar_functions import Number, Undecided
+from gradproof.engine.scalar_functions import Number, OnReals, Undecided
 
 
 class Pair:
@@ -119,6 +119,9 @@ class Complexes:
 
     def number(self, value: Number) -> Pair:
         return Pair(self.f.number(value))
+
+    eye, det, cofactors = OnReals.eye, OnReals.det, OnReals.cofactors
+    """Sums of products of elements, which are numbers of this reading."""
 
     def total(self, terms: Iterable[Any]) -> Pair:
         pairs = [pair(z) for z in terms]

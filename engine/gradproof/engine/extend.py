@@ -8,7 +8,7 @@ from gradproof.engine.conventions import DIRECT, HOLOMORPHIC, REFUSED, Complex, 
 from gradproof.engine.domains import ABOVE_MINUS_ONE, ABOVE_ONE, INTEGER, NONZERO, POSITIVE, PROPER, REAL, UNIT, Domain
 from gradproof.engine.errors import DataFault
 from gradproof.engine.hookspecs import API_VERSION, hookimpl
-from gradproof.engine.implicit import Equation, Parametrisation
+from gradproof.engine.implicit import LOWER, NEITHER, UPPER, Equation, Parametrisation, Triangle
 from gradproof.engine.inference import InferenceError, Inferred, promoted
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import NO_GRADIENT, Op
@@ -23,6 +23,8 @@ __all__ = [
     "DIRECT",
     "HOLOMORPHIC",
     "INTEGER",
+    "LOWER",
+    "NEITHER",
     "NONZERO",
     "NO_GRADIENT",
     "POSITIVE",
@@ -30,6 +32,7 @@ __all__ = [
     "REAL",
     "REFUSED",
     "UNIT",
+    "UPPER",
     "Attributes",
     "Caller",
     "Case",
@@ -47,6 +50,7 @@ __all__ = [
     "Op",
     "Parametrisation",
     "Spec",
+    "Triangle",
     "case",
     "full_like",
     "hookimpl",

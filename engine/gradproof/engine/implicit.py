@@ -8,9 +8,23 @@ solution; to first order, for true contributions and the whole graph. None of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, Final
+
+
+class Triangle(StrEnum):
+    """The half of a matrix that is not 0 by definition."""
+
+    NEITHER = "neither triangle"
+    LOWER = "the lower triangle"
+    UPPER = "the upper triangle"
+
+
+NEITHER: Final = Triangle.NEITHER
+LOWER: Final = Triangle.LOWER
+UPPER: Final = Triangle.UPPER
 
 
 @dataclass(frozen=True)
@@ -32,14 +46,19 @@ class Equation:
             is the solution that the op computes. None: the residual is linear in y.
         positive: ``(f, y, *inputs, **attributes)``: numbers that are positive at the solution that the op computes, and not
             all of them at any other solution. Trusted, as a definition is.
-        triangular: y is lower triangular: above its diagonal it is 0, and the residual counts on and below it only.
+        triangular: the half of the matrix y that is not 0 by definition, where the residual counts: LOWER or UPPER; or
+            ``(**attributes) -> half``. NEITHER: all of it.
     """
 
     formula: str
     residual: Callable[..., Any]
     start: Callable[..., Any] | None = None
     positive: Callable[..., Any] | None = None
-    triangular: bool = False
+    triangular: Triangle | Callable[..., Triangle] = NEITHER
+
+    def triangle(self, attributes: Mapping[str, Any]) -> Triangle:
+        """The half of y that is not 0 by definition."""
+        return self.triangular if isinstance(self.triangular, Triangle) else self.triangular(**attributes)
 
 
 @dataclass(frozen=True)

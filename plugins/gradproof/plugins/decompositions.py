@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.extend import (
+    LOWER,
     POSITIVE,
     REAL,
+    UPPER,
     Attributes,
     Case,
     DataFault,
@@ -27,7 +29,7 @@ from gradproof.engine.extend import (
     registering,
     zeros_like,
 )
-from gradproof.plugins.families import R
+from gradproof.plugins.families import H, R
 from gradproof.plugins.names import named
 
 GRADPROOF_API = 1
@@ -38,15 +40,19 @@ DEFINITE = replace(REAL, name="with positive definite symmetric part")
 # inference, stacks and shape classes
 
 
-def require_float(name: str, x: Spec) -> None:
-    """Raises InferenceError unless the dtype is float32 or float64."""
-    if x.dtype not in (np.float32, np.float64):
-        raise InferenceError(f"takes float32 or float64, and {name} is {x.dtype.name}: convert it with astype")
+REALS, NUMBERS = ("float32", "float64"), ("float32", "float64", "complex64", "complex128")
 
 
-def require_square(x: Spec) -> None:
-    """Raises InferenceError unless ``x`` is a stack of square matrices of floats."""
-    require_float("a", x)
+def require_dtype(name: str, x: Spec, dtypes: Sequence[str] = NUMBERS) -> None:
+    """Raises InferenceError unless the dtype is among ``dtypes``."""
+    if x.dtype.name not in dtypes:
+        names = f"{', '.join(dtypes[:-1])} or {dtypes[-1]}"
+        raise InferenceError(f"takes {names}, and {name} is {x.dtype.name}: convert it with astype")
+
+
+def require_square(x: Spec, dtypes: Sequence[str] = NUMBERS) -> None:
+    """Raises InferenceError unless ``x`` is a stack of square matrices of ``dtypes``."""
+    require_dtype("a", x, dtypes)
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise InferenceError(f"a must be a square matrix or a stack of them, (..., n, n); its shape is {x.shape}")
 
@@ -59,13 +65,13 @@ def square_infer(a: Spec) -> Inferred:
 def stacked(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function`` of a stack of matrices (and right sides), with a DataFault that names the first matrix at fault."""
 
-    def forward(a, *others):
+    def forward(a, *others, **attributes):
         try:
-            return function(a, *others)
+            return function(a, *others, **attributes)
         except np.linalg.LinAlgError as error:
             for index in np.ndindex(a.shape[:-2]):
                 try:
-                    function(a[index], *(b[index] if b.ndim == a.ndim else b for b in others))
+                    function(a[index], *(b[index] if b.ndim == a.ndim else b for b in others), **attributes)
                 except np.linalg.LinAlgError:
                     raise DataFault(str(error), element=str(list(index)) if index else "") from error
             raise
@@ -82,7 +88,7 @@ def square_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
     """Matrices of size 3 stand for larger ones; in stacks, 2."""
     [a] = specs
     n = min(a.shape[-1], 2 if a.ndim > 2 else 3)
-    return case((*batch_of(a), n, n))
+    return case((*batch_of(a), n, n), **attributes)
 
 
 def transposed(x):
@@ -93,10 +99,19 @@ def evened(a):
     """The matrix with rows and columns scaled by powers of two to a common size, and the exponents."""
     sizes = []
     for axis in (-1, -2):
-        size = np.frexp(np.max(np.abs(a), axis, keepdims=True, initial=0))[1]
+        size = np.frexp(np.max(np.maximum(np.abs(a.real), np.abs(a.imag)), axis, keepdims=True, initial=0))[1]
         sizes.append(size)
-        a = np.ldexp(a, -size)
+        a = scaled(a, -size)
     return a, sizes
+
+
+def scaled(x, power):
+    """x times 2 to the power, of complex numbers in both parts."""
+    if x.dtype.kind != "c":
+        return np.ldexp(x, power)
+    result = np.empty(np.broadcast_shapes(x.shape, np.shape(power)), x.dtype)
+    result.real, result.imag = np.ldexp(x.real, power), np.ldexp(x.imag, power)
+    return result
 
 
 # solve
@@ -105,7 +120,7 @@ def evened(a):
 def solve_infer(a: Spec, b: Spec) -> Inferred:
     """As `numpy.linalg.solve`: a right side of rank 1 is a vector, another holds columns; leading axes broadcast."""
     require_square(a)
-    require_float("b", b)
+    require_dtype("b", b)
     if not b.ndim or b.shape[-2 if b.ndim > 1 else 0] != a.shape[-1]:
         raise InferenceError(f"shapes {a.shape} and {b.shape} do not match: (..., n, n) with (n,) or (..., n, k) is needed")
     try:
@@ -163,7 +178,7 @@ def det(a):
     """`numpy.linalg.det` of the scaled matrix: NumPy's exponential of a sum of logarithms loses digits at large sums."""
     with np.errstate(all="ignore"):
         even, sizes = evened(a)
-        result = np.ldexp(np.linalg.det(even), sum(np.sum(size, (-1, -2)) for size in sizes))
+        result = scaled(np.linalg.det(even), sum(np.sum(size, (-1, -2)) for size in sizes))
     return np.asarray(result, a.dtype)
 
 
@@ -189,12 +204,12 @@ def cofactors(a):
         if n == 3:
             rolled = [[np.roll(a, (-p, -q), (-2, -1)) for q in (1, 2)] for p in (1, 2)]
             return rolled[0][0] * rolled[1][1] - rolled[0][1] * rolled[1][0]
-        even, sizes = evened(a.astype(np.float64))
+        even, sizes = evened(a.astype(np.result_type(a.dtype, np.float64)))
         if not np.isfinite(even).all():
             return np.full_like(a, np.nan)
         cells, exponents = cofactors_of_evened(even)
         powers = sum(np.sum(size, (-1, -2), keepdims=True) - size for size in sizes)
-        return np.ldexp(cells, powers + exponents).astype(a.dtype)
+        return scaled(cells, powers + exponents).astype(a.dtype)
 
 
 def cofactors_of_evened(even):
@@ -209,7 +224,7 @@ def cofactors_of_evened(even):
         part, more = np.frexp(part * np.where(np.arange(n) == k, 1, singular[..., k : k + 1]))
         power = np.where(part == 0, -(2**30), power + more)
     top = np.max(power, -1, keepdims=True)
-    from_values = left * np.ldexp(part * signs, power - top)[..., None, :] @ right
+    from_values = left.conj() * scaled(part * signs, power - top)[..., None, :] @ right.conj()
     whole = np.linalg.det(even)
     inside = (np.abs(whole) > 1e-200) & (np.abs(whole) < 1e200) & (singular[..., -1] > singular[..., 0] / 2**20)
     inside = inside[..., None, None]
@@ -261,29 +276,35 @@ def symmetric(a):
     return (a + a.T) / 2
 
 
-def cholesky_forward(a):
-    return np.linalg.cholesky((a + np.swapaxes(a, -1, -2)) / 2)
+def cholesky_infer(a: Spec, *, upper: bool = False) -> Inferred:
+    require_square(a, REALS)
+    return Inferred((Spec(a.shape, a.dtype),), {"upper": bool(upper)})
 
 
-FACTORS = Equation("x = cofactors of a", lambda f, x, a: x - f.cofactors(a))
+def cholesky_forward(a, *, upper):
+    factor = np.linalg.cholesky((a + np.swapaxes(a, -1, -2)) / 2)
+    return np.swapaxes(factor, -1, -2) if upper else factor
+
+
 FACTORS = Equation(
-    "L Lᵀ = (a + aᵀ) / 2, L triangular with positive diagonal",
-    lambda f, x, a: x @ x.T - symmetric(a),
-    start=lambda a: np.linalg.cholesky(symmetric(a)),
-    positive=lambda f, x, a: np.diagonal(x),
-    triangular=True,
+    "L Lᵀ = (a + aᵀ) / 2, L triangular with positive diagonal, x = L or Lᵀ",
+    lambda f, x, a, *, upper: (x.T @ x if upper else x @ x.T) - symmetric(a),
+    start=lambda a, *, upper: np.linalg.cholesky(symmetric(a), upper=upper),
+    positive=lambda f, x, a, *, upper: np.diagonal(x),
+    triangular=lambda *, upper: UPPER if upper else LOWER,
 )
 
 
-def cholesky_rule(g, y, a):
+def cholesky_rule(g, y, a, *, upper):
     """(S + Sᵀ) / 2 with S = L⁻ᵀ Φ(Lᵀ g) L⁻¹; Φ takes the lower triangle with half of the diagonal (Murray 2016)."""
+    g, y = (transposed(g), transposed(y)) if upper else (g, y)
     inner = transposed(y) @ g
     phi = (ops.tril(inner) + ops.tril(inner, k=-1)) / 2
     s = ops.solve(transposed(y), transposed(ops.solve(transposed(y), transposed(phi))))
     return (s + transposed(s)) / 2
 
 
-def cholesky_chart(f, free, a):
+def cholesky_chart(f, free, a, *, upper):
     """A free factor with positive diagonal, and a free antisymmetric part, on which the op does not depend."""
     x, y = np.empty(a.shape, object), np.full(a.shape, f.number(0))
     for batch in np.ndindex(a.shape[:-2]):
@@ -294,10 +315,11 @@ def cholesky_chart(f, free, a):
             skew = free(f"K{[*batch, int(r), int(c)]}")
             x[(*batch, r, c)] += skew
             x[(*batch, c, r)] -= skew
-    return (x,), (y,)
+    return (x,), (np.swapaxes(y, -1, -2) if upper else y,)
 
 
 SQUARES = (case((1, 1)), case((2, 2)), case((3, 3)), case((2, 2, 2)))
+FACTORED = (*SQUARES, *(replace(square, attributes={"upper": True}) for square in SQUARES[1:]))
 SYSTEMS = (
     case((1, 1), (1,)),
     case((2, 2), (2,)),
@@ -315,19 +337,19 @@ SYSTEMS = (
 # fmt: off
 DECOMPOSITIONS = (
     # op           forward                    rule            equation    inference     cases
-    R("solve",     stacked(np.linalg.solve),  solve_rule,     SOLVES,     solve_infer,  SYSTEMS,
+    H("solve",     stacked(np.linalg.solve),  solve_rule,     SOLVES,     solve_infer,  SYSTEMS,
       domains=(INVERTIBLE, REAL), shrink=solve_shrink, normwise=True,
       doc="x of a x = b, for a vector b or for each column of a matrix b"),
-    R("inv",       stacked(np.linalg.inv),    inv_rule,       INVERTS,    square_infer, SQUARES,
+    H("inv",       stacked(np.linalg.inv),    inv_rule,       INVERTS,    square_infer, SQUARES,
       domains=INVERTIBLE, shrink=square_shrink, normwise=True, doc="the inverse of a matrix"),
-    R("det",       det,                       det_rule,       DETERMINES, det_infer,    SQUARES,
+    H("det",       det,                       det_rule,       DETERMINES, det_infer,    SQUARES,
       shrink=square_shrink, normwise=True, doc="the determinant"),
-    R("cofactors", cofactors,                 cofactors_rule, COFACTORS,  square_infer, SQUARES,
+    H("cofactors", cofactors,                 cofactors_rule, COFACTORS,  square_infer, SQUARES,
       shrink=cofactors_shrink, normwise=True,
       doc="the matrix of cofactors: the gradient of the determinant, of singular matrices too"),
-    R("cholesky",  stacked(cholesky_forward), cholesky_rule,  FACTORS,    square_infer, SQUARES,
+    R("cholesky",  stacked(cholesky_forward), cholesky_rule,  FACTORS,    cholesky_infer, FACTORED,
       domains=DEFINITE, shrink=square_shrink, normwise=True, chart=Parametrisation("A = L Lᵀ + K", cholesky_chart),
-      doc="the lower factor L with L Lᵀ = (a + aᵀ) / 2"),
+      doc="the lower factor L with L Lᵀ = (a + aᵀ) / 2, or Lᵀ for upper"),
 )
 # fmt: on
 

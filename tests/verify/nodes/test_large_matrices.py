@@ -65,7 +65,8 @@ def turn(x: Any) -> Any:
     return ops.matrix_transpose(x)
 
 
-def factor_rule(g: Any, y: Any, a: Any, *, symmetric: bool = True) -> Any:
+def factor_rule(g: Any, y: Any, a: Any, *, upper: bool = False, symmetric: bool = True) -> Any:
+    g, y = (turn(g), turn(y)) if upper else (g, y)
     inner = turn(y) @ g
     phi = (ops.tril(inner) + ops.tril(inner, k=-1)) / 2
     s = ops.solve(turn(y), turn(ops.solve(turn(y), turn(phi))))
@@ -78,8 +79,11 @@ LARGE_FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {
     "inv: factor": ("inv", lambda g, y, a: -1.0005 * (turn(y) @ g @ turn(y))),
     "det: transpose forgotten": ("det", lambda g, y, a: g * turn(ops.cofactors(a))),
     "det: factor": ("det", lambda g, y, a: 1.0005 * g * ops.cofactors(a)),
-    "cholesky: factor": ("cholesky", lambda g, y, a: 1.0005 * factor_rule(g, y, a)),
-    "cholesky: not symmetrised": ("cholesky", lambda g, y, a: factor_rule(g, y, a, symmetric=False)),
+    "cholesky: factor": ("cholesky", lambda g, y, a, *, upper: 1.0005 * factor_rule(g, y, a, upper=upper)),
+    "cholesky: not symmetrised": (
+        "cholesky",
+        lambda g, y, a, *, upper: factor_rule(g, y, a, upper=upper, symmetric=False),
+    ),
 }
 
 

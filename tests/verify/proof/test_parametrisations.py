@@ -56,7 +56,8 @@ def T(x: Any) -> Any:
 def cholesky(halves: Any = 1, *, first: bool = True, factor: int = 1, symmetric: bool = True) -> Callable[..., Any]:
     """cholesky's rule, with a single fault unless all arguments are left as they are."""
 
-    def rule(g: Any, y: Any, a: Any) -> Any:
+    def rule(g: Any, y: Any, a: Any, *, upper: bool) -> Any:
+        g, y = (T(g), T(y)) if upper else (g, y)
         inner = (T(y) if first else y) @ g
         phi = ops.tril(inner) - halves * (ops.tril(inner) - ops.tril(inner, k=-1)) / 2
         s = factor * ops.solve(T(y), T(ops.solve(T(y), T(phi))))
@@ -111,7 +112,8 @@ def test_a_planted_fault_of_solve_is_refuted(fault: str, wrong: Callable[..., An
 
 @pytest.mark.slow
 def test_another_way_to_write_the_rule_is_proved_as_well() -> None:
-    def by_inverses(g: Any, y: Any, a: Any) -> Any:
+    def by_inverses(g: Any, y: Any, a: Any, *, upper: bool) -> Any:
+        g, y = (T(g), T(y)) if upper else (g, y)
         inverse, inner = ops.inv(y), ops.tril(T(y) @ g)
         s = T(inverse) @ (inner + T(ops.tril(inner, k=-1))) @ inverse
         return (s + T(s)) / 4
@@ -128,8 +130,8 @@ def charted(point: Callable[..., Any]) -> Op:
 
 
 def altered(change: Callable[[Any, Any], tuple[Any, Any]]) -> Callable[..., Any]:
-    def point(f: Any, free: Any, a: Any) -> Any:
-        [x], [y] = cholesky_chart(f, free, a)
+    def point(f: Any, free: Any, a: Any, *, upper: bool) -> Any:
+        [x], [y] = cholesky_chart(f, free, a, upper=upper)
         x, y = change(x, y)
         return (x,), (y,)
 
@@ -142,25 +144,31 @@ def raised(array: Any, amount: Any) -> Any:
     return array
 
 
-def symmetric_only(f: Any, free: Any, a: Any) -> Any:
-    return cholesky_chart(f, lambda name, domain=REAL: f.number(0) if name.startswith("K") else free(name, domain), a)
+def symmetric_only(f: Any, free: Any, a: Any, *, upper: bool) -> Any:
+    def without(name: str, domain: Domain = REAL) -> Any:
+        return f.number(0) if name.startswith("K") else free(name, domain)
+
+    return cholesky_chart(f, without, a, upper=upper)
 
 
-def tied(f: Any, free: Any, a: Any) -> Any:
+def tied(f: Any, free: Any, a: Any, *, upper: bool) -> Any:
     """Four free numbers; the last does not move the inputs."""
     free("M", REAL)
-    return symmetric_only(f, free, a)
+    return symmetric_only(f, free, a, upper=upper)
 
 
-def one_name(f: Any, free: Any, a: Any) -> Any:
-    return cholesky_chart(f, lambda name, domain=REAL: free("L", domain), a)
+def one_name(f: Any, free: Any, a: Any, *, upper: bool) -> Any:
+    return cholesky_chart(f, lambda name, domain=REAL: free("L", domain), a, upper=upper)
 
 
 STUCK = Domain("stuck", {"real": True}, lambda t: sympy.Integer(1), REAL.sample)
 
 
-def constant(f: Any, free: Any, a: Any) -> Any:
-    return cholesky_chart(f, lambda name, domain=REAL: free(name, STUCK if name.startswith("K") else domain), a)
+def constant(f: Any, free: Any, a: Any, *, upper: bool) -> Any:
+    def stuck(name: str, domain: Domain = REAL) -> Any:
+        return free(name, STUCK if name.startswith("K") else domain)
+
+    return cholesky_chart(f, stuck, a, upper=upper)
 
 
 WRONG: list[tuple[Callable[..., Any], str]] = [
@@ -201,7 +209,7 @@ def test_the_proof_itself_sees_a_wrong_rule(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_no_gradient_for_an_input_that_matters_is_refuted() -> None:
-    op = replace(charted(cholesky_chart), rule=lambda g, y, a: NO_GRADIENT)
+    op = replace(charted(cholesky_chart), rule=lambda g, y, a, *, upper: NO_GRADIENT)
     assert [verdict.word for verdict in verdicts(op)] == [RuleWord.REFUTED]
 
 

@@ -34,8 +34,7 @@ def cholesky(A: TensorT, *, upper: bool = False) -> TensorT:
     Follows torch.linalg.cholesky and Array API linalg.cholesky. Raises InvalidRequest if the matrices are not square;
     DataFault, when the value is computed, if one is not positive definite.
     """
-    factor = apply("cholesky", first(A, "cholesky"))
-    return factor.mT if upper else factor
+    return apply("cholesky", first(A, "cholesky"), upper=upper)
 
 
 def multi_dot(tensors: Sequence[TensorT]) -> TensorT:

@@ -3,12 +3,12 @@
 Wherever dF/dy is regular, the true contributions of a cotangent g are -(dF/dx)ᵀ λ with (dF/dy)ᵀ λ = g. The rule must
 give these. That is shown at the formula of the solution, where the equation is linear in it; else with free symbols for
 both x and y, which shows more than is needed. A rule that is right only where F(y; x) = 0, and whose equation has no
-such formula, needs a chart.
+such formula, needs a chart. An equation of complex numbers is read as real equations of their parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,15 @@ from gradproof.engine.implicit import Equation
 from gradproof.engine.inference import Inferred
 from gradproof.engine.op import Op
 from gradproof.engine.scalar_functions import SYMBOLIC
-from gradproof.engine.spec import Array, is_differentiable
+from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.identities.regions import Unproved, differences, discharge
 from gradproof.engine.verify.proof.points import input_symbols
 from gradproof.engine.verify.proof.symbols import symbols
-from gradproof.engine.verify.readings import read
+from gradproof.engine.verify.readings import parts_shape, read
+from gradproof.engine.verify.readings.complex_equations import in_parts, pairs_of, parts_of
 from gradproof.engine.verify.readings.equations import Unsolvable, residual_of
-from gradproof.engine.verify.readings.reading import read_attributes, stack
+from gradproof.engine.verify.readings.reading import place_of, read_attributes, stack
 from gradproof.engine.verify.readings.symbolic_equations import contributions, formula, places_of, unknowns
 
 
@@ -39,15 +40,17 @@ def prove_implicitly(
     output = inference.outputs[0]
     variables, inputs = input_symbols(op, case, inference)
     attributes = read_attributes(SYMBOLIC, inference.attributes)
-    y: Array = np.empty(output.shape, object)
-    g, _ = symbols("g0_", output.shape, REAL)
+    specs = inference.inputs or case.specs()
+    y: Array = np.empty(parts_shape(output), object)
+    g, _ = symbols("g0_", parts_shape(output), REAL)
     formulas: dict[Any, Any] = {}
     ties: set[str] = set()
     truths: list[Array | None] = [None if x is None else np.full(x.shape, sympy.Integer(0), object) for x in variables]
     try:
-        for index, cells in stack(op, inputs, output):
+        equation, equations = _equations(op, equation, inputs, specs, output, attributes)
+        for index, cells in equations:
             cotangent = np.asarray(g[index], object)
-            unknown = unknowns(equation, cotangent.shape)
+            unknown = unknowns(equation, cotangent.shape, attributes)
             y[index] = unknown if unknown.shape else unknown[()]
             parts = contributions(equation, unknown, cells, cotangent, attributes, variables)
             for whole, part in zip(truths, parts, strict=True):
@@ -60,7 +63,6 @@ def prove_implicitly(
         raise Unproved(str(error)) from None
     claimed = read(rule, [g, y, *inputs], SYMBOLIC)
     tactics: dict[str, str] = {}
-    specs = inference.inputs or case.specs()
     for k, (pulled, truth) in enumerate(zip(claimed, truths, strict=True)):
         if truth is None:
             continue
@@ -69,9 +71,22 @@ def prove_implicitly(
                 raise Unproved(f"the rule says NO_GRADIENT for input {op.input_name(k)}, which the result depends on")
             continue
         for index in np.ndindex(truth.shape):
-            place = f"input {op.input_name(k)}{list(index) if index else ''}"
+            place = f"input {op.input_name(k)}{place_of(index, specs[k]) if index else ''}"
             tactics[place] = _closed(sympy.sympify(pulled[index]) - truth[index], formulas, place, ties)
     return tactics, ties
+
+
+def _equations(
+    op: Op, equation: Equation, inputs: Sequence[Array], specs: Sequence[Spec], output: Spec, attributes: Attributes
+) -> tuple[Equation, Iterator[tuple[tuple[int, ...], list[Array]]]]:
+    """The equation in real numbers, and for each place of a stack the inputs. Raises Unsolvable."""
+    if not any(map(is_complex, (output, *specs))):
+        return equation, stack(op, inputs, output)
+    kinds = [is_complex(spec) if is_differentiable(spec.dtype) else None for spec in (output, *specs)]
+    pairs = [x if kind is None else pairs_of(x, is_complex=kind) for x, kind in zip(inputs, kinds[1:], strict=True)]
+    in_pairs = stack(op, pairs, output)
+    parts = ((index, [parts_of(x, SYMBOLIC) for x in cells]) for index, cells in in_pairs)
+    return in_parts(equation, kinds, attributes), parts
 
 
 def _formulas(equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes) -> dict[Any, Any]:
@@ -88,7 +103,7 @@ def _ties(
 ) -> set[str]:
     """The ties where the equation compares equal numbers, or is at a step: there its solution may have no derivative."""
     residual = residual_of(equation, SYMBOLIC, y, inputs, attributes)
-    cells = [sympy.sympify(residual[at]) for at in places_of(equation, y.shape)]
+    cells = [sympy.sympify(residual[at]) for at in places_of(equation, y.shape, attributes)]
     return {f"{difference.xreplace(formulas)} = 0" for cell in cells for difference in differences(cell)}
 
 

@@ -103,7 +103,7 @@ def _solves(
     for index, cells in stack(op, inputs, inference.outputs[0]):
         solution = np.asarray(output[index], object)
         residual = residual_of(equation, SYMBOLIC, solution, cells, attributes)
-        places = places_of(equation, solution.shape)
+        places = places_of(equation, solution.shape, attributes)
         for at in np.ndindex(solution.shape):
             place = f"output {[*index, *at]} of the chart {chart.formula} in {equation.formula}"
             yield place, residual[at] if at in places else solution[at]

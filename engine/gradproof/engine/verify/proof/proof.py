@@ -127,6 +127,8 @@ def _decided(registry: Registry, op: Op, case: Case) -> RuleVerdict:
         return _verdict(op, case, RuleWord.NO_SPEC, reason=str(error), obligations=tuple(behaviour.spot_check()))
     if witness:
         return _verdict(op, case, RuleWord.REFUTED, reason="differs at an exact point", **witness)
+    if not agreed and op.complex is HOLOMORPHIC and any(map(is_complex, rule.specs)):
+        raise Unproved("the rule and the derivative have no value at any complex point that was tried")
     lines = behaviour.run_all()
     try:
         shown = _show(op, case, inference, rule)
@@ -243,18 +245,19 @@ def _refute_at(
 
 def _show(op: Op, case: Case, inference: Inferred, rule: Program) -> Shown:
     """The identities that prove a rule. Raises Unproved."""
-    has_complex = any(map(is_complex, rule.specs))
+    has_complex, continued = any(map(is_complex, rule.specs)), ""
     if has_complex and op.complex is HOLOMORPHIC:
-        tactics, ties, _ = _show_derivative(op, case.over(FLOAT64), _real(inference), on_reals(rule))
-        return Shown(tactics, ties, " continued from the real line")
+        case, inference, rule = case.over(FLOAT64), _real(inference), on_reals(rule)
+        continued = " continued from the real line"
     if op.chart is not None:
-        return Shown(*prove_through(op, op.chart, case, inference, rule), f" through the chart {op.chart.formula}")
+        route = f" through the chart {op.chart.formula}{continued}"
+        return Shown(*prove_through(op, op.chart, case, inference, rule), route)
     if op.equation is not None:
-        route = f" through the equation {op.equation.formula}"
+        route = f" through the equation {op.equation.formula}{continued}"
         return Shown(*prove_implicitly(op, op.equation, case, inference, rule), route)
     tactics, ties, symbols = _show_derivative(op, case, inference, rule)
     if has_complex:
-        return Shown(tactics, ties)
+        return Shown(tactics, ties, continued)
     arrays, lines = check_forms(op, case, inference, rule, symbols)
     return Shown(tactics, ties, "", arrays, lines)
 

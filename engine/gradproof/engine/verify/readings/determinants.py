@@ -1,4 +1,5 @@
-"""Determinants and cofactors in balls, of singular matrices too, in O(n³): with a first derivative along a line.
+"""Determinants and cofactors in balls, of singular matrices too, in O(n³): with a first derivative along a line. Balls
+may be complex.
 
 Rows and columns are brought into an order in which elimination finds large pivots first (complete pivoting, in floats: a
 choice that need not be trusted). With A = [[P, B], [C, E]] in that order, P invertible and S = E - C P⁻¹ B small, det A is
@@ -12,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from flint import arb, arb_mat, arb_series
+from flint import acb, acb_mat, acb_series, arb, arb_mat, arb_series
 
 from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.spec import Array
@@ -26,7 +27,7 @@ class Line:
 
     def __init__(self, value: arb_mat, slope: arb_mat | None = None) -> None:
         self.value = value
-        self.slope = arb_mat(value.nrows(), value.ncols()) if slope is None else slope
+        self.slope = type(value)(value.nrows(), value.ncols()) if slope is None else slope
 
     def __matmul__(self, other: Line) -> Line:
         return Line(self.value * other.value, self.value * other.slope + self.slope * other.value)
@@ -48,13 +49,13 @@ class Line:
 
     def part(self, rows: list[int], columns: list[int]) -> Line:
         """The submatrix of some rows and columns."""
-        return Line(*(arb_mat(len(rows), len(columns), [x[r, c] for r in rows for c in columns]) for x in self.both))
+        return Line(*(type(x)(len(rows), len(columns), [x[r, c] for r in rows for c in columns]) for x in self.both))
 
     def numbers(self) -> Array:
         """The elements as power series."""
         cells: Array = np.empty((self.value.nrows(), self.value.ncols()), object)
         for r, c in np.ndindex(cells.shape):
-            cells[r, c] = arb_series([self.value[r, c], self.slope[r, c]], 2)
+            cells[r, c] = moving_number(self.value[r, c], self.slope[r, c])
         return cells
 
     @property
@@ -90,23 +91,32 @@ def determinant_and_cofactors(a: Line) -> tuple[arb_series, Line]:
         for i, column in enumerate(columns):
             for j, row in enumerate(rows):
                 cells[row * n + column] = part[i][j]
-        cofactors.append(arb_mat(n, n, cells))
+        cofactors.append(type(a.value)(n, n, cells))
     return minor * size, Line(*cofactors)
 
 
 def _determinant(p: Line, inverse: Line) -> arb_series:
     value = p.value.det() if p.value.nrows() else arb(1)
-    return arb_series([value, value * (inverse.value * p.slope).trace() if p.value.nrows() else arb(0)], 2)
+    slope = value * (inverse.value * p.slope).trace() if p.value.nrows() else arb(0)
+    determinant: arb_series = moving_number(value, slope)
+    return determinant
 
 
-def _series(x: Any) -> arb_series:
-    return x if isinstance(x, arb_series) else arb_series([arb(x)], 2)
+def moving_number(value: Any, slope: Any) -> Any:
+    """A number that moves along the line, real or complex."""
+    is_complex = isinstance(value, acb) or isinstance(slope, acb)
+    return (acb_series if is_complex else arb_series)([value, slope], 2)
+
+
+def _series(x: Any) -> Any:
+    return x if isinstance(x, (arb_series, acb_series)) else moving_number(x if isinstance(x, acb) else arb(x), arb(0))
 
 
 def _line(cells: Array) -> Line:
     numbers = [_series(x) for x in cells.flat]
     rows, columns = cells.shape
-    return Line(*(arb_mat(rows, columns, [x[k] for x in numbers]) for k in (0, 1)))
+    kind: Any = acb_mat if any(isinstance(x, acb_series) for x in numbers) else arb_mat
+    return Line(*(kind(rows, columns, [x[k] for x in numbers]) for k in (0, 1)))
 
 
 def _joined(a: arb_mat, b: arb_mat, c: arb_mat, d: arb_mat) -> list[list[arb]]:
@@ -120,7 +130,8 @@ def _order(a: arb_mat) -> tuple[list[int], list[int], int]:
     sizes = [[abs(x).mid() for x in row] for row in a.tolist()]
     top = max((x for row in sizes for x in row if x.is_finite()), default=arb(0))
     scale = 1 / top if top > 0 else arb(1)
-    floats = np.array([[float((x * scale).mid()) for x in row] for row in a.tolist()]).reshape(n, n)
+    number = complex if isinstance(a, acb_mat) else float
+    floats = np.array([[number((x * scale).mid()) for x in row] for row in a.tolist()], number).reshape(n, n)
     if not np.isfinite(floats).all():
         raise ZeroDivisionError("an element is not finite")
     rows, columns = list(range(n)), list(range(n))

@@ -16,10 +16,10 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
-from flint import arb, arb_mat, arb_series, ctx
+from flint import acb, arb, arb_mat, arb_series, ctx
 
 from gradproof.engine.attributes import Attributes
-from gradproof.engine.implicit import Equation
+from gradproof.engine.implicit import NEITHER, Equation, Triangle
 from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.scalar_functions import Balls, Undecided
 from gradproof.engine.spec import Array
@@ -31,7 +31,9 @@ from gradproof.engine.verify.readings.matrices import (
     Moving,
     NotInMatrices,
     Term,
+    ball,
     cells_of,
+    matrix,
     matrix_of,
 )
 from gradproof.engine.verify.readings.power_series import Series, tangent
@@ -83,7 +85,7 @@ class InMatrices:
         self.inputs = [x.value.now for x in variables[1:]]
         shape = variables[0].value.matrix.nrows(), variables[0].value.matrix.ncols()
         terms = [term for term in residual.terms if term.variable == UNKNOWN]
-        self.inverse = inverse_of(terms, shape, triangular=equation.triangular)
+        self.inverse = inverse_of(terms, shape, equation.triangle(attributes))
 
     def push(self, along: Sequence[arb_mat | None]) -> arb_mat:
         total = arb_mat(self.residual.nrows(), self.residual.ncols())
@@ -106,8 +108,10 @@ class InNumbers:
     many."""
 
     def __init__(self, equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes) -> None:
-        self.shape = (*y.shape, 1, 1)[:2] if y.ndim < 2 else y.shape
-        self.places = cells(self.shape, equation.triangular)
+        if any(isinstance(x, acb) for array in (y, *inputs) for x in array.flat):
+            raise NotInMatrices("complex numbers are read number by number in their parts")
+        self.shape = y.shape if y.ndim == 2 else (y.size, 1)
+        self.places = cells(self.shape, equation.triangle(attributes))
         check_count(self.places)
         self.tape = Tape()
         self.y, *self.moving = [_varying(self.tape, x) for x in (y, *inputs)]
@@ -180,11 +184,14 @@ def linearised(equation: Equation, y: Array, inputs: Sequence[Array], attributes
         try:
             return InNumbers(equation, y, inputs, attributes)
         except NotInMatrices as error:
+            if any(isinstance(x, acb) for x in y.flat):
+                raise
             raise Unsolvable(f"the equation {equation.formula} has no reading in matrices ({why}), and {error}") from None
 
 
 class Solution:
-    """The solution of an equation: ``values`` in balls, nan where none could be enclosed, of ``shape``."""
+    """The solution of an equation: ``values`` in balls, nan where none could be enclosed, of ``shape``. Complex balls are
+    of an equation that is linear in its unknown, in whole matrices; else NotInMatrices is raised."""
 
     def __init__(self, equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array], attributes: Attributes) -> None:
         self.shape, self.inputs = shape, inputs
@@ -252,18 +259,18 @@ def solver(equation: Equation, shape: tuple[int, ...], attributes: Attributes) -
 
 def _enclosed(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array], attributes: Attributes) -> Array:
     """An enclosure of the intended solution, for every input in these balls."""
-    if not all(arb(x).is_finite() for array in inputs for x in array.flat):
+    if not all(ball(x).is_finite() for array in inputs for x in array.flat):
         raise _NotEnclosed
-    (start, step), box = _approximate(equation, shape, inputs, attributes), None
+    (start, step), box, triangle = _approximate(equation, shape, inputs, attributes), None, equation.triangle(attributes)
     if equation.start is None:
-        box = _boxed(start, WIDE, equation.triangular)
+        box = _boxed(start, WIDE, triangle)
     elif all(arb(x).is_exact() for array in inputs for x in array.flat):
-        box = _around(start, step, equation.triangular)  # the last step had that size, and the next is far smaller
+        box = _around(start, step, triangle)  # the last step had that size, and the next is far smaller
     at = linearised(equation, start, inputs, attributes)
     for _ in range(TRIES):
         if box is None:
             first = cells_of(at.inverse.solve(at.residual), shape)
-            box = _around(start, _largest(first), equation.triangular)
+            box = _around(start, _largest(first), triangle)
         inside = linearised(equation, box, inputs, attributes)
         moved = cells_of(inside.inverse.solve(at.residual), shape)
         image = _filled(shape, [x - d for x, d in zip(start.flat, moved.flat, strict=True)])
@@ -272,11 +279,13 @@ def _enclosed(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array
             return image
         if equation.start is None:
             break
-        box = _boxed(start, arb(box.flat[0].rad()) * 8, equation.triangular)
+        box = _boxed(start, arb(box.flat[0].rad()) * 8, triangle)
     raise _NotEnclosed
 
 
 def _within(inner: arb, outer: arb) -> bool:
+    if isinstance(outer, acb):
+        return _within(acb(inner).real, outer.real) and _within(acb(inner).imag, outer.imag)
     if outer.is_zero():
         return bool(inner.is_zero())
     return bool(inner.is_finite() and inner.lower() > outer.lower() and inner.upper() < outer.upper())
@@ -296,7 +305,8 @@ def _approximate(
 ) -> tuple[Array, arb]:
     """A solution for the centres of the inputs, as exact numbers, and the size of the last step to it: from the start in
     floats by Newton's method. For a linear equation 0, from where a single step is enough."""
-    zero = _filled(shape, [arb(0)] * int(np.prod(shape, dtype=int)))
+    has_complex = any(isinstance(x, acb) for array in inputs for x in array.flat)
+    zero = _filled(shape, [acb(0) if has_complex else arb(0)] * int(np.prod(shape, dtype=int)))
     if equation.start is None:
         return zero, WIDE
     centres = [_filled(x.shape, [arb(arb(b).mid()) for b in x.flat]) for x in inputs]
@@ -308,8 +318,9 @@ def _approximate(
     if floats.shape != shape or not np.isfinite(floats).all():
         raise _NotEnclosed
     y = _filled(shape, [arb(x) for x in floats.ravel().tolist()])
-    if equation.triangular:
-        y = np.where(_below(shape), y, zero)
+    triangle = equation.triangle(attributes)
+    if triangle is not NEITHER:
+        y = np.where(_half(shape, triangle), y, zero)
     previous = arb("inf")
     for _ in range(STEPS):
         at = linearised(equation, y, centres, attributes)
@@ -328,21 +339,29 @@ def _largest(cells: Array) -> arb:
     return max((abs(x).upper() for x in cells.flat), key=float, default=arb(0))
 
 
-def _around(y: Array, step: arb, triangular: bool) -> Array:
+def _around(y: Array, step: arb, triangle: Triangle) -> Array:
     """A box that holds the solution if ``step`` was a step of Newton's method towards it."""
-    return _boxed(y, step * 4 + _largest(y) * arb(2) ** (8 - ctx.prec), triangular)
+    return _boxed(y, step * 4 + _largest(y) * arb(2) ** (8 - ctx.prec), triangle)
 
 
-def _boxed(y: Array, radius: arb, triangular: bool) -> Array:
-    box = _filled(y.shape, [arb(x, radius.upper()) for x in y.flat])
-    if triangular:
-        box = np.where(_below(y.shape), box, _filled(y.shape, [arb(0)] * y.size))
+def _boxed(y: Array, radius: arb, triangle: Triangle) -> Array:
+    box = _filled(y.shape, [_wide(x, radius.upper()) for x in y.flat])
+    if triangle is not NEITHER:
+        box = np.where(_half(y.shape, triangle), box, _filled(y.shape, [arb(0)] * y.size))
     return box
 
 
-def _below(shape: Sequence[int]) -> Array:
+def _wide(x: arb, radius: arb) -> arb:
+    """A ball around ``x``; around a complex number a square."""
+    return acb(arb(x.real, radius), arb(x.imag, radius)) if isinstance(x, acb) else arb(x, radius)
+
+
+def _half(shape: Sequence[int], triangle: Triangle) -> Array:
     """The mask of the elements of a triangular matrix that are not 0 by definition."""
-    return np.tri(shape[0], shape[1]) > 0
+    mask: Array = np.zeros(shape, bool)
+    for at in cells((shape[0], shape[1]), triangle):
+        mask[at] = True
+    return mask
 
 
 def _varying(tape: Tape, balls: Array) -> Array:
@@ -360,4 +379,4 @@ def _filled(shape: Sequence[int], values: Sequence[Any]) -> Array:
 
 
 def _matrix(values: Sequence[Any], shape: tuple[int, int]) -> arb_mat:
-    return arb_mat(*shape, [arb(x) for x in values])
+    return matrix(*shape, values)

@@ -7,13 +7,15 @@ Each inverse solves for all maps in the balls at once, so that its result contai
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import Protocol
 
-from flint import arb, arb_mat
+import numpy as np
+from flint import acb_mat, arb, arb_mat
 
-from gradproof.engine.verify.readings.matrices import Factor, NotInMatrices, Product, Scale, Slope, Term, Transpose
+from gradproof.engine.implicit import LOWER, NEITHER, UPPER, Triangle
+from gradproof.engine.verify.readings.matrices import Factor, NotInMatrices, Product, Scale, Slope, Term, Transpose, matrix
 
 MAX_UNKNOWNS = 256  # of a map that has no structure: its matrix is written down
 
@@ -33,19 +35,30 @@ class Inverse(Protocol):
         ...
 
 
-def inverse_of(terms: Sequence[Term], shape: tuple[int, int], *, triangular: bool) -> Inverse:
-    """The inverse of the sum of ``terms`` on matrices of ``shape``, or on the lower triangular ones of them. Raises
-    NotInMatrices if no method applies."""
+def inverse_of(terms: Sequence[Term], shape: tuple[int, int], triangle: Triangle) -> Inverse:
+    """The inverse of the sum of ``terms`` on matrices of ``shape``, or on the triangular ones of them. Raises NotInMatrices
+    if no method applies."""
     chains = [_chain(term) for term in terms]
-    if len(chains) == 1 and chains[0] is not None and not triangular:
+    if len(chains) == 1 and chains[0] is not None and triangle is NEITHER:
         return Sandwich(chains[0])
-    if len(chains) == 2 and chains[0] is not None and chains[1] is not None and triangular:
-        untransposed = next((chain for chain in chains if chain is not None and not chain.is_transposed), None)
-        if untransposed is not None and chains[0].mirrors(chains[1]):
-            return Halves(untransposed)
-    places = cells(shape, triangular)
+    half = _halves(chains, triangle)
+    if half is not None:
+        return half
+    places = cells(shape, triangle)
     check_count(places)
     return Dense(lambda: _written(terms, shape, places), shape, places)
+
+
+def _halves(chains: Sequence[Chain | None], triangle: Triangle) -> Halves | Transposed | None:
+    """The inverse of a triangular product plus its transpose; None for any other map."""
+    pair = [chain for chain in chains if chain is not None]
+    if len(pair) != 2 or len(chains) != 2 or triangle is NEITHER:
+        return None
+    first, second = pair if triangle is LOWER else (chain.of_transposed for chain in pair)
+    if not first.mirrors(second):
+        return None
+    lower = Halves(second if first.is_transposed else first)
+    return lower if triangle is LOWER else Transposed(lower)
 
 
 def _written(terms: Sequence[Term], shape: tuple[int, int], places: Cells) -> arb_mat:
@@ -56,7 +69,7 @@ def _written(terms: Sequence[Term], shape: tuple[int, int], places: Cells) -> ar
         unit[place] = arb(1)
         moved = reduce(lambda x, y: x + y, (term.apply(unit) for term in terms), arb_mat(*shape))
         columns.append([moved[at] for at in places])
-    return arb_mat(len(places), len(places), [x for row in zip(*columns, strict=True) for x in row])
+    return matrix(len(places), len(places), [x for row in zip(*columns, strict=True) for x in row])
 
 
 def check_count(places: Cells) -> None:
@@ -65,9 +78,10 @@ def check_count(places: Cells) -> None:
         raise NotInMatrices(f"{len(places)} unknowns depend on each other; {MAX_UNKNOWNS} are solved for at most")
 
 
-def cells(shape: tuple[int, int], triangular: bool) -> Cells:
+def cells(shape: tuple[int, int], triangle: Triangle) -> Cells:
     """The places of the unknowns."""
-    return [(r, c) for r in range(shape[0]) for c in range(r + 1 if triangular else shape[1])]
+    below, above = triangle is not UPPER, triangle is not LOWER
+    return [(r, c) for r, c in np.ndindex(shape) if r == c or (below if r > c else above)]
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,11 @@ class Chain:
         """The map to the transposed result."""
         lefts, rights = (tuple(factor.transposed for factor in reversed(side)) for side in (self.rights, self.lefts))
         return Chain(lefts, rights, self.number, not self.is_transposed)
+
+    @property
+    def of_transposed(self) -> Chain:
+        """The same map, as a map of the transposed matrix."""
+        return replace(self, is_transposed=not self.is_transposed)
 
     def mirrors(self, other: Chain) -> bool:
         """True if both give transposes of each other, for any matrices in the balls of their factors."""
@@ -142,12 +161,14 @@ def _transposed(a: arb_mat | None) -> arb_mat | None:
 
 def _left(a: arb_mat | None, r: arb_mat) -> arb_mat:
     """a⁻¹ r."""
-    return r if a is None else a.solve(r)
+    if a is None:
+        return r
+    return (acb_mat(a) if isinstance(r, acb_mat) else a).solve(r)
 
 
 def _right(a: arb_mat | None, r: arb_mat) -> arb_mat:
     """r a⁻¹."""
-    return r if a is None else a.transpose().solve(r.transpose()).transpose()
+    return r if a is None else _left(a.transpose(), r.transpose()).transpose()
 
 
 class Halves:
@@ -180,8 +201,22 @@ class Halves:
         return _map(w / self.number, lambda x, i, j: x[i, j] + x[j, i] if i > j else x[i, j] if i == j else arb(0))
 
 
+class Transposed:
+    """The inverse on upper triangular matrices, by ``lower``, the inverse of the map of their transposes, whose result is
+    transposed to itself: its upper half is its lower half."""
+
+    def __init__(self, lower: Halves) -> None:
+        self.lower = lower
+
+    def solve(self, r: arb_mat) -> arb_mat:
+        return self.lower.solve(r.transpose()).transpose()
+
+    def adjoint(self, g: arb_mat) -> arb_mat:
+        return self.lower.adjoint(g.transpose()).transpose()
+
+
 def _map(x: arb_mat, at: Callable[[arb_mat, int, int], arb]) -> arb_mat:
-    return arb_mat(x.nrows(), x.ncols(), [at(x, i, j) for i in range(x.nrows()) for j in range(x.ncols())])
+    return matrix(x.nrows(), x.ncols(), [at(x, i, j) for i in range(x.nrows()) for j in range(x.ncols())])
 
 
 def _lower(x: arb_mat) -> arb_mat:
@@ -210,8 +245,9 @@ class Dense:
     def adjoint(self, g: arb_mat) -> arb_mat:
         return self._solved(self.matrix.transpose(), g)
 
-    def _solved(self, matrix: arb_mat, r: arb_mat) -> arb_mat:
-        solution, result = matrix.solve(arb_mat(len(self.places), 1, [r[at] for at in self.places])), arb_mat(*self.shape)
+    def _solved(self, square: arb_mat, r: arb_mat) -> arb_mat:
+        solution = _left(square, matrix(len(self.places), 1, [r[at] for at in self.places]))
+        result = type(solution)(*self.shape)
         for at, x in zip(self.places, solution.entries(), strict=True):
             result[at] = x
         return result

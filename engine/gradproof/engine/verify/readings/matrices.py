@@ -2,6 +2,8 @@
 
 ``A X`` moves with X by Δ ↦ A Δ, and with A by Δ ↦ Δ X: each term of a derivative is a chain of such steps, which is
 applied, or transposed and applied, in a few matrix products. No matrix of the size n² x n² is ever written.
+
+Matrices of complex balls are read alike: a residual of these operations is holomorphic, and so is its solution.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
-from flint import arb, arb_mat, fmpq
+from flint import acb, acb_mat, arb, arb_mat, fmpq
 
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.readings.determinants import Line, determinant_and_cofactors
@@ -242,16 +244,30 @@ class Matrices:
         gradient = line.value
 
         def push(d: arb_mat) -> arb_mat:
-            return arb_mat(1, 1, [sum((x * y for x, y in zip(d.entries(), gradient.entries(), strict=True)), arb(0))])
+            return matrix(1, 1, [sum((x * y for x, y in zip(d.entries(), gradient.entries(), strict=True)), arb(0))])
 
         slope = Slope(push, lambda g: gradient * g[0, 0], square.varying)
-        return Moving(Factor(arb_mat(1, 1, [whole[0]])), (), (term.then(slope) for term in square.terms))
+        return Moving(Factor(matrix(1, 1, [whole[0]])), (), (term.then(slope) for term in square.terms))
 
 
 def matrix_of(cells: Array) -> arb_mat:
-    """An array of up to two axes as a matrix: a vector is a column, a number a matrix of a single element."""
-    rows, columns = (*cells.shape, 1, 1)[:2] if cells.ndim != 2 else cells.shape
-    return arb_mat(rows, columns, [arb(x) for x in cells.flat])
+    """An array as a matrix: of other than two axes as a column of its elements."""
+    rows, columns = cells.shape if cells.ndim == 2 else (cells.size, 1)
+    return matrix(rows, columns, cells.flat)
+
+
+def matrix(rows: int, columns: int, values: Iterable[Any]) -> arb_mat:
+    """The matrix of ``values``, row by row: of complex balls if any value is complex."""
+    balls = [ball(x) for x in values]
+    kind: Any = acb_mat if any(isinstance(x, acb) for x in balls) else arb_mat
+    result: arb_mat = kind(rows, columns, balls)
+    return result
+
+
+def ball(x: Any) -> arb:
+    """A number as a ball, real or complex."""
+    result: arb = x if isinstance(x, acb) else arb(x)  # type: ignore[assignment]
+    return result
 
 
 def cells_of(matrix: arb_mat, shape: Sequence[int]) -> Array:

@@ -21,6 +21,7 @@ from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, part_dtype
 from gradproof.engine.trace import Exact, Program
 from gradproof.engine.verify.readings.attributes import in_balls, in_symbols
+from gradproof.engine.verify.readings.complex_equations import in_parts, pairs_of, parts_of, solver_in_parts
 from gradproof.engine.verify.readings.equations import Unsolvable, bind_integers, solver
 from gradproof.engine.verify.readings.sealing import Sealing
 from gradproof.engine.verify.readings.symbolic_equations import formula
@@ -75,8 +76,6 @@ def solved(
 ) -> Array:
     """The output of an op that is defined by an equation. With symbols the output has a formula only where the equation
     is linear in it."""
-    if isinstance(f, Complexes):
-        raise NoDefinition(f"op {op.name!r}: equations are of real numbers")
     attributes = read_attributes(f, attributes)
     result = np.empty(output.shape, object)
     for index, cells in stack(op, inputs, output):
@@ -84,15 +83,31 @@ def solved(
             tick()
         try:
             shape = result[index].shape if isinstance(result[index], np.ndarray) else ()
-            if f is SYMBOLIC:
+            fixed, moving = bind_integers(equation, cells)
+            if isinstance(f, Complexes):
+                solution = _solved_in_parts(fixed, f.f, shape, moving, attributes, is_complex=is_complex(output))
+            elif f is SYMBOLIC:
                 solution = formula(equation, shape, cells, attributes)
             else:
-                fixed, moving = bind_integers(equation, cells)
                 solution = f.block(moving, solver(fixed, shape, attributes))
             result[index] = solution if shape else solution[()]
         except (Unsolvable, NotImplementedError) as error:
             raise NoDefinition(f"op {op.name!r}: {error}") from error
     return result
+
+
+def _solved_in_parts(
+    equation: Equation, f: Any, shape: tuple[int, ...], inputs: Sequence[Array], attributes: Attributes, *, is_complex: bool
+) -> Array:
+    """The solution of an equation of complex numbers, in pairs of the scalars of ``f``."""
+    arrays = [parts_of(x, f) for x in inputs]
+    kinds = [is_complex, *(x.shape != whole.shape for x, whole in zip(arrays, inputs, strict=True))]
+    if f is SYMBOLIC:
+        parts = (*shape, 2) if is_complex else shape
+        solution = formula(in_parts(equation, kinds, attributes), parts, arrays, attributes)
+    else:
+        solution = f.block(arrays, solver_in_parts(equation, shape, kinds, attributes))
+    return pairs_of(solution, is_complex=is_complex)
 
 
 def stack(op: Op, inputs: Sequence[Array], output: Spec) -> Iterator[tuple[tuple[int, ...], list[Array]]]:

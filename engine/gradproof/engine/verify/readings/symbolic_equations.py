@@ -10,7 +10,7 @@ import numpy as np
 import sympy
 
 from gradproof.engine.attributes import Attributes
-from gradproof.engine.implicit import Equation
+from gradproof.engine.implicit import NEITHER, Equation
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.readings.equations import Unsolvable, residual_of
@@ -22,8 +22,8 @@ MAX_ROWS = 6  # of a system that is solved by Cramer's rule
 
 def formula(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array], attributes: Attributes) -> Array:
     """The solution as a formula. Raises Unsolvable if the residual is not linear in it."""
-    unknown = unknowns(equation, shape)
-    places = places_of(equation, shape)
+    unknown = unknowns(equation, shape, attributes)
+    places = places_of(equation, shape, attributes)
     if len(places) > MAX_UNKNOWNS:
         raise Unsolvable(f"{len(places)} unknowns have no short formula")
     residual = residual_of(equation, SYMBOLIC, unknown, inputs, attributes)
@@ -38,18 +38,19 @@ def formula(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array],
     return solution
 
 
-def unknowns(equation: Equation, shape: tuple[int, ...]) -> Array:
+def unknowns(equation: Equation, shape: tuple[int, ...], attributes: Attributes) -> Array:
     """Symbols for the unknowns of the equation, and zeros where they are 0 by definition."""
     cells: Array = np.full(shape, sympy.Integer(0), object)
-    for at in places_of(equation, shape):
+    for at in places_of(equation, shape, attributes):
         cells[at] = sympy.Dummy(f"y{list(at) if at else ''}", real=True)
     return cells
 
 
-def places_of(equation: Equation, shape: tuple[int, ...]) -> Sequence[tuple[int, ...]]:
+def places_of(equation: Equation, shape: tuple[int, ...], attributes: Attributes) -> Sequence[tuple[int, ...]]:
     """The places of the unknowns, in an array of ``shape``."""
-    if equation.triangular:
-        square: Cells = cells((shape[0], shape[1]), triangular=True)
+    triangle = equation.triangle(attributes)
+    if triangle is not NEITHER:
+        square: Cells = cells((shape[0], shape[1]), triangle)
         return square
     return list(np.ndindex(shape))
 
@@ -96,7 +97,7 @@ def contributions(
 ) -> list[Array | None]:
     """For each input the contribution that the equation implies: -(dF/dx)ᵀ λ with (dF/dy)ᵀ λ = g, at symbols y for any
     solution. ``moving``: the symbols that the inputs are made of. Raises Unsolvable."""
-    places = places_of(equation, y.shape)
+    places = places_of(equation, y.shape, attributes)
     residual = residual_of(equation, SYMBOLIC, y, inputs, attributes)
     matrix = jacobian(residual, y, places)
     weights = cramer([list(column) for column in zip(*matrix, strict=True)], [g[at] for at in places])
