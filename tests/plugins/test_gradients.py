@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from mpmath import mp
 from tests.conftest import REGISTRY, Bench
 from tests.support.expansions import ball_gradient, read_whole
+from tests.support.matrices import solved
 from tests.support.plain_conditions import Plainly
 from tests.support.required import required
 from tests.support.sweeps import draws
@@ -120,28 +121,6 @@ def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
     return np.asarray(np.sum(gradient, axis=(*extra, *stretched), keepdims=True).reshape(shape))
 
 
-MATRICES: dict[str, Callable[..., Any]] = {
-    "solve": lambda a, b: mp.inverse(a) * b,
-    "inv": mp.inverse,
-    "det": mp.det,
-    "cofactors": lambda a: mp.det(a) * mp.inverse(a).T,
-    "cholesky": lambda a: mp.cholesky((a + a.T) / 2),
-}
-"""What an op that is defined by an equation computes, in mpmath."""
-
-
-def solved(op: Op, arrays: list[Array], shape: tuple[int, ...]) -> Array:
-    """The output of such an op, matrix by matrix; a vector is a column."""
-    result = np.empty(shape, object)
-    inner = 0 if op.name == "det" else min(2, arrays[-1].ndim)
-    for index in np.ndindex(shape[: len(shape) - inner]):
-        matrices = [x[index[len(index) - (x.ndim - 2) :] if x.ndim > 2 else ()] for x in arrays]
-        answer = MATRICES[op.name](*(mp.matrix(x.tolist()) for x in matrices))
-        part = np.asarray(answer.tolist(), object) if inner else answer
-        result[index] = part.reshape(shape[len(shape) - inner :]) if inner else part
-    return result
-
-
 def oracle(op: Op, case: Case, inputs: list[Array], seeds: list[Array]) -> list[Array | None]:
     """The gradient of sum(seed * output) by central differences of the definition, with 40 digits left."""
     inference = op.inference(case.specs(), case.attributes)
@@ -151,7 +130,7 @@ def oracle(op: Op, case: Case, inputs: list[Array], seeds: list[Array]) -> list[
         if op.equation is None:
             outputs = read_whole(op, Decimal(), arrays, specs, inference.attributes, inference.outputs)
         else:
-            outputs = [solved(op, arrays, inference.outputs[0].shape)]
+            outputs = [solved(op.name, arrays, inference.attributes, inference.outputs[0].shape)]
         return mp.fsum(
             mp.mpf(float(g)) * y
             for seed, out in zip(seeds, outputs, strict=True)

@@ -29,6 +29,7 @@ from gradproof.engine.extend import (
     registering,
     zeros_like,
 )
+from gradproof.plugins.axes import boolean
 from gradproof.plugins.families import H, R
 from gradproof.plugins.names import named
 
@@ -276,9 +277,9 @@ def symmetric(a):
     return (a + a.T) / 2
 
 
-def cholesky_infer(a: Spec, *, upper: bool = False) -> Inferred:
+def cholesky_infer(a: Spec, *, upper: object = False) -> Inferred:
     require_square(a, REALS)
-    return Inferred((Spec(a.shape, a.dtype),), {"upper": bool(upper)})
+    return Inferred((Spec(a.shape, a.dtype),), {"upper": boolean("upper", upper)})
 
 
 def cholesky_forward(a, *, upper):
