@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -16,8 +17,9 @@ from tests.support.complex_numbers import complex_numbers
 from tests.support.registries import registry_of
 from tests.support.verdicts import judge, numbers, verdicts_of
 
-import gradproof.client as gp
 from gradproof.engine.cases import case
+from gradproof.engine.derive import Mode, derive
+from gradproof.engine.engine import GradientEvent
 from gradproof.engine.errors import DataFault
 from gradproof.engine.extend import DIRECT, Op, ops
 from gradproof.engine.graph import Graph, Leaf, Node
@@ -207,41 +209,44 @@ def test_no_elements_and_a_single_element(bench: Bench, op: str, dtype: Any) -> 
         np.testing.assert_allclose(gradients[0], g * np.conj(slope()), rtol=1e-5)
 
 
+def loss_in_mpmath(op: str, a: Any, rest: Sequence[Array], seed: Array) -> Any:
+    """Re(sum conj(seed) y²)."""
+    inverse = mp.det(a) if op == "det" else mp.inverse(a)
+    cells = [inverse] if op == "det" else list(inverse * mp.matrix(rest[0].tolist()) if rest else inverse)
+    return mp.fsum(mp.re(mp.conj(complex(g)) * y * y) for g, y in zip(seed.flat, cells, strict=True))
+
+
 @pytest.mark.slow
-@pytest.mark.usefixtures("tensors")
 @pytest.mark.parametrize("op", ["solve", "inv", "det"])
-def test_second_derivatives_are_those_of_mpmath(op: str) -> None:
-    """The gradient of Re(sum conj(v) gradient of L), by differences of differences with 60 digits left."""
-    arrays = operands(op, 2)
-    seed, v = seed_of(op, arrays), complex_numbers(np.random.default_rng(3), 2, 2)
-    functions: dict[str, Callable[..., Any]] = {"solve": lambda a, b: mp.inverse(a) * b, "inv": mp.inverse}
-
-    def loss(a: Any) -> Any:
-        rest = [mp.matrix(x.tolist()) for x in arrays[1:]]
-        cells = [mp.det(a)] if op == "det" else list(functions[op](a, *rest))
-        return mp.fsum(mp.re(mp.conj(complex(g)) * y * y) for g, y in zip(seed.flat, cells, strict=True))
-
-    a, *rest = (gp.tensor(x, requires_grad=k == 0) for k, x in enumerate(arrays))
-    y = {"solve": gp.linalg.solve, "inv": gp.linalg.inv, "det": gp.linalg.det}[op](a, *rest)
-    (first,) = gp.autograd.grad((gp.tensor(seed.conj()) * y * y).real.sum(), a, create_graph=True)
-    (second,) = gp.autograd.grad((gp.tensor(v.conj()) * first).real.sum(), a)
+def test_second_derivatives_are_those_of_mpmath(bench: Bench, op: str) -> None:
+    """The gradient of Re(sum conj(v) gradient of a loss), by differences of differences with 60 digits left."""
+    a, *rest = operands(op, 2)
+    seed, v = seed_of(op, [a, *rest]), complex_numbers(np.random.default_rng(3), 2, 2)
+    leaves = dict(zip("ab", (a, *rest), strict=False)) | {"s": np.conj(seed, out=np.empty_like(seed))}
+    lines = [f"y = {op}({', '.join(sorted(leaves.keys() - {'s'}))})", "q = square(y)", "p = multiply(s, q)", "r = real(p)"]
+    graph = bench.graph(leaves, [*lines, "l = sum(r)"], "l", constants="b s" if rest else "s")
+    derived = derive(graph, REGISTRY, Mode.GRADIENT, ["a"])
+    [gradient] = [str(derivative.value) for derivative in derived.derivatives]
+    known = {leaf.name for leaf in derived.graph.leaves}
+    given = {name: x for name, x in (*leaves.items(), *derived.values) if name in known}
+    job = Job(replace(derived.graph, outputs=(gradient,)), tuple(given.items()), ((gradient, v),))
+    [second] = [e.gradient for e in bench.events(job)[0] if isinstance(e, GradientEvent) and e.name == "a"]
+    assert second is not None
+    for verdict in verdicts_of(REGISTRY, job).values():
+        assert verdict.summary is SummaryWord.VERIFIED, verdict.reason
     with mp.workdps(140):
-        inner, outer = mp.mpf(10) ** -40, mp.mpf(10) ** -20
-        direction = mp.matrix(v.tolist())
-
-        def along(at: Any) -> Any:
-            return (loss(at + inner * direction) - loss(at - inner * direction)) / (2 * inner)
-
-        for r, c in np.ndindex(2, 2):
+        inner, outer_ = mp.mpf(10) ** -40, mp.mpf(10) ** -20
+        direction = inner * mp.matrix(v.tolist())
+        for place in np.ndindex(2, 2):
             slopes = []
-            for turn in (1, mp.mpc(0, 1)):
-                sides = []
-                for sign in (1, -1):
-                    at = mp.matrix(arrays[0].tolist())
-                    at[r, c] += sign * turn * outer
-                    sides.append(along(at))
-                slopes.append(float((sides[0] - sides[1]) / (2 * outer)))
-            np.testing.assert_allclose(second.numpy()[r, c], complex(*slopes), rtol=1e-10, atol=1e-11)
+            for turn in (outer_, mp.mpc(0, outer_)):
+                corners = []
+                for side, along in product((1, -1), repeat=2):
+                    at = mp.matrix(a.tolist()) + along * direction
+                    at[place] += side * turn
+                    corners.append(side * along * loss_in_mpmath(op, at, rest, seed))
+                slopes.append(float(mp.fsum(corners) / (4 * inner * outer_)))
+            np.testing.assert_allclose(second[place], complex(*slopes), rtol=1e-10, atol=1e-11)
 
 
 # verdicts
@@ -265,7 +270,8 @@ def test_rules_are_proved_on_the_real_line_and_compared_beyond(op: str) -> None:
 def test_well_conditioned_matrices_are_verified(op: str, n: int, dtype: Any) -> None:
     arrays = operands(op, n, dtype)
     if op in ("det", "cofactors"):
-        arrays = [x / np.abs(np.linalg.det(x)) ** (1 / n) for x in arrays]
+        size = np.abs(np.linalg.det(operands(op, n)[0])) ** (1 / n)
+        arrays = [(x / size).astype(dtype) for x in arrays]
     for verdict in judge(REGISTRY, op, *arrays, seed=seed_of(op, arrays)).values():
         assert verdict.summary is SummaryWord.VERIFIED, verdict.reason
         assert verdict.graph.word is GraphWord.CONSISTENT

@@ -49,6 +49,30 @@ def test_forward_is_that_of_scipy(bench: Bench, n: int, dtype: Any) -> None:
         np.testing.assert_allclose(got, true, rtol=rtol, atol=atol)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [0, 1, 2, 6])
+def test_the_upper_factor_is_that_of_numpy(bench: Bench, n: int, dtype: Any) -> None:
+    """And its gradient is that of the lower factor for the transposed cotangent."""
+    a, seed = matrix(n, n).astype(dtype), np.random.default_rng(n).normal(size=(n, n)).astype(dtype)
+    got = bench.values({"a": a}, [("y = cholesky(a)", {"upper": True})], "y")["y"]
+    true = np.linalg.cholesky((a + a.T) / 2, upper=True)
+    np.testing.assert_allclose(got, true, rtol=1e-5 if dtype is np.float32 else 1e-13)
+    [gradient] = bench.apply("cholesky", [a], {"upper": True}, [seed])
+    np.testing.assert_array_equal(gradient, bench.apply("cholesky", [a], {"upper": False}, [seed.T.copy()])[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [2, 9, 30])
+def test_the_upper_factor_is_verified_and_a_fault_is_wrong(n: int) -> None:
+    a, seed = matrix(n, n), np.random.default_rng(n).normal(size=(n, n))
+    [verdict] = judge(REGISTRY, "cholesky", a, seed=seed, upper=True).values()
+    assert verdict.summary is SummaryWord.VERIFIED, verdict.reason
+    forgotten = with_rules(cholesky=lambda g, y, a, *, upper: REGISTRY.op("cholesky").rule(g, y, a, upper=not upper))
+    [verdict] = judge(forgotten, "planted.cholesky", a, seed=seed, upper=True).values()
+    assert numbers(verdict).word is ValueWord.OFF
+    assert verdict.summary is SummaryWord.WRONG
+
+
 def test_a_stack_is_its_matrices(bench: Bench) -> None:
     a, b, v = matrix(3, 1, 2, 2), np.arange(12.0).reshape(2, 1, 3, 2), np.array([1.0, -2.0, 3.0])
     solved, vectors, inverses = forward(bench, "solve", a, b), forward(bench, "solve", a, v), forward(bench, "inv", a)
@@ -98,7 +122,7 @@ FLOAT, HALF = spec((3, 3)), spec((3, 3), "float16")
         ("inv", [HALF], r"takes float32, float64, complex64 or complex128, and a is float16: convert it with astype"),
         ("det", [spec((2, 2), "int64")], r"a is int64"),
         ("cholesky", [spec((2, 2), "complex128")], r"takes float32 or float64, and a is complex128"),
-        ("solve", [FLOAT, spec((3,), "int64")], r"b is int64"),
+        ("solve", [FLOAT, spec((3,), "int64")], r"takes float32, float64, complex64 or complex128, and b is int64"),
         ("solve", [FLOAT, spec((2,))], r"shapes \(3, 3\) and \(2,\) do not match"),
         ("solve", [FLOAT, spec(())], r"shapes \(3, 3\) and \(\) do not match"),
         ("solve", [FLOAT, spec((2, 3))], r"do not match"),

@@ -13,21 +13,23 @@ import scipy.linalg
 import scipy.optimize
 from flint import arb, arb_series
 from tests.conftest import REGISTRY
+from tests.support.complex_numbers import complex_numbers
 from tests.support.registries import registry_of
 from tests.support.verdicts import finish, graph_of, judge, numbers
 
 from gradproof.engine.engine import Engine
-from gradproof.engine.extend import UNIT, Equation, Inferred, Op, Spec, case, hookimpl, ops
+from gradproof.engine.extend import DIRECT, HOLOMORPHIC, UNIT, Equation, Inferred, Op, Spec, case, hookimpl, ops
 from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.scalar_functions import Balls
-from gradproof.engine.spec import Array
+from gradproof.engine.spec import Array, parts
 from gradproof.engine.verify.graphs import check_graph
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache import ProofKey
 from gradproof.engine.verify.proof_cache.digest import digest_of
 from gradproof.engine.verify.readings import NoDefinition, Series, Tape, read_op
-from gradproof.engine.verify.readings.equations import InMatrices, InNumbers, linearised
+from gradproof.engine.verify.readings.complex_equations import ComplexSolution, in_parts, solver_in_parts
+from gradproof.engine.verify.readings.equations import InMatrices, InNumbers, Solution, linearised
 from gradproof.engine.verify.readings.matrices import matrix_of
 from gradproof.engine.verify.readings.power_series import tangent
 from gradproof.engine.verify.verdict import GraphWord, RuleWord, SummaryWord, ValueWord
@@ -292,6 +294,95 @@ def test_a_nonlinear_equation_without_a_start_has_no_solution_to_speak_of() -> N
     cubic = Equation("x³ = x", lambda f, x, a: x * x * x - x + a)
     [y] = read_op(replace(COSINE, define=cubic), Balls(), [_cells(arb(0))], {}, [Spec((), np.dtype(np.float64))])
     assert y.item().is_nan()
+
+
+# complex numbers
+
+
+def matrices_infer(a: Any, b: Any) -> Inferred:
+    return like_the_last(a, b)
+
+
+def conjugate_rule(g: Any, y: Any, a: Any, b: Any) -> Any:
+    back = ops.solve(T(a), g)
+    return -ops.conj(back @ T(ops.conj(y))), back
+
+
+CONJUGATE = Op(
+    "strange.conjugate",
+    lambda a, b: np.linalg.solve(np.conj(a), b),
+    conjugate_rule,
+    Equation("ā x = b", lambda f, x, a, b: np.frompyfunc(f.conj, 1, 1)(a) @ x - b),
+    matrices_infer,
+    cases=(case((1, 1), (1, 1)), case((2, 2), (2, 1))),
+    complex=DIRECT,
+    normwise=True,
+)
+COMPLEX_ROOT = replace(
+    SQUARE_ROOT,
+    complex=HOLOMORPHIC,
+    define=Equation("x² = a, x to the right", lambda f, x, a: x * x - a, np.sqrt, lambda f, x, a: f.real(x)),
+)
+COMPLEX = (CONJUGATE, COMPLEX_ROOT, replace(SYLVESTER, complex=HOLOMORPHIC))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("op", COMPLEX, ids=lambda op: str(op.name))
+def test_equations_of_complex_numbers_are_proved_and_verified(op: Op) -> None:
+    """Neither holomorphic, nor linear, nor a single product."""
+    registry = strangers(*COMPLEX)
+    for case_ in registry.op(op.name).complex_cases():
+        verdict = prove(registry, registry.op(op.name), case_)
+        assert verdict.word is RuleWord.PROVED, verdict.reason
+        assert verdict.tactic.endswith("continued from the real line") == (op.complex is HOLOMORPHIC)
+    random = np.random.default_rng(2)
+    shapes = [(3,)] if op.elementwise else [(3, 3)] * len(op.inputs)
+    for verdict in judge(registry, op.name, *(complex_numbers(random, *shape) for shape in shapes)).values():
+        assert verdict.summary is SummaryWord.VERIFIED, verdict.reason
+        assert verdict.graph.word is GraphWord.CONSISTENT
+
+
+@pytest.mark.slow
+def test_a_conjugate_that_the_rule_of_an_equation_forgets_is_wrong() -> None:
+    def rule(g: Any, y: Any, a: Any, b: Any) -> Any:
+        back = ops.solve(T(a), g)
+        return -(back @ T(ops.conj(y))), back
+
+    registry = registry_of(replace(CONJUGATE, rule=rule))
+    op = registry.op(CONJUGATE.name)
+    assert {prove(registry, op, case_).word for case_ in op.complex_cases()} == {RuleWord.REFUTED}
+    random = np.random.default_rng(3)
+    verdict = judge(registry, op.name, complex_numbers(random, 2, 2), complex_numbers(random, 2, 2))["x0"]
+    assert numbers(verdict).word is ValueWord.OFF
+
+
+def test_a_complex_solution_that_is_not_enclosed_is_nan_in_both_parts() -> None:
+    """A matrix of balls that contains singular ones; the motion and the gradient of its inverse too."""
+    equation = REGISTRY.op("inv").equation
+    assert equation is not None
+    wide = np.empty((2, 2, 2), object)
+    wide[...] = arb(1, 2)
+    solution = solver_in_parts(equation, (2, 2), [True, True], {})([wide])
+    for cells in (solution.values, solution.push([wide]), *solution.pull(wide)):
+        assert cells.shape == (2, 2, 2)
+        assert all(x.is_nan() for x in cells.flat)
+
+
+def test_whole_matrices_and_parts_of_complex_numbers_agree() -> None:
+    random, equation = np.random.default_rng(4), REGISTRY.op("solve").equation
+    assert equation is not None
+    a, b, da, db, g = (_exact(parts(complex_numbers(random, 3, k))) for k in (3, 2, 3, 2, 2))
+    kinds = [True, True, True]
+    whole = ComplexSolution(equation, (3, 2), [a, b], kinds, {})
+    single = Solution(in_parts(equation, kinds, {}), (3, 2, 2), [a, b], {})
+    for one, other in (
+        (whole.values, single.values),
+        (whole.push([da, db]), single.push([da, db])),
+        (whole.push([None, db]), single.push([None, db])),
+        *zip(whole.pull(g), single.pull(g), strict=True),
+    ):
+        assert one.shape == other.shape
+        assert all(x.overlaps(y) and x.is_finite() for x, y in zip(one.flat, other.flat, strict=True))
 
 
 # readings
