@@ -408,10 +408,9 @@ def test_a_forgotten_conjugate_is_wrong_at_any_size(fault: str) -> None:
 def test_the_proof_in_parts_sees_a_forgotten_conjugate_without_points(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gradproof.engine.verify.proof.proof.COMPLEX_POINTS", 0)
     monkeypatch.setattr("gradproof.engine.verify.proof.behaviour.BehaviourChecks.run_all", lambda self: [])
-    for op, rule in (WRONG["inv: transposes"], WRONG["solve: transposes"], WRONG["det: cofactors"]):
-        registry = direct(op, rule)
-        for case_ in registry.op("planted.op").complex_cases()[-1:]:
-            assert not prove(registry, registry.op("planted.op"), case_).proved
+    for fault in ("inv: transposes", "solve: transposes"):
+        registry = direct(*WRONG[fault])
+        assert not prove(registry, registry.op("planted.op"), registry.op("planted.op").complex_cases()[0]).proved
 
 
 def test_what_was_not_seen_at_a_complex_point_is_not_continued_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -422,11 +421,11 @@ def test_what_was_not_seen_at_a_complex_point_is_not_continued_there(monkeypatch
 
 
 def test_a_small_fault_in_a_product_of_decompositions_is_wrong() -> None:
-    """Re det(a) + the norm of a⁻¹ b, with a fault of a thousandth in a single part."""
+    """The modulus of det(a⁻¹), with a fault of a thousandth in the imaginary part."""
 
     def rule(g: Any, y: Any, a: Any) -> Any:
         right = -(H(y) @ g @ H(y))
-        return ops.complex(ops.real(right), ops.imag(right) * 1.001)
+        return ops.complex(ops.real(right), ops.imag(right) * 1.001) if a.dtype.kind == "c" else right
 
     registry = direct("inv", rule)
     leaf = Leaf("a", spec((4, 4), "complex128"), True)

@@ -661,9 +661,9 @@ def checked(x: Operand, /, *, low: float | None = None, high: float | None = Non
     return apply_as(Tensor, "checked", x, low=low, high=high)[0]
 
 
-def cholesky(a: Operand, /) -> Tensor:
-    """The op cholesky: the lower factor L with L Lᵀ = (a + aᵀ) / 2. Inputs: a. Attributes: none."""
-    return apply_as(Tensor, "cholesky", a)[0]
+def cholesky(a: Operand, /, *, upper: float = False) -> Tensor:
+    """The op cholesky: the lower factor L with L Lᵀ = (a + aᵀ) / 2, or Lᵀ for upper. Inputs: a. Attributes: upper."""
+    return apply_as(Tensor, "cholesky", a, upper=upper)[0]
 
 
 def clip(x: Operand, min: Operand | None = None, max: Operand | None = None, /) -> Tensor:
