@@ -155,7 +155,10 @@ def test_the_determinant_of_the_real_matrix_is_the_square_of_the_modulus(bench: 
 def test_solve_of_mixed_dtypes(bench: Bench, a: str, b: str) -> None:
     """A real input gets the real part of the gradient."""
     left, right = operands("solve", 3)
-    real = lambda x, dtype: (x if np.dtype(dtype).kind == "c" else x.real).astype(dtype)  # noqa: E731
+
+    def real(x: Array, dtype: Any) -> Array:
+        return np.asarray(x if np.dtype(dtype).kind == "c" else x.real, dtype)
+
     leaves = {"a": real(left, a), "b": real(right, b)}
     common = np.result_type(a, b)
     y = bench.values(leaves, ["y = solve(a, b)"], "y")["y"]
@@ -204,7 +207,7 @@ def test_no_elements_and_a_single_element(bench: Bench, op: str, dtype: Any) -> 
             assert verdict.summary is SummaryWord.VERIFIED, verdict.reason
     assert arrays[0].shape == (1, 1)
     z, g = arrays[0].astype(np.complex128), seed.astype(np.complex128)
-    slope = {"inv": lambda: -1 / z**2, "det": lambda: np.ones((1, 1)), "cofactors": lambda: 0 * z}.get(op)
+    slope: Any = {"inv": lambda: -1 / z**2, "det": lambda: np.ones((1, 1)), "cofactors": lambda: 0 * z}.get(op)
     if slope is not None:
         np.testing.assert_allclose(gradients[0], g * np.conj(slope()), rtol=1e-5)
 
@@ -381,9 +384,9 @@ def direct(op: str, rule: Callable[..., Any]) -> Registry:
 def test_a_rule_with_conjugates_is_proved_in_real_and_imaginary_parts(op: str) -> None:
     registry = direct(op, RIGHT[op])
     for case_ in registry.op("planted.op").complex_cases():
-        verdict = prove(registry, registry.op("planted.op"), case_)
-        assert verdict.word is RuleWord.PROVED, verdict.reason
-        assert "continued" not in verdict.tactic
+        proof = prove(registry, registry.op("planted.op"), case_)
+        assert proof.word is RuleWord.PROVED, proof.reason
+        assert "continued" not in proof.tactic
     arrays = operands(op, 4)
     for verdict in judge(registry, "planted.op", *arrays, seed=seed_of(op, arrays)).values():
         assert verdict.summary is SummaryWord.VERIFIED, verdict.reason

@@ -67,7 +67,8 @@ def test_the_upper_factor_is_verified_and_a_fault_is_wrong(n: int) -> None:
     a, seed = matrix(n, n), np.random.default_rng(n).normal(size=(n, n))
     [verdict] = judge(REGISTRY, "cholesky", a, seed=seed, upper=True).values()
     assert verdict.summary is SummaryWord.VERIFIED, verdict.reason
-    forgotten = with_rules(cholesky=lambda g, y, a, *, upper: REGISTRY.op("cholesky").rule(g, y, a, upper=not upper))
+    rule: Any = REGISTRY.op("cholesky").rule
+    forgotten = with_rules(cholesky=lambda g, y, a, *, upper: rule(g, y, a, upper=not upper))
     [verdict] = judge(forgotten, "planted.cholesky", a, seed=seed, upper=True).values()
     assert numbers(verdict).word is ValueWord.OFF
     assert verdict.summary is SummaryWord.WRONG

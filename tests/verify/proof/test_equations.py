@@ -332,9 +332,9 @@ def test_equations_of_complex_numbers_are_proved_and_verified(op: Op) -> None:
     """Neither holomorphic, nor linear, nor a single product."""
     registry = strangers(*COMPLEX)
     for case_ in registry.op(op.name).complex_cases():
-        verdict = prove(registry, registry.op(op.name), case_)
-        assert verdict.word is RuleWord.PROVED, verdict.reason
-        assert verdict.tactic.endswith("continued from the real line") == (op.complex is HOLOMORPHIC)
+        proof = prove(registry, registry.op(op.name), case_)
+        assert proof.word is RuleWord.PROVED, proof.reason
+        assert proof.tactic.endswith("continued from the real line") == (op.complex is HOLOMORPHIC)
     random = np.random.default_rng(2)
     shapes = [(3,)] if op.elementwise else [(3, 3)] * len(op.inputs)
     for verdict in judge(registry, op.name, *(complex_numbers(random, *shape) for shape in shapes)).values():
@@ -405,7 +405,8 @@ def test_both_readings_of_an_equation_agree(op: str, attributes: dict[str, Any],
     exact = [_exact(x) for x in (y, *arrays)]
     whole, single = (kind(op_.equation, exact[0], exact[1:], attributes) for kind in (InMatrices, InNumbers))
     random = np.random.default_rng(1)
-    half = {False: np.tril, True: np.triu}.get(attributes.get("upper"), np.asarray)
+    halves: dict[Any, Callable[..., Any]] = {False: np.tril, True: np.triu}
+    half = halves.get(attributes.get("upper"), np.asarray)
     g = _exact(half(random.normal(size=y.shape)))
     along = [matrix_of(_exact(random.normal(size=x.shape))) for x in arrays]
     counts = half(np.ones((n, n)))
