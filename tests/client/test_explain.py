@@ -158,3 +158,38 @@ def test_one_that_takes_too_long(tmp_path: Any) -> None:
         with pytest.raises(InvalidRequest, match=r"took longer than 0\.001 s") as caught:
             served.client.explain(g, "y")
         assert caught.value.faults[0].reason == "NO_FORMULA"
+
+
+def test_names_of_the_reader() -> None:
+    k, z = gp.tensor(4.0), gp.tensor(3.0, requires_grad=True)
+    y = k * z
+    text = str(y.explain(k=k, z=z))
+    assert "d v2 / d z = k" in text
+    assert "x0" not in text
+    total = y + k
+    found = total.explain(k=k, z=z, y=y, total=total)
+    assert [(one.of, one.by, one.text) for one in found.of_kind("gradient")] == [("total", "z", "k")]
+    assert {(one.by, one.text) for one in found.of_kind("local")} == {("y", "1"), ("k", "1")}
+
+
+def test_a_tensor_that_had_two_values_has_numbered_names() -> None:
+    x = gp.tensor(3.0, requires_grad=True)
+    y = x * 2.0
+    with gp.no_grad():
+        x -= 1.0
+    found = (y * x).explain(x=x)
+    assert sorted(one.by for one in found.of_kind("gradient")) == ["x", "x_2"]
+
+
+def test_names_that_cannot_be_given() -> None:
+    z = gp.tensor(3.0, requires_grad=True)
+    y = gp.tensor(4.0) * z
+    for names, text in (
+        ({"q": gp.tensor(1.0)}, "q is no part of the computation"),
+        ({"x0": z}, "the name 'x0' of x1 is taken"),
+        ({"a b": z}, "'a b' is no name for a formula"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            y.explain(**names)
+    with pytest.raises(TypeError, match="names are given to tensors"):
+        y.explain(k=4.0)  # type: ignore[arg-type]

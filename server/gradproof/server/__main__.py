@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import version
 
 from gradproof.server.supervision.supervisor import supervise
 
@@ -15,6 +16,9 @@ server's format, and its errors arrive as statuses too."""
 def main() -> None:
     """Run the command line. Exits with the name of the missing extra if the server's libraries are not installed."""
     os.environ.setdefault(GRPC_VERBOSITY, "NONE")
+    if sys.argv[1:] == ["--version"]:  # known without the server's libraries
+        print(f"gradproof {version('gradproof')}")
+        return
     if sys.argv[1:2] == ["serve"]:
         supervise(sys.argv[2:])
     try:

@@ -108,6 +108,7 @@ from gradproof.client.tensors.constructors import (
 )
 from gradproof.client.tensors.method_functions import *  # noqa: F403
 from gradproof.client.tensors.tensor import Tensor
+from gradproof.client.version import __version__
 
 __all__ = [
     "Accepted",
@@ -158,6 +159,7 @@ __all__ = [
     "Value",
     "Verdict",
     "VerdictRequired",
+    "__version__",
     "arange",
     "array_api",
     "as_tensor",

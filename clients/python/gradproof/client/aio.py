@@ -23,7 +23,8 @@ from gradproof.client.events import Accepted, Event, OpInfo, Result
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import claim
-from gradproof.client.requests import Derived, Inference, OnProgress, Options, ProofStep, RunExchange, translated
+from gradproof.client.progress_bar import reporting
+from gradproof.client.requests import Derived, Inference, OnProgress, Options, ProofStep, RunExchange, Watch, translated
 from gradproof.client.retry import Call, retried_async, retried_async_stream
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
@@ -44,8 +45,9 @@ class AsyncClient:
         retries: int = 6,
         on_close: Callable[[], None] | None = None,
         on_loss: Callable[[float], None] | None = None,
+        progress: bool = True,
     ) -> None:
-        self.timeout = timeout
+        self.timeout, self.progress = timeout, progress
         self._connection = Connection(
             target, tls=tls, certificate=certificate, key=key, token=token, retries=retries, on_loss=on_loss
         )
@@ -84,18 +86,23 @@ class AsyncClient:
         await self.close()
 
     async def evaluate(
-        self, graph: Graph, values: Mapping[str, Any] | None = None, *, fetch: Sequence[str] = ()
+        self,
+        graph: Graph,
+        values: Mapping[str, Any] | None = None,
+        *,
+        fetch: Sequence[str] = (),
+        timeout: float | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """Forward values by name: those in ``fetch``, or the outputs."""
+        """Forward values by name; as `Client.evaluate`."""
         message = requests.message_of(graph)
         request = pb.EvaluateRequest(input=pb.RunInput(graph=message, values=requests.named(values, message), fetch=fetch))
-        call = self._call()
+        call = self._call(timeout=timeout)
 
         async def attempt() -> Result:
             run = RunExchange(request)
             if run.needs_session:
                 return await collected(self._session(run, call))
-            with translated():
+            with translated(self.target):
                 return requests.evaluated(await self._autodiff.Evaluate(request, **call.options()))
 
         return (await retried_async(call, attempt)).values
@@ -105,14 +112,19 @@ class AsyncClient:
         graph: Graph,
         values: Mapping[str, Any] | None = None,
         *,
+        progress: bool | None = None,
         on_progress: OnProgress | None = None,
         **options: Any,
     ) -> Result:
-        """Values, gradients and verdicts of a run. Options as for `Client.stream`; ``on_progress`` as for
-        `Client.differentiate`."""
-        watch = requests.watching(on_progress)
+        """Values, gradients and verdicts of a run; as `Client.differentiate`."""
+        with reporting("checks", self._draws(progress), on_progress) as report:
+            return await self._differentiated(graph, values, requests.watching(report), options)
+
+    async def _differentiated(
+        self, graph: Graph, values: Mapping[str, Any] | None, watch: Watch | None, options: Mapping[str, Any]
+    ) -> Result:
         run_options = Options(progress=watch is not None, **options)
-        call = self._call(run_options.check_seconds)
+        call = self._call(run_options.check_seconds, timeout=run_options.timeout)
         for attempt in attempts(run_options.request(), graph, values, digest=self._digests.of(graph)):
             try:
                 result = await retried_async(
@@ -130,7 +142,7 @@ class AsyncClient:
     async def stream(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> AsyncIterator[Event]:
         """Events as they come. Options as for `Client.stream`; hooks that run here are called in the event loop."""
         run_options = Options(**options)
-        call = self._call(run_options.check_seconds)
+        call = self._call(run_options.check_seconds, timeout=run_options.timeout)
         for attempt in attempts(run_options.request(), graph, values, digest=self._digests.of(graph)):
             run = retried_async_stream(call, lambda: self._run(attempt.request, call, run_options.hooks))  # noqa: B023
             try:
@@ -144,28 +156,33 @@ class AsyncClient:
                 if attempt.settles(error):
                     raise
 
-    async def infer(self, graph: Graph) -> Inference:
+    async def infer(self, graph: Graph, *, timeout: float | None = None) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""
         request = pb.InferRequest(graph=requests.message_of(graph))
-        return requests.inferred(await self._unary(self._autodiff.Infer, request))
+        return requests.inferred(await self._unary(self._autodiff.Infer, request, self._call(timeout=timeout)))
 
-    async def derive(self, graph: Graph, mode: str = "gradient", by: Sequence[str] = ()) -> Derived:
+    async def derive(
+        self, graph: Graph, mode: str = "gradient", by: Sequence[str] = (), *, timeout: float | None = None
+    ) -> Derived:
         """The graph of a derivative; as `Client.derive`."""
-        return requests.derived(await self._unary(self._autodiff.Derive, requests.derive_request(graph, mode, by)))
+        request, call = requests.derive_request(graph, mode, by), self._call(timeout=timeout)
+        return requests.derived(await self._unary(self._autodiff.Derive, request, call))
 
-    async def explain(self, graph: Graph, value: str) -> Explanation:
+    async def explain(self, graph: Graph, value: str, *, timeout: float | None = None) -> Explanation:
         """Formulas of a value of a small graph and of its derivatives."""
         request = pb.ExplainRequest(graph=requests.message_of(graph), value=value)
-        return explanation(await self._unary(self._autodiff.Explain, request))
+        return explanation(await self._unary(self._autodiff.Explain, request, self._call(timeout=timeout)))
 
-    async def info(self) -> pb.GetServerInfoResponse:
+    async def info(self, *, timeout: float | None = None) -> pb.GetServerInfoResponse:
         """Versions, limits, plugins and named hooks of the server."""
-        response: pb.GetServerInfoResponse = await self._unary(self._autodiff.GetServerInfo, pb.GetServerInfoRequest())
+        response: pb.GetServerInfoResponse = await self._unary(
+            self._autodiff.GetServerInfo, pb.GetServerInfoRequest(), self._call(timeout=timeout)
+        )
         return response
 
-    async def ops(self, *, verdicts: bool = False) -> list[OpInfo]:
+    async def ops(self, *, verdicts: bool = False, timeout: float | None = None) -> list[OpInfo]:
         """The ops of the server; as `Client.ops`."""
-        call = self._call()
+        call = self._call(timeout=timeout)
         ops: list[OpInfo] = []
         request = op_service_pb2.ListOpsRequest(verdicts=verdicts)
         while True:
@@ -175,31 +192,39 @@ class AsyncClient:
                 return ops
             request = op_service_pb2.ListOpsRequest(page_token=page.next_page_token, verdicts=verdicts)
 
-    async def op(self, name: str, *, page: bool = False) -> op_service_pb2.GetOpResponse:
+    async def op(self, name: str, *, page: bool = False, timeout: float | None = None) -> op_service_pb2.GetOpResponse:
         """An op, with its cases and traced rules; with ``page`` also its page, as Markdown."""
         response: op_service_pb2.GetOpResponse = await self._unary(
-            self._ops.GetOp, op_service_pb2.GetOpRequest(name=name, page=page)
+            self._ops.GetOp, op_service_pb2.GetOpRequest(name=name, page=page), self._call(timeout=timeout)
         )
         return response
 
     async def verify_op(
-        self, name: str, *, budget: float = 30.0, refresh: bool = False, on_progress: OnProgress | None = None
+        self,
+        name: str,
+        *,
+        budget: float = 30.0,
+        refresh: bool = False,
+        progress: bool | None = None,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
     ) -> AsyncIterator[ProofStep]:
         """Prove the rule of an op, case by case; as `Client.verify_op`."""
-        request = requests.verify_op_request(name, budget, refresh, on_progress)
-        call = self._call(budget)
+        call = self._call(budget, timeout=timeout)
 
         async def attempt() -> AsyncGenerator[ProofStep, None]:
-            with translated():
+            with translated(self.target):
                 started = self._ops.VerifyOp(request, **call.options())
                 async with aclosing(self._connection.aio_answers(started)) as responses:
                     async for response in responses:
-                        for step in requests.proof_steps(response, on_progress):
+                        for step in requests.proof_steps(response, report):
                             yield step
 
-        async with aclosing(retried_async_stream(call, attempt)) as steps:
-            async for step in steps:
-                yield step
+        with reporting(f"proofs of {name}", self._draws(progress), on_progress) as report:
+            request = requests.verify_op_request(name, budget, refresh, report)
+            async with aclosing(retried_async_stream(call, attempt)) as steps:
+                async for step in steps:
+                    yield step
 
     def session(self, *, timeout: float | None = None) -> AsyncSession:
         """A stream for many runs, as `Client.session`: ``async with``."""
@@ -210,15 +235,17 @@ class AsyncClient:
         self._sessions.add(session)
         return session
 
-    async def _unary(self, method: Any, request: Any, call: Call | None = None) -> Any:
+    async def _unary(self, method: Any, request: Any, call: Call) -> Any:
         """The response of a call with one message on each side."""
-        unary = call or self._call()
 
         async def attempt() -> Any:
-            with translated():
-                return await method(request, **unary.options())
+            with translated(self.target):
+                return await method(request, **call.options())
 
-        return await retried_async(unary, attempt)
+        return await retried_async(call, attempt)
+
+    def _draws(self, progress: bool | None) -> bool:
+        return self.progress if progress is None else progress
 
     async def _run(
         self, request: pb.DifferentiateRequest, call: Call, hooks: Sequence[Hook]
@@ -230,7 +257,7 @@ class AsyncClient:
                 async for event in events:
                     yield event
             return
-        with translated():
+        with translated(self.target):
             started = self._autodiff.StreamingDifferentiate(run.streaming(), **call.options())
             async with aclosing(self._connection.aio_answers(started)) as responses:
                 async for response in responses:
@@ -248,9 +275,9 @@ class AsyncClient:
         finally:
             call.delivered = call.delivered or run.hook_called
 
-    def _call(self, more: float = 0.0) -> Call:
-        """A call that may take as long as the client says, and ``more`` seconds."""
-        return Call(self._connection, self.timeout + more)
+    def _call(self, more: float = 0.0, *, timeout: float | None = None) -> Call:
+        """A call that may take as long as the client says, and ``more`` seconds; or ``timeout`` seconds."""
+        return Call(self._connection, self.timeout + more if timeout is None else timeout)
 
 
 def connect_async(target: str | Sequence[str] | None = None, **options: Any) -> AsyncClient:

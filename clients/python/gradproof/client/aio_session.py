@@ -16,8 +16,9 @@ from gradproof.client.channel import Connection
 from gradproof.client.dispatch import Digests, RequestT, attempts, recipients
 from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired
 from gradproof.client.events import Accepted, Event, Result
-from gradproof.client.graph import Graph, Hook
+from gradproof.client.graph import Graph
 from gradproof.client.origin import Origin
+from gradproof.client.progress_bar import reporting
 from gradproof.client.requests import OnProgress, Options, RunExchange, Watch, check_seconds, translated, watching
 from gradproof.client.retry import Call, retried_async_stream
 from gradproof.client.session import CLOSE_SECONDS
@@ -81,10 +82,12 @@ class AsyncSession:
         fetch: Sequence[str] = (),
         save_as: str = "",
         saved: str = "",
+        timeout: float | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """Forward values by name: those in ``fetch``, or the outputs."""
+        """Forward values by name: those in ``fetch``, or the outputs; within ``timeout`` seconds (default: those of the
+        session)."""
         request = pb.EvaluateRequest(input=pb.RunInput(fetch=fetch, save_as=save_as))
-        return (await collected(self._sent(request, (), graph, values, saved))).values
+        return (await collected(self._sent(request, Options(timeout=timeout), graph, values, saved))).values
 
     async def differentiate(
         self,
@@ -93,14 +96,16 @@ class AsyncSession:
         *,
         save_as: str = "",
         saved: str = "",
+        progress: bool = False,
         on_progress: OnProgress | None = None,
         **options: Any,
     ) -> Result:
-        """Values, gradients and verdicts of a run. Options as for `Client.stream`; ``on_progress`` as for
+        """Values, gradients and verdicts of a run. Options as for `Client.stream`; ``progress`` and ``on_progress`` as for
         `Client.differentiate`."""
-        watch = watching(on_progress)
-        events = self.stream(graph, values, save_as=save_as, saved=saved, progress=watch is not None, **options)
-        return await collected(events, watch)
+        with reporting("checks", progress, on_progress) as report:
+            watch = watching(report)
+            events = self.stream(graph, values, save_as=save_as, saved=saved, progress=watch is not None, **options)
+            return await collected(events, watch)
 
     async def stream(
         self,
@@ -115,7 +120,7 @@ class AsyncSession:
         run_options = Options(**options)
         request = run_options.request()
         request.input.save_as = save_as
-        async with aclosing(self._sent(request, run_options.hooks, graph, values, saved)) as events:
+        async with aclosing(self._sent(request, run_options, graph, values, saved)) as events:
             async for event in events:
                 yield event
 
@@ -155,13 +160,14 @@ class AsyncSession:
                         await self._send([pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id))])
 
     async def _sent(
-        self, request: RequestT, hooks: Sequence[Hook], graph: Graph | None, values: Mapping[str, Any] | None, saved: str
+        self, request: RequestT, options: Options, graph: Graph | None, values: Mapping[str, Any] | None, saved: str
     ) -> AsyncGenerator[Event, None]:
         digest = self._digests.of(graph) if isinstance(request, pb.DifferentiateRequest) else ""
-        end = time.monotonic() + self._timeout + check_seconds(request)
+        seconds = self._timeout + check_seconds(request) if options.timeout is None else options.timeout
+        end = time.monotonic() + seconds
         for attempt in attempts(request, graph, values, saved=saved, digest=digest):
             try:
-                run_events = self.retried(lambda: RunExchange(attempt.request, hooks), end - time.monotonic())  # noqa: B023
+                run_events = self.retried(lambda: RunExchange(attempt.request, options.hooks), end - time.monotonic())  # noqa: B023
                 async with aclosing(run_events) as events:
                     async for event in events:
                         if isinstance(event, Accepted):
@@ -199,7 +205,7 @@ class AsyncSession:
                 if not self.alive:
                     return
                 try:
-                    with translated(), suppress(asyncio.InvalidStateError):
+                    with translated(self._connection.target), suppress(asyncio.InvalidStateError):
                         await self._call.write(frame)
                 except asyncio.CancelledError:
                     task = asyncio.current_task()
@@ -219,7 +225,7 @@ class AsyncSession:
     async def _read(self) -> None:
         """Hand out responses, until there are no more."""
         try:
-            with translated():
+            with translated(self._connection.target):
                 async for response in self._call:
                     for recipient in recipients(response, self._responses):
                         self._responses[recipient].put_nowait(response)

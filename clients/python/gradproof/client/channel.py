@@ -17,6 +17,7 @@ from gradproof.client.origin import Origin, held
 
 Token: TypeAlias = str | Callable[[], str]
 REQUEST_ID = "x-request-id"
+MAX_PORT = 65_535
 KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS = 30_000, 10_000
 """Time after which a peer with open calls is pinged, and time after which a ping counts as lost."""
 
@@ -48,6 +49,8 @@ class Connection:
         targets = [target] if isinstance(target, str) else list(target)
         if not targets:
             raise ValueError("a client needs an address")
+        for text in targets:
+            _check_port(text)
         here = all(map(_here, targets))
         if token and not tls and not here:
             raise ValueError(
@@ -150,6 +153,13 @@ def _split(address: str) -> tuple[str, str]:
         return host, rest.removeprefix(":")
     host, _, port = address.partition(":") if address.count(":") == 1 else (address, "", "")
     return host, port
+
+
+def _check_port(target: str) -> None:
+    """Raises ValueError for a port beyond the largest, of which gRPC would take the last 16 bits."""
+    port = _split(target)[1]
+    if port.isdigit() and int(port) > MAX_PORT:
+        raise ValueError(f"{target!r}: a port is at most {MAX_PORT}")
 
 
 def _here(target: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +22,7 @@ from gradproof.client.events import Accepted, Event, OpInfo, Result
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import claim
+from gradproof.client.progress_bar import reporting
 from gradproof.client.requests import Derived, Inference, OnProgress, Options, ProofStep, RunExchange, Watch, translated
 from gradproof.client.retry import Call, retried, retried_stream
 from gradproof.client.session import Session, collected
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
     from gradproof.server.supervision.embedded import EmbeddedServer
 
 T = TypeVar("T")
+SERVER_LIBRARIES = (
+    "cryptography", "flint", "gmpy2", "grpc_channelz", "grpc_health", "grpc_reflection", "platformdirs", "pluggy",
+    "prometheus_client", "pydantic", "pydantic_settings", "rich", "scipy", "structlog", "sympy", "threadpoolctl", "typer",
+)  # fmt: skip
+"""Modules of the extra ``server``, without which an embedded server does not start."""
 
 
 class Client:
@@ -50,6 +57,8 @@ class Client:
         retries: how often a call is repeated that lost its server or was told to come again, unless something of it has
             reached the caller: an event of `stream`, or a call of a hook that runs here.
         on_close: called when the client is closed (an embedded server stops there).
+        progress: draw a bar on the terminal while checks and proofs take longer than a second, unless the call says
+            otherwise. Nothing is drawn where standard error is no terminal.
         on_loss: called with the seconds that are left when a call that lost its server is to be repeated; it returns when
             the server may be back (an embedded server is started again).
     """
@@ -66,8 +75,9 @@ class Client:
         retries: int = 6,
         on_close: Callable[[], None] | None = None,
         on_loss: Callable[[float], None] | None = None,
+        progress: bool = True,
     ) -> None:
-        self.timeout = timeout
+        self.timeout, self.progress = timeout, progress
         self._connection = Connection(
             target, tls=tls, certificate=certificate, key=key, token=token, retries=retries, on_loss=on_loss
         )
@@ -103,13 +113,17 @@ class Client:
         self.close()
 
     def evaluate(
-        self, graph: Graph, values: Mapping[str, Any] | None = None, *, fetch: Sequence[str] = ()
+        self,
+        graph: Graph,
+        values: Mapping[str, Any] | None = None,
+        *,
+        fetch: Sequence[str] = (),
+        timeout: float | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """Forward values by name: those in ``fetch``, or the outputs."""
+        """Forward values by name: those in ``fetch``, or the outputs; within ``timeout`` seconds, default the client's."""
         message = requests.message_of(graph)
-        return self.send_evaluate(
-            pb.EvaluateRequest(input=pb.RunInput(graph=message, values=requests.named(values, message), fetch=fetch))
-        ).values
+        run_input = pb.RunInput(graph=message, values=requests.named(values, message), fetch=fetch)
+        return self.send_evaluate(pb.EvaluateRequest(input=run_input), timeout=timeout).values
 
     def send_evaluate(self, request: pb.EvaluateRequest, *, timeout: float | None = None) -> Result:
         """Evaluate a request message as it is, within ``timeout`` seconds (default: the client's); the result has values
@@ -120,7 +134,7 @@ class Client:
             run = RunExchange(request)
             if run.needs_session:
                 return collected(self._session(run, call))
-            with translated():
+            with translated(self.target):
                 return requests.evaluated(self._autodiff.Evaluate(request, **call.options()))
 
         return retried(call, attempt)
@@ -130,14 +144,23 @@ class Client:
         graph: Graph,
         values: Mapping[str, Any] | None = None,
         *,
+        progress: bool | None = None,
         on_progress: OnProgress | None = None,
         **options: Any,
     ) -> Result:
-        """Values, gradients and verdicts of a run. Options as for `stream`; ``on_progress`` is called with a `Progress`
-        while the checks run, at most twice a second."""
-        watch = requests.watching(on_progress)
+        """Values, gradients and verdicts of a run. Options as for `stream`.
+
+        ``progress``: draw a bar on the terminal while checks take longer than a second (default: as the client has it);
+        ``on_progress`` is called with a `Progress` while the checks run, at most twice a second.
+        """
+        with reporting("checks", self._draws(progress), on_progress) as report:
+            return self._differentiated(graph, values, requests.watching(report), options)
+
+    def _differentiated(
+        self, graph: Graph, values: Mapping[str, Any] | None, watch: Watch | None, options: Mapping[str, Any]
+    ) -> Result:
         run_options = Options(progress=watch is not None, **options)
-        call = self._call(run_options.check_seconds)
+        call = self._call(run_options.check_seconds, timeout=run_options.timeout)
         for attempt in attempts(run_options.request(), graph, values, digest=self._digests.of(graph)):
             try:
                 result = retried(call, lambda: collected(self._run(attempt.request, call, run_options.hooks), watch))  # noqa: B023
@@ -163,6 +186,7 @@ class Client:
         budget: float = 5.0,
         required: str = "",
         progress: bool = False,
+        timeout: float | None = None,
     ) -> Iterator[Event]:
         """Events as they come: gradients as soon as they are final, verdicts behind them.
 
@@ -182,9 +206,10 @@ class Client:
                 weaker, VerdictRequired is raised behind the last event; `differentiate` puts all events into its
                 ``result``. Empty: any will do.
             progress: yield a `Progress` while the checks run, at most twice a second.
+            timeout: seconds for all of it, default the client's and those of the checks.
         """
         run_options = Options(seeds, hooks, gradients, retain, fetch, verify, budget, required, progress)
-        call = self._call(run_options.check_seconds)
+        call = self._call(run_options.check_seconds, timeout=timeout)
         for attempt in attempts(run_options.request(), graph, values, digest=self._digests.of(graph)):
             try:
                 for event in retried_stream(call, lambda: self._run(attempt.request, call, hooks)):  # noqa: B023
@@ -217,27 +242,31 @@ class Client:
         call = self._call(requests.check_seconds(whole), timeout=timeout, request_id=request.input.request_id)
         return retried(call, lambda: collected(self._run(whole, call, hooks, at_once), watch))
 
-    def infer(self, graph: Graph) -> Inference:
+    def infer(self, graph: Graph, *, timeout: float | None = None) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""
-        return requests.inferred(self._unary(self._autodiff.Infer, pb.InferRequest(graph=requests.message_of(graph))))
+        request = pb.InferRequest(graph=requests.message_of(graph))
+        return requests.inferred(self._unary(self._autodiff.Infer, request, self._call(timeout=timeout)))
 
-    def derive(self, graph: Graph, mode: str = "gradient", by: Sequence[str] = ()) -> Derived:
+    def derive(
+        self, graph: Graph, mode: str = "gradient", by: Sequence[str] = (), *, timeout: float | None = None
+    ) -> Derived:
         """The graph of a derivative. ``mode``: gradient, vjp, jvp, hvp, jacobian or hessian; ``by``: names of the values to
         differentiate by, default the leaves that require grad."""
-        return requests.derived(self._unary(self._autodiff.Derive, requests.derive_request(graph, mode, by)))
+        request, call = requests.derive_request(graph, mode, by), self._call(timeout=timeout)
+        return requests.derived(self._unary(self._autodiff.Derive, request, call))
 
-    def explain(self, graph: Graph, value: str) -> Explanation:
+    def explain(self, graph: Graph, value: str, *, timeout: float | None = None) -> Explanation:
         """Formulas of a value of a small graph and of its derivatives."""
         request = pb.ExplainRequest(graph=requests.message_of(graph), value=value)
-        return explanation(self._unary(self._autodiff.Explain, request))
+        return explanation(self._unary(self._autodiff.Explain, request, self._call(timeout=timeout)))
 
-    def info(self) -> pb.GetServerInfoResponse:
+    def info(self, *, timeout: float | None = None) -> pb.GetServerInfoResponse:
         """Versions, limits, plugins and named hooks of the server."""
-        return self._unary(self._autodiff.GetServerInfo, pb.GetServerInfoRequest())
+        return self._unary(self._autodiff.GetServerInfo, pb.GetServerInfoRequest(), self._call(timeout=timeout))
 
-    def ops(self, *, verdicts: bool = False) -> list[OpInfo]:
+    def ops(self, *, verdicts: bool = False, timeout: float | None = None) -> list[OpInfo]:
         """The ops of the server; with ``verdicts`` also the verdicts so far, for which the server traces all rules."""
-        call = self._call()
+        call = self._call(timeout=timeout)
         ops: list[OpInfo] = []
         request = op_service_pb2.ListOpsRequest(verdicts=verdicts)
         while True:
@@ -247,24 +276,34 @@ class Client:
                 return ops
             request = op_service_pb2.ListOpsRequest(page_token=page.next_page_token, verdicts=verdicts)
 
-    def op(self, name: str, *, page: bool = False) -> op_service_pb2.GetOpResponse:
+    def op(self, name: str, *, page: bool = False, timeout: float | None = None) -> op_service_pb2.GetOpResponse:
         """An op, with its cases and traced rules; with ``page`` also its page, as Markdown."""
-        return self._unary(self._ops.GetOp, op_service_pb2.GetOpRequest(name=name, page=page))
+        request = op_service_pb2.GetOpRequest(name=name, page=page)
+        return self._unary(self._ops.GetOp, request, self._call(timeout=timeout))
 
     def verify_op(
-        self, name: str, *, budget: float = 30.0, refresh: bool = False, on_progress: OnProgress | None = None
+        self,
+        name: str,
+        *,
+        budget: float = 30.0,
+        refresh: bool = False,
+        progress: bool | None = None,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
     ) -> Iterator[ProofStep]:
         """Prove the rule of an op, case by case, within ``budget`` seconds for all cases; ``refresh``: also cases whose
-        proof is known. ``on_progress`` is called with a `Progress` while proofs run, at most twice a second."""
-        request = requests.verify_op_request(name, budget, refresh, on_progress)
-        call = self._call(budget)
+        proof is known; ``timeout``: seconds for all of it, default the client's and the budget. ``progress`` and
+        ``on_progress`` are as for `differentiate`."""
+        call = self._call(budget, timeout=timeout)
 
         def attempt() -> Generator[ProofStep, None, None]:
-            with translated():
+            with translated(self.target):
                 for step in self._connection.answers(self._ops.VerifyOp(request, **call.options())):
-                    yield from requests.proof_steps(step, on_progress)
+                    yield from requests.proof_steps(step, report)
 
-        yield from retried_stream(call, attempt)
+        with reporting(f"proofs of {name}", self._draws(progress), on_progress) as report:
+            request = requests.verify_op_request(name, budget, refresh, report)
+            yield from retried_stream(call, attempt)
 
     def session(self, *, timeout: float | None = None) -> Session:
         """A stream for many runs, which may save their values on the server. Each run may take as long as a call of the
@@ -277,15 +316,17 @@ class Client:
         self._sessions.add(session)
         return session
 
-    def _unary(self, method: Callable[..., T], request: Any, call: Call | None = None) -> T:
+    def _unary(self, method: Callable[..., T], request: Any, call: Call) -> T:
         """The response of a call with one message on each side."""
-        unary = call or self._call()
 
         def attempt() -> T:
-            with translated():
-                return method(request, **unary.options())
+            with translated(self.target):
+                return method(request, **call.options())
 
-        return retried(unary, attempt)
+        return retried(call, attempt)
+
+    def _draws(self, progress: bool | None) -> bool:
+        return self.progress if progress is None else progress
 
     def _run(
         self, request: pb.DifferentiateRequest, call: Call, hooks: Sequence[Hook] = (), at_once: bool = False
@@ -295,7 +336,7 @@ class Client:
         if run.needs_session:
             yield from self._session(run, call)
             return
-        with translated():
+        with translated(self.target):
             message = run.streaming()
             if at_once:
                 yield from requests.differentiated(self._autodiff.Differentiate(message.request, **call.options()))
@@ -337,10 +378,14 @@ def connect(
 
 def start_server(arguments: Sequence[str]) -> EmbeddedServer:
     """An embedded server. Raises ImportError if its libraries are not installed, RuntimeError if it does not come up."""
-    try:
-        from gradproof.server.supervision.embedded import EmbeddedServer  # noqa: PLC0415  # its libraries may be missing
-    except ModuleNotFoundError as error:
-        raise ImportError("starting a server needs its libraries: pip install 'gradproof[server]'") from error
+    missing = [name for name in SERVER_LIBRARIES if find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"starting a server needs libraries that are not installed ({', '.join(missing)}): pip install "
+            "'gradproof[server]', or give the address of a server that runs: connect('HOST:PORT')"
+        )
+    from gradproof.server.supervision.embedded import EmbeddedServer  # noqa: PLC0415  # not needed for a server elsewhere
+
     return EmbeddedServer(arguments)
 
 

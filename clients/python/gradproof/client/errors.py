@@ -28,6 +28,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from gradproof.client.events import Result
+from gradproof.client.no_answer import text_of
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 
@@ -202,12 +203,13 @@ def _make(
     return kind(message, reason, metadata)
 
 
-def from_rpc(error: grpc.RpcError) -> GradproofError:
-    """The exception for a call that ended with ``error``."""
+def from_rpc(error: grpc.RpcError, target: str = "") -> GradproofError:
+    """The exception for a call to ``target`` that ended with ``error``."""
     call: grpc.Call = error  # type: ignore[assignment]
     status = rpc_status.from_call(call)
     if status is None:
-        return _make(call.code().value[0], call.details() or call.code().name, "", {}, [], None)
+        message, reason = text_of(call.code(), call.details() or "", target)
+        return _make(call.code().value[0], message, reason, {}, [], None)
     return from_status(status, call.code())
 
 

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
+from gradproof.client.cards import card
+
 Array: TypeAlias = NDArray[Any]
 Element: TypeAlias = tuple[int, ...]
 REQUIRED = inspect.Parameter.empty
@@ -137,6 +139,11 @@ class UseVerdict:
     value: ValueVerdict
     forward: ValueVerdict
 
+    def line(self) -> str:
+        """The words of the contribution, on a line."""
+        words = f"rule {self.rule.word}, number {self.value.word}, forward {self.forward.word}"
+        return f"node {self.node} ({self.op}), input {self.input}: {words}, within {self.value.max_ulps:.3g} ulps"
+
 
 @dataclass(frozen=True)
 class NonfiniteOrigin:
@@ -149,10 +156,25 @@ class NonfiniteOrigin:
     got: str
 
 
-@dataclass(frozen=True)
+NO_REASON = {
+    "verified": "rules are proved, numbers enclosed and sums right: there is nothing to do",
+    "plausible": "nothing contradicts, but not all is shown: look at .uses, or give the checks a larger budget",
+    "unchecked": "nothing is known: ask for the verdict again, or give the checks a larger budget",
+    "wrong": "a rule, a number or a sum is off: look at .uses",
+}
+"""The last line of a verdict without a reason."""
+
+MEND = "mend the backward rule of {op}, which `gradproof verify {op}` refutes"
+"""Advice where a rule is wrong."""
+
+
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """Verdict on the gradient of the value named ``value``. ``summary``: verified, plausible, unchecked or wrong;
-    ``reason`` decides it. ``nonfinite``: the origin of a number in the gradient that is not finite."""
+    ``reason`` decides it. ``nonfinite``: the origin of a number in the gradient that is not finite.
+
+    Prints as three lines: the summary, the digits, the reason with what to do. A notebook shows a card.
+    """
 
     value: str
     summary: str
@@ -162,6 +184,33 @@ class Verdict:
     graph: GraphVerdict
     hooked_by: tuple[str, ...]
     nonfinite: NonfiniteOrigin | None = None
+
+    def __repr__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _repr_html_(self) -> str:
+        return card(self.summary, self._lines(), [use.line() for use in self.uses])
+
+    def _lines(self) -> tuple[str, str, str]:
+        """The summary, the digits, and the reason, each on a line of its own."""
+        hooks = f", below the hook on {', '.join(self.hooked_by)}" if self.hooked_by else ""
+        refuted = dict.fromkeys(use.op for use in self.uses if use.rule.word == "REFUTED")
+        todo = "".join(f"; {MEND.format(op=op)}" for op in refuted)
+        reason = (self.reason or NO_REASON.get(self.summary, "")) + todo
+        return self.summary + hooks, f"digits: {self._digits()}", " ".join(reason.split())
+
+    def _digits(self) -> str:
+        """How far the numbers are off at most, and how many of them were checked."""
+        values = [use.value for use in self.uses]
+        if not values:
+            return "the cotangent itself, no op contributes" if self.summary == "verified" else "not checked"
+        checked, total = sum(x.elements_checked for x in values), sum(x.elements_total for x in values)
+        screened = sum(x.elements_screened for x in values)
+        if not checked + screened:
+            return f"none of {total} elements checked"
+        off = max(value.max_ulps for value in values)
+        seen = f"{checked} of {total} elements checked" + (f", {screened} screened" if screened else "")
+        return f"within {off:.3g} units in the last place, {seen}"
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,7 @@ class Options:
     budget: float = BUDGET_SECONDS
     required: str = ""
     progress: bool = False
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         if self.required not in SUMMARIES:
@@ -318,16 +319,16 @@ def proof_steps(response: op_service_pb2.VerifyOpResponse, on_progress: OnProgre
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Raise exceptions of gRPC as a `GradproofError`."""
+def translated(target: str = "") -> Iterator[None]:
+    """Raise exceptions of gRPC, from calls to ``target``, as a `GradproofError`."""
     try:
         yield
     except grpc.RpcError as error:
-        raise from_rpc(error) from error
+        raise from_rpc(error, target) from None
     except ValueError as error:
         if "closed channel" not in str(error):
             raise
-        raise Unavailable("the client is closed") from error
+        raise Unavailable("the client is closed") from None
 
 
 def message_of(graph: Graph) -> graph_pb2.Graph:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from gradproof.client.channel import Connection
 from gradproof.client.errors import DeadlineExceeded, GradproofError, Overloaded, ResourceExhausted, Unavailable
+from gradproof.client.no_answer import OTHER_PROTOCOL
 
 INITIAL_BACKOFF, MAX_BACKOFF, MULTIPLIER = 0.2, 2.0, 2.0
 """Seconds before the first repetition and at most, and the factor in between; each is shortened at random, to half at most,
@@ -71,7 +72,8 @@ class Call:
         backoff = random.uniform(0.5, 1.0) * min(MAX_BACKOFF, INITIAL_BACKOFF * MULTIPLIER**self._failures)
         if isinstance(error, ResourceExhausted) and error.retry_after is not None:
             return error.retry_after * random.uniform(1.0, 1.25) + backoff / 10
-        return backoff if isinstance(error, (Unavailable, Overloaded)) else None
+        recurs = error.reason == OTHER_PROTOCOL or not isinstance(error, (Unavailable, Overloaded))
+        return None if recurs else backoff
 
     @property
     def recovers(self) -> bool:

@@ -20,8 +20,9 @@ from gradproof.client.channel import Connection
 from gradproof.client.dispatch import Digests, RequestT, attempts, recipients
 from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired
 from gradproof.client.events import Accepted, Event, Result
-from gradproof.client.graph import Graph, Hook
+from gradproof.client.graph import Graph
 from gradproof.client.origin import Origin, held
+from gradproof.client.progress_bar import reporting
 from gradproof.client.requests import OnProgress, Options, RunExchange, Watch, check_seconds, translated, watching
 from gradproof.client.retry import Call, retried_stream
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -109,10 +110,12 @@ class Session:
         fetch: Sequence[str] = (),
         save_as: str = "",
         saved: str = "",
+        timeout: float | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """Forward values by name: those in ``fetch``, or the outputs."""
+        """Forward values by name: those in ``fetch``, or the outputs; within ``timeout`` seconds (default: those of the
+        session)."""
         request = pb.EvaluateRequest(input=pb.RunInput(fetch=fetch, save_as=save_as))
-        return collected(self._sent(request, (), graph, values, saved)).values
+        return collected(self._sent(request, Options(timeout=timeout), graph, values, saved)).values
 
     def differentiate(
         self,
@@ -121,14 +124,16 @@ class Session:
         *,
         save_as: str = "",
         saved: str = "",
+        progress: bool = False,
         on_progress: OnProgress | None = None,
         **options: Any,
     ) -> Result:
-        """Values, gradients and verdicts of a run. Options as for `Client.stream`; ``on_progress`` as for
+        """Values, gradients and verdicts of a run. Options as for `Client.stream`; ``progress`` and ``on_progress`` as for
         `Client.differentiate`."""
-        watch = watching(on_progress)
-        events = self.stream(graph, values, save_as=save_as, saved=saved, progress=watch is not None, **options)
-        return collected(events, watch)
+        with reporting("checks", progress, on_progress) as report:
+            watch = watching(report)
+            events = self.stream(graph, values, save_as=save_as, saved=saved, progress=watch is not None, **options)
+            return collected(events, watch)
 
     def stream(
         self,
@@ -143,7 +148,7 @@ class Session:
         run_options = Options(**options)
         request = run_options.request()
         request.input.save_as = save_as
-        yield from self._sent(request, run_options.hooks, graph, values, saved)
+        yield from self._sent(request, run_options, graph, values, saved)
 
     def release(self, saved: str) -> None:
         """Free the values saved under this name, if there are any."""
@@ -193,13 +198,14 @@ class Session:
         return retried_stream(call, attempt)
 
     def _sent(
-        self, request: RequestT, hooks: Sequence[Hook], graph: Graph | None, values: Mapping[str, Any] | None, saved: str
+        self, request: RequestT, options: Options, graph: Graph | None, values: Mapping[str, Any] | None, saved: str
     ) -> Iterator[Event]:
         digest = self._digests.of(graph) if isinstance(request, pb.DifferentiateRequest) else ""
-        end = time.monotonic() + self._timeout + check_seconds(request)
+        seconds = self._timeout + check_seconds(request) if options.timeout is None else options.timeout
+        end = time.monotonic() + seconds
         for attempt in attempts(request, graph, values, saved=saved, digest=digest):
             try:
-                for event in self.retried(lambda: RunExchange(attempt.request, hooks), end - time.monotonic()):  # noqa: B023
+                for event in self.retried(lambda: RunExchange(attempt.request, options.hooks), end - time.monotonic()):  # noqa: B023
                     if isinstance(event, Accepted):
                         self._digests.learn(graph, event.digest)
                     yield event
@@ -279,7 +285,7 @@ class Session:
     def _read(self) -> pb.SessionResponse | None:
         """The next response to any request. None where the stream has ended, which is noted."""
         try:
-            with translated():
+            with translated(self._connection.target):
                 response: pb.SessionResponse | None = next(self._answers, None)
         except GradproofError as error:
             self._end(error)

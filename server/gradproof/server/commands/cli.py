@@ -8,6 +8,7 @@ import os
 import sys
 from argparse import ArgumentError
 from collections.abc import Collection, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -52,7 +53,12 @@ Plugin = Annotated[
 
 
 @app.callback()
-def _root() -> None:
+def _root(
+    shows_version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if shows_version:
+        typer.echo(f"gradproof {version('gradproof')}")
+        raise typer.Exit
     logs.configure()
 
 

@@ -57,10 +57,11 @@ class Target:
 
     def client(self, plugins: Sequence[str] | None = None) -> Client:
         """A client of the target, or of a server that is started with ``plugins``. Raises ValueError for options that
-        conflict, OSError if a file cannot be read."""
+        conflict, OSError if a file cannot be read. Commands draw their own bars."""
         if self.address is None:
-            return connect(None, arguments=[word for source in plugins or () for word in ("--plugin", source)])
-        return Client(self.address, **self._options())
+            words = [word for source in plugins or () for word in ("--plugin", source)]
+            return connect(None, arguments=words, progress=False)
+        return Client(self.address, progress=False, **self._options())
 
     def connection(self) -> Connection:
         """The connection to the target, without retries. Raises as `client` does."""

@@ -10,13 +10,15 @@ import numpy as np
 
 from gradproof.client.backward.agreement import ORDER, compared, weakened
 from gradproof.client.events import Array, Gradient, HookTrace, Result, Verdict
+from gradproof.client.progress_bar import reporting
 from gradproof.client.recording.record import Recorded
 from gradproof.client.recording.runtime import Runtime
 from gradproof.client.recording.subgraph import Subgraph
+from gradproof.client.requests import watching
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 BUDGET = 30.0
-"""The time for the checks of a pass, in milliseconds."""
+"""The time for the checks of a pass, in seconds."""
 
 
 Finder: TypeAlias = Callable[[Sequence[str]], Sequence[tuple[str, str]]]
@@ -83,7 +85,9 @@ class Evidence:
         if self.complete is not None:
             self.complete(request)
         request.verify.CopyFrom(pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_seconds=BUDGET))
-        checked = self.runtime.differentiate(self.graph, request)
+        with reporting("checks of the gradient", self.runtime.client.progress) as report:
+            request.verify.progress = report is not None
+            checked = self.runtime.differentiate(self.graph, request, watch=watching(report))
         for name, verdict in checked.verdicts.items():
             first, again = self.result.gradients.get(name), checked.gradients.get(name)
             if first is not None and first.gradient is not None:

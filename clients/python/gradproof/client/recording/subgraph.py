@@ -90,6 +90,16 @@ class Subgraph:
         key = key_of(tensor)
         return names or ([self._names[key]] if tensor.node is not None and key in self._names else [])
 
+    def all_names_of(self, tensor: Recorded) -> list[str]:
+        """As `names_of`, with those that a leaf has where it is a constant."""
+        if tensor.node is not None and key_of(tensor) in self._names:
+            return [self._names[key_of(tensor)]]
+        return [name for key, name in self._names.items() if key[0] in ("leaf", "constant") and key[1] == id(tensor)]
+
+    def names(self) -> set[str]:
+        """The names of all values."""
+        return set(self._names.values())
+
     def name_of(self, node: Node, slot: int) -> str:
         """The name of an output of a node."""
         return self._names["node", node.number, slot]

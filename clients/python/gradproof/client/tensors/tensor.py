@@ -20,13 +20,13 @@ from gradproof.client.drawing.records import draw
 from gradproof.client.events import HookTrace, Verdict
 from gradproof.client.explanation import Explanation
 from gradproof.client.recording.apply import as_subclass
-from gradproof.client.recording.evaluation import evaluate, graph_of
+from gradproof.client.recording.evaluation import evaluate
 from gradproof.client.recording.modes import is_grad_enabled
 from gradproof.client.recording.reads import note
 from gradproof.client.recording.record import ONLY_LEAVES_DETACH
-from gradproof.client.recording.runtime import current
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.arguments import axis_of
+from gradproof.client.tensors.formulas import explained
 from gradproof.client.tensors.ordering import Ordering
 from gradproof.client.tensors.protocols import call_function, call_ufunc
 from gradproof.client.text import show
@@ -247,16 +247,15 @@ class Tensor(Ordering):
         """A pickle has the value, ``requires_grad`` and attributes of a subclass, but no history: it loads as a leaf."""
         return type(self).from_array, (self.value(), self._requires_grad), getattr(self, "__dict__", None)
 
-    def explain(self) -> Explanation:
-        """The formulas behind this tensor: of its own derivative and, if it is small, of whole gradients. Its leaves are
-        called x0, x1 and so on, inner values v0, v1."""
-        graph = graph_of([self], backward=True)
-        message = graph.message()
-        values = {named.name: named.value for named in graph.values()}
-        for leaf in message.leaves:
-            if not leaf.requires_grad and leaf.name in values:
-                leaf.value.CopyFrom(values[leaf.name])
-        return current().client.explain(message, graph.name(self))
+    def explain(self, **names: Tensor) -> Explanation:
+        """The formulas behind this tensor: of its own derivative and, if it is small, of whole gradients.
+
+        Its leaves are called x0, x1 and so on, inner values v0, v1; ``names`` give tensors names of their own, constants
+        too: ``(k * x).explain(k=k, x=x)``.
+
+        Raises ValueError for a name that is taken, or of a tensor that is no part of the computation.
+        """
+        return explained(self, names)
 
     def graph(self, **names: Tensor) -> Picture:
         """The computation behind this tensor as a picture; ``names`` are written on the boxes of these tensors."""
