@@ -85,7 +85,7 @@ class _StatusClient:
             return code, f"{word} (calls are not shown: {self._explain(error)})", pb.GetStatusResponse()
 
     def _explain(self, error: grpc.RpcError) -> str:
-        return self._target.explain(from_rpc(error))
+        return self._target.explain(from_rpc(error, self._target.address or ""))
 
     def view(self) -> tuple[int, Group]:
         """The exit status, and the tables to show."""
