@@ -222,7 +222,7 @@ class TestMethods:
                 "index 3 is out of bounds for axis 1 with size 3",
             ),
             (lambda x: x.gather(1, gp.tensor([0])), RuntimeError, "Index tensor must have the same number of dimensions"),
-            (lambda x: x.gather(1, gp.zeros(3, 1).long()), RuntimeError, "Size does not match at dimension 1"),
+            (lambda x: x.gather(1, gp.zeros(3, 1).long()), RuntimeError, "Size does not match at dimension 0"),
             (lambda x: x.topk(4), RuntimeError, "selected index k out of range"),
             (lambda x: x.argmax(2), IndexError, r"expected to be in range of \[-2, 1\], but got 2"),
             (lambda x: x.div(2, rounding_mode="up"), RuntimeError, "one of None, 'trunc', or 'floor' but found 'up'"),

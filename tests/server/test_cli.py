@@ -114,7 +114,8 @@ class TestDiff:
             ([graph, "--values", short], "its value is"),
             ([graph, "--values", str(tmp_path / "none.npz")], "none.npz"),
             ([str(tmp_path / "none.json")], "none.json"),
-            ([str(tmp_path / "text.json")], "Expecting value"),
+            ([str(tmp_path / "text.json")], "text.json: Expecting value"),
+            ([graph, "--values", str(tmp_path / "text.json")], "text.json: Expecting value"),
             ([written(tmp_path / "other.json", {"leafs": []})], "leafs"),
             ([written(tmp_path / "op.json", g.to_proto())], "graph.nodes[0].op: there is no op 'sine'"),
         ):

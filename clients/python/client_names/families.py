@@ -5,7 +5,7 @@ from client_names.row import Family
 
 BROADCAST = "Shapes broadcast; RuntimeError if they do not."
 REDUCED = "The axes go, or stay with size 1 if ``keepdim``."
-CORRECTED = "``correction`` is 1, or 0 where ``unbiased`` is False."
+CORRECTED = "``correction`` is 1, or 0 where ``unbiased``, which may stand first, is False."
 RANGE = "Raises IndexError for an axis out of range."
 CONVERTED = "Elements are converted to ``dtype`` first."
 FITTING = "Raises InvalidRequest if shapes do not fit."
@@ -36,8 +36,7 @@ FAMILIES = (
         f"{CORRECTED} {REDUCED} {RANGE}",
         "dim: Axes = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None, "
         "axis: Axes = None",
-        "apply({op}, {x}, axis=axes_of({x}, axis if dim is None else dim), "
-        "correction=int(unbiased) if correction is None else correction, keepdims=keepdim)",
+        "spread({op}, {x}, axis if dim is None else dim, unbiased, keepdim, correction)",
     ),
     Family(reductions.NORMALISED, f"{CONVERTED} {RANGE}", f"dim: int = -1, *, {DTYPE}", f"along({{op}}, {AS_DTYPE}, dim)"),
     Family(reductions.RUNNING, f"{CONVERTED} {RANGE}", f"dim: int = 0, *, {DTYPE}", f"along({{op}}, {AS_DTYPE}, dim)"),

@@ -37,6 +37,7 @@ from gradproof.client.dtypes import (
 from gradproof.client.errors import (
     DataFault,
     DeadlineExceeded,
+    DimensionOutOfRange,
     FieldFault,
     Forked,
     GradproofError,
@@ -120,6 +121,7 @@ __all__ = [
     "DataFault",
     "DeadlineExceeded",
     "Derived",
+    "DimensionOutOfRange",
     "DoubleTensor",
     "Event",
     "Explanation",

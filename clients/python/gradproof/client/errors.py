@@ -2,6 +2,7 @@
 
 GradproofError           a RuntimeError, as PyTorch's are
 ├── InvalidRequest       the request is at fault; ``faults`` lists all places
+│   └── DimensionOutOfRange    an axis is none of a tensor's; also an IndexError
 ├── NotFound             no such op, graph digest or saved run
 ├── ResourceExhausted    a limit of the server was passed; ``retry_after`` seconds, if trying again helps
 │   ├── Overloaded       the server is busy; it helps
@@ -71,6 +72,10 @@ class InvalidRequest(GradproofError):
     ) -> None:
         super().__init__(message, reason, metadata)
         self.faults = list(faults)
+
+
+class DimensionOutOfRange(InvalidRequest, IndexError):
+    """An axis is none of the axes of a tensor."""
 
 
 class NotFound(GradproofError):

@@ -10,7 +10,7 @@ from argparse import ArgumentError
 from collections.abc import Collection, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import numpy as np
 import typer
@@ -333,9 +333,17 @@ def summary_word(text: str) -> verdict_pb2.SummaryWord.ValueType:
     return verdict_pb2.SummaryWord.Value(f"SUMMARY_WORD_{text.upper()}")
 
 
+def read_json(file: Path) -> Any:
+    """What a JSON file says. Raises ValueError, which names the file, for text that is no JSON; OSError."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
 def read_request(file: Path, values: Path | None) -> pb.DifferentiateRequest:
     """Read a request in proto JSON: a DifferentiateRequest, or a Graph alone. Raises ValueError or OSError."""
-    text = json.loads(file.read_text(encoding="utf-8"))
+    text = read_json(file)
     request = pb.DifferentiateRequest()
     try:
         json_format.ParseDict(text if "input" in text else {"input": {"graph": text}}, request)
@@ -348,7 +356,7 @@ def read_request(file: Path, values: Path | None) -> pb.DifferentiateRequest:
         with np.load(values, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     else:
-        arrays = {name: np.asarray(value) for name, value in json.loads(values.read_text(encoding="utf-8")).items()}
+        arrays = {name: np.asarray(value) for name, value in read_json(values).items()}
     for name, array in arrays.items():
         if name in dtypes and dtypes[name].dtype:
             array = array.astype(decode_spec(dtypes[name])[1])

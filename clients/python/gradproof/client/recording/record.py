@@ -361,7 +361,7 @@ class Node(Hookable):
             isinstance(x, Recorded) and x.node is not None and x.node.derived for x in inputs
         )
         self.number = next(_numbers)
-        self.place = _place()
+        self.place = caller_place()
         self.freed = False
         self.hooks = self._metadata = None
         self.client_rule: ClientRule | None = None
@@ -492,7 +492,7 @@ class AccumulateGrad(Hookable):
         return "<AccumulateGrad>"
 
 
-def _place() -> str:
+def caller_place() -> str:
     """File and line of the first frame outside this package."""
     frame = inspect.currentframe()
     assert frame is not None

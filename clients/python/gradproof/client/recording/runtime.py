@@ -15,7 +15,7 @@ from typing import Any
 from cachetools import FIFOCache, LRUCache
 
 from gradproof.client.client import Client, connect
-from gradproof.client.errors import InvalidRequest, NotFound
+from gradproof.client.errors import DimensionOutOfRange, InvalidRequest, NotFound
 from gradproof.client.events import OpInfo, Result
 from gradproof.client.graph import Hook
 from gradproof.client.recording.kept import Lost, release
@@ -30,6 +30,7 @@ from gradproof.wire import encode_attributes, encode_spec, encode_tensor
 
 MAX_GRAPHS = 256
 MAX_INFERRED = 100_000
+_WRONG_AXIS = re.compile(r"axis (?P<axis>-?\d+) is out of range for rank (?P<rank>\d+)")
 AT_ONCE_BYTES = 1 << 20
 """Results up to this size come in a single message, which is quicker; larger ones as they are computed."""
 
@@ -73,7 +74,8 @@ class Runtime:
     def infer(self, info: OpInfo, inputs: Sequence[Input], attributes: Mapping[str, Any]) -> tuple[Spec, ...]:
         """Shapes and dtypes of the results of an op.
 
-        Raises RuntimeError with PyTorch's text where shapes do not broadcast, and InvalidRequest for all other faults.
+        Raises with PyTorch's texts RuntimeError where shapes do not broadcast, IndexError for an axis out of range, and
+        InvalidRequest for all other faults.
         """
         keys = tuple((x.shape, x.dtype) if isinstance(x, Recorded) else (type(x),) for x in inputs)
         key = (info.name, keys, tuple(sorted(attributes.items())))
@@ -103,6 +105,13 @@ class Runtime:
             answer = self.client.infer(graph)
         if answer.faults:
             text = "; ".join(dict.fromkeys(fault.message for fault in answer.faults))
+            if wrong := _WRONG_AXIS.search(text):
+                axis, rank = int(wrong["axis"]), max(1, int(wrong["rank"]))
+                raise DimensionOutOfRange(
+                    f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {axis})",
+                    answer.faults[0].reason,
+                    faults=answer.faults,
+                )
             raise InvalidRequest(f"{info.name}: {text}", answer.faults[0].reason, faults=answer.faults)
         return tuple(Spec(answer.specs[name][1], answer.specs[name][0]) for name in node.outputs)
 

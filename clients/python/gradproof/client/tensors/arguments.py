@@ -65,6 +65,14 @@ def axes_of(x: Recorded, dim: Axes) -> int | tuple[int, ...] | None:
     return axes if axes and x.ndim else None
 
 
+def spread(op: str, x: T, dim: Axes, unbiased: bool, keepdim: bool, correction: float | None) -> T:
+    """The variance or standard deviation along axes. A bool in place of the axes is ``unbiased``, as in PyTorch."""
+    axes, usual = (None, dim) if isinstance(dim, bool) else (dim, unbiased)
+    return apply(
+        op, x, axis=axes_of(x, axes), correction=int(usual) if correction is None else correction, keepdims=keepdim
+    )
+
+
 def along(op: str, x: T, dim: int, **attributes: object) -> T:
     """The result of an op that works along an axis and keeps the shape; a 0-d tensor is taken to have an axis."""
     axis = axis_of(x, dim)

@@ -738,7 +738,10 @@ def channel_shuffle(input: TensorT, groups: int) -> TensorT:
 
 
 def chunk(input: TensorT, chunks: int, dim: int = 0) -> tuple[TensorT, ...]:
-    """At most ``chunks`` parts along an axis, of a common size (the last may be smaller). Follows torch.chunk."""
+    """At most ``chunks`` parts along an axis, of a common size (the last may be smaller). Follows torch.chunk.
+
+    Raises IndexError for an axis out of range, RuntimeError for a number below 1 and for a 0-d tensor.
+    """
     return first(input, "chunk").chunk(chunks, dim)
 
 
@@ -1326,7 +1329,8 @@ def index_put(input: TensorT, indices: Sequence[Places], values: Operand, accumu
 def index_select(input: TensorT, dim: int, index: Places) -> TensorT:
     """The parts at the positions ``index`` along an axis. Follows torch.index_select and Array API take.
 
-    Raises IndexError for an axis out of range.
+    Raises IndexError for an axis, and for an index that is known, out of range, RuntimeError for indices that are no
+    integers.
     """
     return first(input, "index_select").index_select(dim, index)
 
@@ -1964,7 +1968,8 @@ def nansum(
 def narrow(input: TensorT, dim: int, start: int, length: int) -> TensorT:
     """The ``length`` parts along an axis from ``start`` on. Follows torch.narrow.
 
-    Raises IndexError for an axis, RuntimeError for a part out of range.
+    A negative ``start`` counts from the end. Raises IndexError for an axis or ``start`` out of range, RuntimeError for
+    a length that is negative or too large.
     """
     return first(input, "narrow").narrow(dim, start, length)
 
@@ -2427,7 +2432,7 @@ def sort(input: TensorT, dim: int = -1, descending: bool = False, stable: bool =
 def split(input: TensorT, split_size: int | Sequence[int], dim: int = 0) -> tuple[TensorT, ...]:
     """Parts along an axis: all of a size (the last may be smaller), or of several sizes. Follows torch.split.
 
-    Raises IndexError for an axis out of range, RuntimeError for a size below 1, InvalidRequest for a wrong sum.
+    Raises IndexError for an axis out of range, RuntimeError for a size below 1 and for a wrong sum.
     """
     return first(input, "split").split(split_size, dim)
 
@@ -2461,9 +2466,9 @@ def std(
 ) -> TensorT:
     """The standard deviation over all axes, or over ``dim``: the root of `var`.
 
-    ``correction`` is 1, or 0 where ``unbiased`` is False. The axes go, or stay with size 1 if ``keepdim``. Raises
-    IndexError for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest for complex
-    elements.
+    ``correction`` is 1, or 0 where ``unbiased``, which may stand first, is False. The axes go, or stay with size 1 if
+    ``keepdim``. Raises IndexError for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest
+    for complex elements.
     """
     return first(input, "std").std(dim, unbiased, keepdim, correction=correction, axis=axis)
 
@@ -2519,7 +2524,10 @@ def t(input: TensorT) -> TensorT:
 
 
 def take(input: TensorT, index: Places) -> TensorT:
-    """The elements at ``index``, counted through the whole tensor; of the shape of ``index``. Follows torch.take."""
+    """The elements at ``index``, counted through the whole tensor; of the shape of ``index``. Follows torch.take.
+
+    Raises as `index_select`.
+    """
     return first(input, "take").take(index)
 
 
@@ -2648,9 +2656,9 @@ def var(
 ) -> TensorT:
     """The variance over all axes, or over ``dim``: the sum of squared deviations over n - ``correction``.
 
-    ``correction`` is 1, or 0 where ``unbiased`` is False. The axes go, or stay with size 1 if ``keepdim``. Raises
-    IndexError for an axis out of range. Follows torch.var and Array API var. Raises InvalidRequest for complex
-    elements.
+    ``correction`` is 1, or 0 where ``unbiased``, which may stand first, is False. The axes go, or stay with size 1 if
+    ``keepdim``. Raises IndexError for an axis out of range. Follows torch.var and Array API var. Raises InvalidRequest
+    for complex elements.
     """
     return first(input, "var").var(dim, unbiased, keepdim, correction=correction, axis=axis)
 

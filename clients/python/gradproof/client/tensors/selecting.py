@@ -11,7 +11,7 @@ from gradproof.client.recording.apply import apply, apply_multiple
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arguments import axis_of, integer, integers
 from gradproof.client.tensors.arithmetic import in_place_refused
-from gradproof.client.tensors.keys import key_of, plain, read
+from gradproof.client.tensors.keys import key_of, plain, read, require_within
 from gradproof.client.tensors.products import Products
 from gradproof.client.tensors.signatures import Key, Operand, Places
 
@@ -94,16 +94,28 @@ class Selecting(Products):
         return apply("index_put", self, values, *arrays, key=entries, accumulate=accumulate)
 
     def take(self, index: Places) -> Self:
-        """The elements at ``index``, counted through the whole tensor; of the shape of ``index``. Follows torch.take."""
-        return apply("take", self.reshape(-1), index, axis=0)
+        """The elements at ``index``, counted through the whole tensor; of the shape of ``index``. Follows torch.take.
+
+        Raises as `index_select`.
+        """
+        return self.reshape(-1).index_select(0, index)
 
     def index_select(self, dim: int, index: Places) -> Self:
         """The parts at the positions ``index`` along an axis. Follows torch.index_select and Array API take.
 
-        Raises IndexError for an axis out of range.
+        Raises IndexError for an axis, and for an index that is known, out of range, RuntimeError for indices that are no
+        integers.
         """
         axis = axis_of(self, dim)
-        return apply("take", self, index, axis=axis) if self.ndim else self.reshape(1).index_select(0, index).reshape(())
+        if not self.ndim:
+            return self.reshape(1).index_select(0, index).reshape(())
+        places = index if isinstance(index, Recorded) else np.asarray(index, None if np.size(index) else np.int64)
+        if places.dtype.kind not in "iu":
+            raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
+        known = places.array if isinstance(places, Recorded) else places
+        if known is not None:
+            require_within(known, axis, self.shape[axis])
+        return apply("take", self, places, axis=axis)
 
     def gather(self, dim: int, index: Recorded) -> Self:
         """For each position of ``index`` the element there, but at ``index`` along ``dim``; of the shape of ``index``.
@@ -112,11 +124,14 @@ class Selecting(Products):
         is larger along another axis than ``dim``.
         """
         axis = axis_of(self, dim)
+        if index.dtype.kind not in "iu":
+            raise RuntimeError("gather(): Expected dtype int32/int64 for index")
         if index.ndim != self.ndim:
             raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
-        if any(n > size for k, (n, size) in enumerate(zip(index.shape, self.shape, strict=True)) if k != axis):
+        pairs = enumerate(zip(index.shape, self.shape, strict=True))
+        if wrong := [k for k, (n, size) in pairs if n > size and k != axis]:
             raise RuntimeError(
-                f"Size does not match at dimension {axis} expected index {list(index.shape)} to be no larger than self "
+                f"Size does not match at dimension {wrong[0]} expected index {list(index.shape)} to be no larger than self "
                 f"{list(self.shape)} apart from dimension {axis}"
             )
         return apply("gather", self, index, axis=axis)
@@ -143,12 +158,21 @@ class Selecting(Products):
     def narrow(self, dim: int, start: int, length: int) -> Self:
         """The ``length`` parts along an axis from ``start`` on. Follows torch.narrow.
 
-        Raises IndexError for an axis, RuntimeError for a part out of range.
+        A negative ``start`` counts from the end. Raises IndexError for an axis or ``start`` out of range, RuntimeError for
+        a length that is negative or too large.
         """
-        axis = axis_of(self, dim)
-        if start < 0 or start + length > self.shape[axis]:
-            raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({self.shape[axis]}).")
-        return self[(slice(None),) * axis + (slice(start, start + length),)]
+        axis, at, count = axis_of(self, dim), integer("start", start), integer("length", length)
+        if not self.ndim:
+            raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+        if count < 0:
+            raise RuntimeError("narrow(): length must be non-negative.")
+        size = self.shape[axis]
+        if not -size <= at <= size:
+            raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {at})")
+        first = at + size if at < 0 else at
+        if first + count > size:
+            raise RuntimeError(f"start ({first}) + length ({count}) exceeds dimension size ({size}).")
+        return self[(slice(None),) * axis + (slice(first, first + count),)]
 
     def select(self, dim: int, index: int) -> Self:
         """The part at ``index`` along an axis, without that axis. Follows torch.select. Raises IndexError out of range."""
@@ -177,10 +201,17 @@ class Selecting(Products):
     def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
         """Parts along an axis: all of a size (the last may be smaller), or of several sizes. Follows torch.split.
 
-        Raises IndexError for an axis out of range, RuntimeError for a size below 1, InvalidRequest for a wrong sum.
+        Raises IndexError for an axis out of range, RuntimeError for a size below 1 and for a wrong sum.
         """
         axis = axis_of(self, dim)
+        if not self.ndim:
+            raise RuntimeError("split expects at least a 1-dimensional tensor")
         if isinstance(split_size, Sequence):
+            if sum(split_size) != self.shape[axis]:
+                raise RuntimeError(
+                    f"split_with_sizes expects split_sizes to sum exactly to {self.shape[axis]} (input tensor's size at "
+                    f"dimension {axis}), but got split_sizes={list(split_size)}"
+                )
             return tuple(apply_multiple("split", self, sections=tuple(split_size), axis=axis))
         whole, size = self.shape[axis], integer("split_size", split_size)
         if size < 1:
@@ -194,7 +225,14 @@ class Selecting(Products):
         return tuple(apply_multiple("unstack", self, axis=axis)) if self.shape[axis] else ()
 
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Self, ...]:
-        """At most ``chunks`` parts along an axis, of a common size (the last may be smaller). Follows torch.chunk."""
+        """At most ``chunks`` parts along an axis, of a common size (the last may be smaller). Follows torch.chunk.
+
+        Raises IndexError for an axis out of range, RuntimeError for a number below 1 and for a 0-d tensor.
+        """
+        if not self.ndim:
+            raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+        if integer("chunks", chunks) < 1:
+            raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
         return self.split(max(1, -(-self.shape[axis_of(self, dim)] // chunks)), dim)
 
     def repeat(self, times: int | Sequence[int], *rest: int) -> Self:

@@ -24,10 +24,17 @@ class Shapes(Arithmetic):
         Follows torch.reshape and Array API reshape. Raises RuntimeError if the number of elements differs.
         """
         sizes = target = integers("shape", shape, rest)
+        if (wrong := min(target, default=0)) < -1:
+            raise RuntimeError(f"invalid shape dimension {wrong} at index {target.index(wrong)} of shape {list(sizes)}")
         if target.count(-1) > 1:
             raise RuntimeError("only one dimension can be inferred")
         if -1 in target:
             known = int(np.prod([n for n in target if n != -1], dtype=int))
+            if not known and not self.numel():
+                raise RuntimeError(
+                    f"cannot reshape tensor of 0 elements into shape {list(sizes)} because the unspecified dimension size "
+                    "-1 can be any value and is ambiguous"
+                )
             size = self.numel() // known if known else 0
             target = tuple(size if n == -1 else n for n in target)
         if int(np.prod(target, dtype=int)) != self.numel():
@@ -63,6 +70,11 @@ class Shapes(Arithmetic):
                 f"tensor ({self.ndim})"
             )
         aligned = (1,) * (len(target) - self.ndim) + self.shape
+        if -1 in target[: len(target) - self.ndim]:
+            place = target.index(-1)
+            raise RuntimeError(
+                f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {place}"
+            )
         sizes = tuple(size if n == -1 else n for n, size in zip(target, aligned, strict=True))
         return apply("broadcast_to", self, shape=sizes)
 

@@ -23,7 +23,7 @@ from gradproof.client.recording.apply import as_subclass
 from gradproof.client.recording.evaluation import evaluate
 from gradproof.client.recording.modes import is_grad_enabled
 from gradproof.client.recording.reads import note
-from gradproof.client.recording.record import ONLY_LEAVES_DETACH
+from gradproof.client.recording.record import ONLY_LEAVES_DETACH, caller_place
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.arguments import axis_of
 from gradproof.client.tensors.formulas import explained
@@ -39,6 +39,9 @@ NON_LEAF_GRAD = (
 )
 
 ARRAY_API_VERSIONS = "2021.12", "2022.12", "2023.12", "2024.12"
+
+NO_NUMPY = "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+INSTEAD = "write it with ops, gp.sin(x) or np.sin(x), for one to flow"
 
 T = TypeVar("T", bound="Tensor")
 
@@ -112,7 +115,9 @@ class Tensor(Ordering):
         Follows torch.Tensor.numpy.
         """
         if self._requires_grad and is_grad_enabled():
-            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+            raise RuntimeError(
+                f"{NO_NUMPY} No gradient would flow to what {caller_place()} makes of the numbers: {INSTEAD}"
+            )
         return self.value()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal, Self
 
 from gradproof.client.recording.apply import apply, apply_multiple
-from gradproof.client.tensors.arguments import along, axes_of, axis_of, scaled
+from gradproof.client.tensors.arguments import along, axes_of, axis_of, scaled, spread
 from gradproof.client.tensors.conversions import Conversions
 from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar, given
 
@@ -986,17 +986,11 @@ class Uniform(Conversions):
     ) -> Self:
         """The variance over all axes, or over ``dim``: the sum of squared deviations over n - ``correction``.
 
-        ``correction`` is 1, or 0 where ``unbiased`` is False. The axes go, or stay with size 1 if ``keepdim``. Raises
-        IndexError for an axis out of range. Follows torch.var and Array API var. Raises InvalidRequest for complex
-        elements.
+        ``correction`` is 1, or 0 where ``unbiased``, which may stand first, is False. The axes go, or stay with size 1 if
+        ``keepdim``. Raises IndexError for an axis out of range. Follows torch.var and Array API var. Raises InvalidRequest
+        for complex elements.
         """
-        return apply(
-            "var",
-            self,
-            axis=axes_of(self, axis if dim is None else dim),
-            correction=int(unbiased) if correction is None else correction,
-            keepdims=keepdim,
-        )
+        return spread("var", self, axis if dim is None else dim, unbiased, keepdim, correction)
 
     def std(
         self,
@@ -1009,17 +1003,11 @@ class Uniform(Conversions):
     ) -> Self:
         """The standard deviation over all axes, or over ``dim``: the root of `var`.
 
-        ``correction`` is 1, or 0 where ``unbiased`` is False. The axes go, or stay with size 1 if ``keepdim``. Raises
-        IndexError for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest for complex
-        elements.
+        ``correction`` is 1, or 0 where ``unbiased``, which may stand first, is False. The axes go, or stay with size 1 if
+        ``keepdim``. Raises IndexError for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest
+        for complex elements.
         """
-        return apply(
-            "std",
-            self,
-            axis=axes_of(self, axis if dim is None else dim),
-            correction=int(unbiased) if correction is None else correction,
-            keepdims=keepdim,
-        )
+        return spread("std", self, axis if dim is None else dim, unbiased, keepdim, correction)
 
     def softmax(self, dim: int = -1, *, dtype: DTypeLike | None = None) -> Self:
         """eˣ / Σ eˣ along ``dim``; the shape stays.
