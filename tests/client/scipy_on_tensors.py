@@ -48,6 +48,7 @@ CALLS = """
     integrate.trapezoid(a)
     integrate.cumulative_trapezoid(a, axis=1)
     integrate.cubature(lambda x: x * x, a[0, :1] * 0, a[0, :1] + 1).estimate
+    integrate.romb(a[:, [0, 1, 2, 3, 0]])
     integrate.fixed_quad(lambda x: x * x, 0, a[0, 0])[0]
     optimize.rosen(a)
     signal.normalize(a[0], b[0])[0]

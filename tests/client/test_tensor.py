@@ -238,6 +238,17 @@ class TestMethods:
         with pytest.raises(RuntimeError, match="in-place operations are for leaves"):
             (gp.tensor(1.0, requires_grad=True) * 1).add_(1)
 
+    def test_results_recorded_before_a_change_keep_the_values_of_then(self) -> None:
+        a = gp.tensor(3.0, requires_grad=True)
+        computed, detached = gp.tensor(3.0) * 2, (a * 2).detach()
+        y, z = computed * 10, detached * a
+        computed /= 2
+        detached += 1
+        assert (y.item(), z.item(), computed.item(), detached.item()) == (60.0, 18.0, 3.0, 7.0)
+        z.backward()
+        assert a.grad is not None
+        assert a.grad.item() == 6.0
+
 
 class TestNumPy:
     def test_both_ways(self) -> None:

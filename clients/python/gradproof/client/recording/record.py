@@ -195,7 +195,7 @@ class Recorded:
 
     def become_leaf(self, array: Array) -> None:
         """Take ``array`` as the value, and no node as its origin. ``requires_grad`` stays."""
-        if self.node is not None:
+        if self.node is not None or self.alias is not None:
             self.moved_aside()
         self.spec = Spec(array.shape, array.dtype)
         self.array, self.node, self.slot, self.alias, self.tainted = array, None, 0, None, False
@@ -393,7 +393,7 @@ class Node(Hookable):
         node, slot = origin
         if isinstance(node, Node):
             return x if x.node is node and x.slot == slot else node.held(slot)
-        if x.node is None:
+        if x.node is None and (array is not None or x.alias is node):
             return x
         if array is not None or node is None:
             assert array is not None
