@@ -1053,7 +1053,10 @@ def fmin(a: Operand, b: Operand, /) -> Tensor:
 
 
 def fmod(a: Operand, b: Operand, /) -> Tensor:
-    """The op fmod: a - b (-⌊-a / b⌋ if a / b < 0 else ⌊a / b⌋). Inputs: a, b. Attributes: none."""
+    """The op fmod: (a + b) nan if isinf(a) else a - b (-⌊-a / b⌋ if a / b < 0 else ⌊a / b⌋).
+
+    Inputs: a, b. Attributes: none.
+    """
     return apply_as(Tensor, "fmod", a, b)[0]
 
 
@@ -2010,7 +2013,7 @@ def relu6(x: Operand, /) -> Tensor:
 
 
 def remainder(a: Operand, b: Operand, /) -> Tensor:
-    """The op remainder: a - b ⌊a / b⌋. Inputs: a, b. Attributes: none."""
+    """The op remainder: (a + b) nan if isinf(a) else a - b ⌊a / b⌋. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "remainder", a, b)[0]
 
 
