@@ -70,6 +70,7 @@ from gradproof.client.events import (
     Verdict,
 )
 from gradproof.client.explanation import Explanation
+from gradproof.client.func import grad, value_and_grad
 from gradproof.client.graph import GraphBuilder, Ref, hook
 from gradproof.client.recording.modes import is_inference_mode_enabled
 from gradproof.client.recording.runtime import use
@@ -187,6 +188,7 @@ __all__ = [
     "full_like",
     "func",
     "get_default_dtype",
+    "grad",
     "half",
     "hook",
     "inference_mode",
@@ -217,6 +219,7 @@ __all__ = [
     "tensor",
     "uint8",
     "use",
+    "value_and_grad",
     "zeros",
     "zeros_like",
 ]

@@ -1,108 +1,526 @@
-"""Transformations of functions: `grad`, `vjp`, `jvp` and `jacrev`, by the names of `torch.func`."""
+"""Functions of functions by the names of `torch.func`: gradients, products with Jacobians, Jacobians and Hessians.
+
+Arguments, results and auxiliary results may be trees of tensors: tuples, named tuples, lists, dicts and dataclasses, nested
+in any way. Functions run once, and may themselves use these transformations, to any depth. A result keeps its history where
+it depends on a tensor outside that requires grad, and grad mode is enabled where the transformation is called.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple, overload
 
-from gradproof.client import functional
-from gradproof.client.backward.provenance import without_history
-from gradproof.client.recording.record import Recorded
+import numpy as np
+
+from gradproof.client.backward.engine import cotangent_of
+from gradproof.client.dtypes import is_differentiable
+from gradproof.client.recording.modes import is_grad_enabled
+from gradproof.client.tensors.constructors import as_tensor
 from gradproof.client.tensors.tensor import Tensor
+from gradproof.client.transformation import (
+    Transformation,
+    filled,
+    jacobian_by_columns,
+    jacobian_of_rows,
+    pull,
+    push,
+    rows,
+)
+from gradproof.client.trees import Structure, flatten, mapped, text, unflatten
 
-OutputT = TypeVar("OutputT", bound=functional.Tensors)
+OutputT = TypeVar("OutputT")
+AuxT = TypeVar("AuxT")
+Primals = TypeVarTuple("Primals")
+Argnums: TypeAlias = int | tuple[int, ...]
+
+GRAD = "grad_and_value(f)(*args)"
+VJP = "vjp(f, *primals)"
+JVP = "jvp(f, primals, tangents)"
 
 
 @overload
-def grad(func: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor]: ...
+def grad(func: Callable[..., Tensor], argnums: int = 0, has_aux: Literal[False] = False) -> Callable[..., Tensor]: ...
 @overload
-def grad(func: Callable[..., Tensor], argnums: tuple[int, ...]) -> Callable[..., tuple[Tensor, ...]]: ...
-def grad(func: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """The function that gives the gradient of ``func``, whose result must be a 0-d tensor, in its arguments ``argnums``.
-    It can be differentiated again: ``grad(grad(f))``.
+def grad(
+    func: Callable[..., Tensor], argnums: tuple[int, ...], has_aux: Literal[False] = False
+) -> Callable[..., tuple[Tensor, ...]]: ...
+@overload
+def grad(
+    func: Callable[..., tuple[Tensor, AuxT]], argnums: int = 0, *, has_aux: Literal[True]
+) -> Callable[..., tuple[Tensor, AuxT]]: ...
+@overload
+def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]: ...
+def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """The function that gives the gradient of ``func`` by its arguments ``argnums``, in their shapes and trees.
+
+    Args:
+        func: a function whose result is a 0-d tensor.
+        argnums: the position of an argument, or a tuple of positions for a tuple of gradients. The other arguments, by
+            position or keyword, may be anything.
+        has_aux: ``func`` returns ``(result, aux)``, and the new function ``(gradient, aux)``.
+
+    The new function raises RuntimeError, and ValueError for an argument that is no tensor or array, with PyTorch's texts.
 
     Follows torch.func.grad.
     """
+    both = grad_and_value(func, argnums, has_aux)
 
-    def gradient(*arguments: Any) -> Any:
-        chosen = (argnums,) if isinstance(argnums, int) else argnums
-        primals = tuple(arguments[k] for k in chosen)
-        pulled = functional.vjp(_scalar(_of(func, arguments, chosen)), primals, create_graph=True)[1]
-        gradients = tuple(_recorded_as(g, primals) for g in pulled)
-        return gradients[0] if isinstance(argnums, int) else gradients
+    @wraps(func)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        gradients, value = both(*args, **kwargs)
+        return (gradients, value[1]) if has_aux else gradients
 
     return gradient
 
 
-def vjp(func: Callable[..., OutputT], *primals: Tensor) -> tuple[OutputT, Callable[[OutputT], tuple[Tensor, ...]]]:
-    """``func(*primals)``, and the function from a cotangent of it to cotangents of the primals. Follows torch.func.vjp."""
-    outputs = func(*primals)
+@overload
+def grad_and_value(
+    func: Callable[..., Tensor], argnums: int = 0, has_aux: Literal[False] = False
+) -> Callable[..., tuple[Tensor, Tensor]]: ...
+@overload
+def grad_and_value(
+    func: Callable[..., Tensor], argnums: tuple[int, ...], has_aux: Literal[False] = False
+) -> Callable[..., tuple[tuple[Tensor, ...], Tensor]]: ...
+@overload
+def grad_and_value(
+    func: Callable[..., tuple[Tensor, AuxT]], argnums: int = 0, *, has_aux: Literal[True]
+) -> Callable[..., tuple[Tensor, tuple[Tensor, AuxT]]]: ...
+@overload
+def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]: ...
+def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """As `grad`, with the result beside the gradient: ``(gradient, result)``, or ``(gradient, (result, aux))``.
 
-    def pull(cotangent: Any) -> tuple[Any, ...]:
-        gradients = functional.vjp(func, primals, cotangent, create_graph=True)[1]
-        return tuple(_recorded_as(g, (*primals, cotangent)) for g in gradients)
+    Follows torch.func.grad_and_value.
+    """
 
-    return outputs, pull
+    @wraps(func)
+    def both(*args: Any, **kwargs: Any) -> Any:
+        call = _Call(GRAD, func, args, kwargs, argnums, has_aux)
+        output = _scalar(call.result)
+        gradients = filled(pull([output], [_seed(output)], call.primals), call.primals)
+        (value,) = call.transformation.released([output])
+        result = (value, call.aux) if has_aux else value
+        return unflatten(call.structure, call.transformation.released(gradients)), result
 
-
-def jvp(func: Callable[..., OutputT], primals: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> tuple[OutputT, OutputT]:
-    """``func(*primals)``, and the product of its Jacobian with ``tangents``. Follows torch.func.jvp."""
-    outputs, products = functional.jvp(func, tuple(primals), tuple(tangents), create_graph=True)
-    inputs = (*primals, *tangents)
-    return _all_recorded_as(outputs, inputs), _all_recorded_as(products, inputs)
+    return both
 
 
 @overload
-def jacrev(func: Callable[..., OutputT], argnums: int = 0) -> Callable[..., OutputT]: ...
+def value_and_grad(
+    func: Callable[..., Tensor], argnums: int = 0, has_aux: Literal[False] = False
+) -> Callable[..., tuple[Tensor, Tensor]]: ...
 @overload
-def jacrev(func: Callable[..., OutputT], argnums: tuple[int, ...]) -> Callable[..., tuple[OutputT, ...]]: ...
-def jacrev(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """The function that gives the Jacobian of ``func`` in its arguments ``argnums``, row by row in reverse mode.
+def value_and_grad(
+    func: Callable[..., Tensor], argnums: tuple[int, ...], has_aux: Literal[False] = False
+) -> Callable[..., tuple[Tensor, tuple[Tensor, ...]]]: ...
+@overload
+def value_and_grad(
+    func: Callable[..., tuple[Tensor, AuxT]], argnums: int = 0, *, has_aux: Literal[True]
+) -> Callable[..., tuple[tuple[Tensor, AuxT], Tensor]]: ...
+@overload
+def value_and_grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]: ...
+def value_and_grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """As `grad_and_value`, in the order of JAX: ``(result, gradient)``, or ``((result, aux), gradient)``."""
+    both = grad_and_value(func, argnums, has_aux)
+
+    @wraps(func)
+    def reordered(*args: Any, **kwargs: Any) -> Any:
+        gradients, value = both(*args, **kwargs)
+        return value, gradients
+
+    return reordered
+
+
+@overload
+def vjp(
+    func: Callable[..., OutputT], *primals: *Primals, has_aux: Literal[False] = False
+) -> tuple[OutputT, Callable[[OutputT], tuple[*Primals]]]: ...
+@overload
+def vjp(
+    func: Callable[..., tuple[OutputT, AuxT]], *primals: *Primals, has_aux: Literal[True]
+) -> tuple[OutputT, Callable[[OutputT], tuple[*Primals]], AuxT]: ...
+def vjp(func: Callable[..., Any], *primals: *Primals, has_aux: bool = False) -> Any:
+    """``func(*primals)``, and the function from a cotangent of it, of the same shapes and tree, to a tuple with a cotangent
+    for each primal. ``func`` runs once; its cotangents may be pulled back several times. With ``has_aux`` ``func`` returns
+    ``(output, aux)``, and ``aux`` is a third result.
+
+    The pull function takes ``create_graph`` as well: whether cotangents may have a history; default: whether grad mode is
+    enabled where it is called.
+
+    Follows torch.func.vjp.
+    """
+    call = _Call(VJP, func, primals, {}, None, has_aux)
+    outputs, structure = _outputs(call)
+    _check_differentiable(outputs)
+
+    def pullback(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
+        leaves, given = flatten(cotangents)
+        if given != structure:
+            raise RuntimeError(
+                "Expected pytree structure of cotangents to be the same as pytree structure of outputs to the function. "
+                f"cotangents: {text(given)}, primal output: {text(structure)}"
+            )
+        seeds = [_cotangent(y, g, k) for k, (y, g) in enumerate(zip(outputs, leaves, strict=True))]
+        recording = is_grad_enabled() if create_graph is None else create_graph
+        pulled = filled(pull(outputs, seeds, call.primals), call.primals)
+        return unflatten(call.structure, call.transformation.released(pulled, recording))
+
+    results = unflatten(structure, call.transformation.released(outputs))
+    return (results, pullback, call.aux) if has_aux else (results, pullback)
+
+
+@overload
+def jvp(
+    func: Callable[..., OutputT],
+    primals: tuple[Any, ...],
+    tangents: tuple[Any, ...],
+    *,
+    strict: bool = False,
+    has_aux: Literal[False] = False,
+) -> tuple[OutputT, OutputT]: ...
+@overload
+def jvp(
+    func: Callable[..., tuple[OutputT, AuxT]],
+    primals: tuple[Any, ...],
+    tangents: tuple[Any, ...],
+    *,
+    strict: bool = False,
+    has_aux: Literal[True],
+) -> tuple[OutputT, OutputT, AuxT]: ...
+def jvp(
+    func: Callable[..., Any],
+    primals: tuple[Any, ...],
+    tangents: tuple[Any, ...],
+    *,
+    strict: bool = False,
+    has_aux: bool = False,
+) -> Any:
+    """``func(*primals)``, and the product of its Jacobian with ``tangents``, in forward mode, of the same shapes and tree.
+
+    Args:
+        func: a function from tensors to a tree of tensors.
+        primals: the tuple of its arguments.
+        tangents: a tangent for each, of the same shapes and trees.
+        strict: refuse an output that does not depend on the primals.
+        has_aux: ``func`` returns ``(output, aux)``, and ``aux`` is a third result.
+
+    Raises RuntimeError and ValueError with PyTorch's texts.
+
+    Follows torch.func.jvp.
+    """
+    directions = _tangents(primals, tangents)
+    call = _Call(JVP, func, primals, {}, None, has_aux)
+    outputs, structure = _outputs(call)
+    pushed = push(outputs, call.primals, directions)
+    if strict and any(tangent is None for tangent in pushed):
+        raise RuntimeError(
+            "jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. This is not allowed "
+            "with strict=True."
+        )
+    released = call.transformation.released([*outputs, *filled(pushed, outputs)])
+    both = unflatten(structure, released[: len(outputs)]), unflatten(structure, released[len(outputs) :])
+    return (*both, call.aux) if has_aux else both
+
+
+def linearize(func: Callable[..., OutputT], *primals: Any) -> tuple[OutputT, Callable[..., OutputT]]:
+    """``func(*primals)``, and the function from tangents of the primals to the tangent of the output. ``func`` runs once.
+
+    Follows torch.func.linearize.
+    """
+    call = _Call(JVP, func, primals, {}, None, False)
+    outputs, structure = _outputs(call)
+
+    def pushforward(*tangents: Any) -> Any:
+        leaves, given = flatten(tangents)
+        if given != call.structure:
+            raise RuntimeError(
+                f"Expected the tangents {text(given)} to have the same argspec as the primals {text(call.structure)}"
+            )
+        directions = [_as_tensor(v) for v in leaves]
+        for k, (x, v) in enumerate(zip(call.primals, directions, strict=True)):
+            for noun, ours, own in (("shape", v.shape, x.shape), ("dtype", v.dtype, x.dtype)):
+                if ours != own:
+                    raise RuntimeError(
+                        f"tangent:{k} with {noun} {ours} in flattened pytree doesn't match the {noun} {own} of the "
+                        "corresponding primal."
+                    )
+        pushed = filled(push(outputs, call.primals, directions), outputs)
+        return unflatten(structure, call.transformation.released(pushed, is_grad_enabled()))
+
+    return unflatten(structure, call.transformation.released(outputs)), pushforward
+
+
+@overload
+def jacrev(
+    func: Callable[..., OutputT], argnums: int = 0, has_aux: Literal[False] = False, *, chunk_size: int | None = None
+) -> Callable[..., OutputT]: ...
+@overload
+def jacrev(
+    func: Callable[..., OutputT],
+    argnums: tuple[int, ...],
+    has_aux: Literal[False] = False,
+    *,
+    chunk_size: int | None = None,
+) -> Callable[..., tuple[OutputT, ...]]: ...
+@overload
+def jacrev(
+    func: Callable[..., tuple[OutputT, AuxT]],
+    argnums: int = 0,
+    *,
+    has_aux: Literal[True],
+    chunk_size: int | None = None,
+) -> Callable[..., tuple[OutputT, AuxT]]: ...
+@overload
+def jacrev(
+    func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, chunk_size: int | None = None
+) -> Callable[..., Any]: ...
+def jacrev(
+    func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, chunk_size: int | None = None
+) -> Callable[..., Any]:
+    """The function that gives the Jacobian of ``func`` by its arguments ``argnums``, row by row in reverse mode.
+
+    In place of each output stands the tree of the argument (for a tuple ``argnums``: a tuple of trees), with Jacobians of
+    shape ``output.shape + argument.shape``.
+
+    Args:
+        func: a function whose result is a tree of real tensors.
+        argnums: the position of an argument, or a tuple of positions.
+        has_aux: ``func`` returns ``(output, aux)``, and the new function ``(Jacobian, aux)``.
+        chunk_size: accepted, and changes nothing: rows are computed in turn.
+
+    The new function raises RuntimeError and ValueError with PyTorch's texts.
 
     Follows torch.func.jacrev.
     """
+    if chunk_size is not None and chunk_size <= 0:
+        raise ValueError("jacrev: `chunk_size` should be greater than 0.")
 
-    def jacobian(*arguments: Any) -> Any:
-        chosen = (argnums,) if isinstance(argnums, int) else argnums
-        primals = tuple(arguments[k] for k in chosen)
-        inputs = primals[0] if isinstance(argnums, int) else primals
-        return functional.jacobian(_of(func, arguments, chosen), inputs, create_graph=any(x.requires_grad for x in primals))
+    @wraps(func)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        _check_real("jacrev", "inputs", args)
+        call = _Call(VJP, func, args, kwargs, argnums, has_aux)
+        outputs, structure = _outputs(call)
+        _check_differentiable(outputs)
+        _check_real("jacrev", "outputs", outputs)
+        blocks = [jacobian_of_rows(y, call.primals, rows(y, call.primals)) for y in outputs]
+        return _jacobian(call, structure, blocks, has_aux)
 
     return jacobian
 
 
-def _of(func: Callable[..., Any], arguments: tuple[Any, ...], chosen: tuple[int, ...]) -> Callable[..., Any]:
-    """``func`` as a function of the chosen arguments."""
+@overload
+def jacfwd(
+    func: Callable[..., OutputT], argnums: int = 0, has_aux: Literal[False] = False, *, randomness: str = "error"
+) -> Callable[..., OutputT]: ...
+@overload
+def jacfwd(
+    func: Callable[..., OutputT],
+    argnums: tuple[int, ...],
+    has_aux: Literal[False] = False,
+    *,
+    randomness: str = "error",
+) -> Callable[..., tuple[OutputT, ...]]: ...
+@overload
+def jacfwd(
+    func: Callable[..., tuple[OutputT, AuxT]], argnums: int = 0, *, has_aux: Literal[True], randomness: str = "error"
+) -> Callable[..., tuple[OutputT, AuxT]]: ...
+@overload
+def jacfwd(
+    func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, randomness: str = "error"
+) -> Callable[..., Any]: ...
+def jacfwd(
+    func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, randomness: str = "error"
+) -> Callable[..., Any]:
+    """As `jacrev`, column by column in forward mode. ``randomness`` is accepted, and changes nothing: ``func`` runs once.
 
-    def inner(*primals: Tensor) -> Any:
-        whole = list(arguments)
-        for k, primal in zip(chosen, primals, strict=True):
-            whole[k] = primal
-        return func(*whole)
+    Follows torch.func.jacfwd.
+    """
 
-    return inner
+    @wraps(func)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        _check_real("jacfwd", "inputs", args)
+        call = _Call(JVP, func, args, kwargs, argnums, has_aux)
+        outputs, structure = _outputs(call)
+        _check_real("jacfwd", "outputs", outputs)
+        return _jacobian(call, structure, jacobian_by_columns(outputs, call.primals), has_aux)
+
+    return jacobian
 
 
-def _scalar(func: Callable[..., Any]) -> Callable[..., Any]:
-    def checked(*primals: Tensor) -> Any:
-        result = func(*primals)
-        if not isinstance(result, Tensor) or result.shape != ():
-            got = f"tensor with {result.ndim} dims" if isinstance(result, Tensor) else type(result).__name__
+@overload
+def hessian(func: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor]: ...
+@overload
+def hessian(func: Callable[..., Tensor], argnums: tuple[int, ...]) -> Callable[..., tuple[tuple[Tensor, ...], ...]]: ...
+def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The function that gives the Hessian of ``func`` by its arguments ``argnums``: the Jacobian in forward mode of the
+    Jacobian in reverse mode, of shape ``output.shape + argument.shape + argument.shape``.
+
+    Follows torch.func.hessian.
+    """
+    return jacfwd(jacrev(func, argnums), argnums)
+
+
+class _Call:
+    """A function that ran on primals in place of some of its arguments.
+
+    Args:
+        place: names the call in errors.
+        func: the function.
+        args: its arguments by position.
+        kwargs: its arguments by keyword.
+        argnums: the positions of the arguments that it is differentiated by; None: all of them.
+        has_aux: the function returns a pair, of which the second is not differentiated.
+
+    Attributes:
+        transformation: decides on histories.
+        primals: the tensors in place of the arguments.
+        structure: the structure of these arguments.
+        result: what the function returned to be differentiated.
+        aux: the rest of what it returned.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        func: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        argnums: Argnums | None,
+        has_aux: bool,
+    ) -> None:
+        self.place, self.transformation = place, Transformation()
+        positions = _positions(argnums, len(args))
+        chosen = [args[k] for k in positions]
+        leaves, self.structure = flatten(chosen[0] if isinstance(argnums, int) else tuple(chosen))
+        self.primals = [self.transformation.argument(_primal(x, forward=place == JVP)) for x in leaves]
+        whole = list(args)
+        tree = unflatten(self.structure, self.primals)
+        for k, x in zip(positions, (tree,) if isinstance(argnums, int) else tree, strict=True):
+            whole[k] = x
+        self.result, self.aux = self.transformation.run(func, *whole, **kwargs), None
+        if has_aux:
+            if not isinstance(self.result, tuple) or len(self.result) != 2:
+                raise RuntimeError(f"{place}: output of function f should be a tuple: (output, aux) if has_aux is True")
+            self.result, aux = self.result
+            self.aux = mapped(lambda x: self.transformation.released([x])[0] if isinstance(x, Tensor) else x, aux)
+
+
+def _positions(argnums: Any, count: int) -> list[int]:
+    """The positions of the chosen arguments. Raises RuntimeError with PyTorch's texts."""
+    if argnums is None:
+        return list(range(count))
+    if not isinstance(argnums, (int, tuple)):
+        raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
+    wrapped = []
+    for k in argnums if isinstance(argnums, tuple) else (argnums,):
+        if not isinstance(k, int):
+            raise RuntimeError(f"argnum must be int, got: {type(k)}")
+        if not -count <= k < count:
+            raise RuntimeError(f"Got argnum={k}, but only {count} positional inputs")
+        wrapped.append(k % count)
+    if not wrapped:
+        raise RuntimeError("argnums must be non-empty")
+    if len(set(wrapped)) != len(wrapped):
+        raise RuntimeError(f"argnums elements must be unique, got {tuple(wrapped)}")
+    return wrapped
+
+
+def _as_tensor(x: Any) -> Any:
+    """NumPy's arrays and numbers as tensors; anything else as it is."""
+    return as_tensor(x) if isinstance(x, (np.ndarray, np.generic)) else x
+
+
+def _primal(x: Any, *, forward: bool) -> Tensor:
+    """A tensor to differentiate by. Raises ValueError, or RuntimeError for integers in reverse mode."""
+    tensor = _as_tensor(x)
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"Thing passed to transform API must be Tensor, got {type(x)}")
+    if forward and not is_differentiable(tensor.dtype):
+        raise ValueError(f"Expected primal to be floating point or complex, but got: {tensor.dtype.name}")
+    return tensor
+
+
+def _tangents(primals: Any, tangents: Any) -> list[Tensor]:
+    """The tangents, which fit the primals. Raises RuntimeError with PyTorch's texts."""
+    if not isinstance(primals, tuple):
+        raise RuntimeError(f"{JVP}: Expected primals to be a tuple. E.g. it should be valid to call f(*primals).")
+    (points, structure), (directions, given) = flatten(primals), flatten(tangents)
+    if structure != given:
+        raise RuntimeError(
+            f"{JVP}: Expected primals and tangents to have the same python structure. For example, if primals is a tuple "
+            f"of 3 tensors, tangents also must be. Got primals with structure {text(structure)} and tangents with "
+            f"structure {text(given)}"
+        )
+    for noun, leaves in (("primals", points), ("tangents", directions)):
+        if not leaves:
+            raise RuntimeError(f"{JVP}: Expected {noun} to contain at least one Tensor.")
+        for x in leaves:
+            if not isinstance(_as_tensor(x), Tensor):
+                raise RuntimeError(f"{JVP}: Expected {noun} to only contain Tensors, got {type(x)}")
+    vectors = [_as_tensor(v) for v in directions]
+    for x, v in zip(points, vectors, strict=True):
+        if tuple(x.shape) != v.shape:
             raise RuntimeError(
-                f"grad_and_value(f)(*args): Expected f(*args) to return a scalar Tensor, got {got}. Maybe you wanted to "
-                "use the vjp or jacrev APIs instead?"
+                "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not "
+                f"supported. Tensor is of size {list(x.shape)} while the given forward gradient is of size {list(v.shape)}."
             )
-        return result
-
-    return checked
+    return vectors
 
 
-def _all_recorded_as(results: Any, inputs: tuple[Tensor, ...]) -> Any:
-    if isinstance(results, tuple):
-        return tuple(_recorded_as(result, inputs) for result in results)
-    return _recorded_as(results, inputs)
+def _scalar(result: Any) -> Tensor:
+    """A result that has a gradient. Raises RuntimeError for any other."""
+    if not isinstance(result, Tensor):
+        raise RuntimeError(f"{GRAD}: Expected f(*args) to return a Tensor, got {type(result)}")
+    if result.shape:
+        raise RuntimeError(
+            f"{GRAD}: Expected f(*args) to return a scalar Tensor, got tensor with {result.ndim} dims. Maybe you wanted to "
+            "use the vjp or jacrev APIs instead?"
+        )
+    return result
 
 
-def _recorded_as(result: Tensor, inputs: tuple[Tensor, ...]) -> Recorded:
-    """A result with its history, or without it where no input requires grad."""
-    return result if any(x.requires_grad for x in inputs) else without_history(result)
+def _seed(output: Tensor) -> Tensor:
+    return _cotangent(output, None, 0)
+
+
+def _cotangent(output: Tensor, gradient: Any, index: int) -> Tensor:
+    """A cotangent of an output. Raises RuntimeError or TypeError if it does not fit."""
+    cotangent = cotangent_of(output, _as_tensor(gradient), index)
+    assert isinstance(cotangent, Tensor)
+    return cotangent
+
+
+def _outputs(call: _Call) -> tuple[list[Tensor], Structure]:
+    """The outputs of a call and their structure. Raises RuntimeError if there is none, or if any is no tensor."""
+    leaves, structure = flatten(call.result)
+    if not leaves or (len(leaves) == 1 and leaves[0] is None):
+        raise RuntimeError(f"{call.place}: Expected f to be a function that has non-empty output (got output = {leaves})")
+    for y in leaves:
+        if not isinstance(y, Tensor):
+            raise RuntimeError(f"{call.place}: expected f(*primals) to return only tensors, got unsupported type {type(y)}")
+    return leaves, structure
+
+
+def _check_differentiable(outputs: Sequence[Tensor]) -> None:
+    for y in outputs:
+        if not is_differentiable(y.dtype):
+            raise RuntimeError(
+                "vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got Tensor with dtype "
+                f"{y.dtype.name}"
+            )
+
+
+def _check_real(name: str, noun: str, tree: Any) -> None:
+    for k, x in enumerate(flatten(tree)[0]):
+        if isinstance(_as_tensor(x), Tensor) and x.dtype.kind == "c":
+            raise RuntimeError(
+                f"{name}: Expected all {noun} to be real but received complex tensor at flattened input idx: {k}"
+            )
+
+
+def _jacobian(call: _Call, structure: Structure, blocks: Sequence[Sequence[Tensor]], has_aux: bool) -> Any:
+    """The tree of Jacobians: in place of each output the tree of the arguments."""
+    trees = [unflatten(call.structure, call.transformation.released(block)) for block in blocks]
+    jacobian = unflatten(structure, trees)
+    return (jacobian, call.aux) if has_aux else jacobian

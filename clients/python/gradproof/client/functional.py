@@ -7,12 +7,24 @@ from typing import Any, TypeAlias, TypeVar, overload
 
 import numpy as np
 
-from gradproof.client.backward.provenance import attach_rows, without_history
-from gradproof.client.backward.recorded_pass import backward_recorded
-from gradproof.client.recording.apply import apply_as
-from gradproof.client.recording.modes import enable_grad
-from gradproof.client.tensors.constructors import as_tensor, zeros, zeros_like
+from gradproof.client.backward.provenance import without_history
 from gradproof.client.tensors.tensor import Tensor
+from gradproof.client.transformation import (
+    Transformation,
+    filled,
+    jacobian_by_columns,
+    jacobian_of_rows,
+    pull,
+    push,
+    reached,
+    rows,
+)
+
+Function: TypeAlias = Callable[..., Any]
+Tensors: TypeAlias = Tensor | tuple[Tensor, ...]
+InputT = TypeVar("InputT", bound=Tensors)
+OutputT = TypeVar("OutputT", bound=Tensors)
+Gradients: TypeAlias = Sequence[Tensor | None]
 
 NO_OUTPUT_VECTOR = (
     "The vector v can only be None if the user-provided function returns a single Tensor with a single element."
@@ -20,52 +32,128 @@ NO_OUTPUT_VECTOR = (
 NO_INPUT_VECTOR = (
     "The vector v can only be None if the input to the user-provided function is a single Tensor with a single element."
 )
-Function: TypeAlias = Callable[..., Any]
-Tensors: TypeAlias = Tensor | tuple[Tensor, ...]
-InputT = TypeVar("InputT", bound=Tensors)
-OutputT = TypeVar("OutputT", bound=Tensors)
-Product: TypeAlias = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], list[Tensor]]
+STRICT = "This is not allowed in strict mode"
+NOT_DIFFERENTIABLE = (
+    "Output {0} of the user-provided function does not require gradients. The outputs must be computed in a differentiable "
+    "manner from the input when running in strict mode."
+)
+INDEPENDENT = f"The output of the user-provided function is independent of input {{0}}. {STRICT}."
+LINEAR = (
+    "While computing the hessian, found that the jacobian of the user-provided function with respect to input {0} is "
+    f"independent of the input. {STRICT}. You should ensure that your function is twice differentiable and that the "
+    "jacobian depends on the inputs (this would be violated by a linear function for example)."
+)
+CONSTANT_JACOBIAN = (
+    f"The jacobian of the user-provided function is independent of input {{0}}. {STRICT} when create_graph=True."
+)
+INDEPENDENT_JACOBIAN = f"The jacobian of the user-provided function is independent of input {{0}}. {STRICT}."
+INDEPENDENT_HESSIAN = (
+    f"The hessian of the user-provided function is independent of entry {{0}} in the grad_jacobian. {STRICT} as it "
+    "prevents from using the double backward trick to replace forward mode AD."
+)
+CONSTANT_HESSIAN = (
+    f"The hessian of the user-provided function is independent of input {{0}}. {STRICT} when create_graph=True."
+)
 
 
-@overload
-def jacobian(func: Callable[..., OutputT], inputs: Tensor, create_graph: bool = False, strict: bool = False) -> OutputT: ...
 @overload
 def jacobian(
-    func: Callable[..., OutputT], inputs: tuple[Tensor, ...], create_graph: bool = False, strict: bool = False
+    func: Callable[..., OutputT],
+    inputs: Tensor,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    strategy: str = "reverse-mode",
+) -> OutputT: ...
+@overload
+def jacobian(
+    func: Callable[..., OutputT],
+    inputs: tuple[Tensor, ...],
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    strategy: str = "reverse-mode",
 ) -> tuple[OutputT, ...]: ...
-def jacobian(func: Function, inputs: Any, create_graph: bool = False, strict: bool = False) -> Any:
+def jacobian(
+    func: Function,
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    strategy: str = "reverse-mode",
+) -> Any:
     """The Jacobian of ``func`` at ``inputs``, of shape ``output.shape + input.shape``; for several outputs or inputs a
-    tuple (of tuples) of them. An output that does not depend on an input has zeros there, or is an error if ``strict``.
+    tuple (of tuples) of them. An output that does not depend on an input has zeros there.
+
+    Args:
+        func: a function from tensors to a tensor or a tuple of tensors.
+        inputs: a tensor or a tuple of tensors.
+        create_graph: whether the Jacobian can be differentiated.
+        strict: refuse an output that does not depend on an input.
+        vectorize: accepted, and changes nothing: rows are computed in turn.
+        strategy: "reverse-mode" for row by row, or "forward-mode" for column by column.
+
+    Raises TypeError for inputs or outputs that are no tensors, RuntimeError if ``strict`` refuses, ValueError for another
+    strategy.
 
     Follows torch.autograd.functional.jacobian.
     """
-    several_inputs, primals = _primals(inputs, create_graph)
-    several_outputs, outputs = _call(func, primals)
-    _check_strict(outputs, strict)
-    blocks = [tuple(_results(True, _jacobian(y, primals), create_graph)) for y in outputs]
-    per_output = tuple(row if several_inputs else row[0] for row in blocks)
-    return per_output if several_outputs else per_output[0]
+    _check_strategy("jacobian", strategy, strict, vectorize)
+    call = _Call("jacobian", func, inputs, create_graph)
+    _check_outputs(call.outputs, strict)
+    if strategy == "forward-mode":
+        blocks = jacobian_by_columns(call.outputs, call.primals)
+    else:
+        blocks = [_jacobian(call, k, strict) for k in range(len(call.outputs))]
+    per_output = tuple(call.results(call.several_inputs, block) for block in blocks)
+    return per_output if call.several_outputs else per_output[0]
 
 
-@overload
-def hessian(func: Callable[..., Tensor], inputs: Tensor, create_graph: bool = False, strict: bool = False) -> Tensor: ...
 @overload
 def hessian(
-    func: Callable[..., Tensor], inputs: tuple[Tensor, ...], create_graph: bool = False, strict: bool = False
+    func: Callable[..., Tensor],
+    inputs: Tensor,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    outer_jacobian_strategy: str = "reverse-mode",
+) -> Tensor: ...
+@overload
+def hessian(
+    func: Callable[..., Tensor],
+    inputs: tuple[Tensor, ...],
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    outer_jacobian_strategy: str = "reverse-mode",
 ) -> tuple[tuple[Tensor, ...], ...]: ...
-def hessian(func: Function, inputs: Any, create_graph: bool = False, strict: bool = False) -> Any:
-    """The Hessian of ``func``, whose result must have one element; for several inputs a tuple of tuples.
+def hessian(
+    func: Function,
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    outer_jacobian_strategy: str = "reverse-mode",
+) -> Any:
+    """The Hessian of ``func``, whose result must have one element, of shape ``input.shape + input.shape``; for several
+    inputs a tuple of tuples. ``outer_jacobian_strategy``: as ``strategy`` of `jacobian`, for the Jacobian of the gradient.
 
     Follows torch.autograd.functional.hessian.
     """
-    several, primals = _primals(inputs, create_graph)
-    _, outputs = _call(func, primals)
-    _check_strict(outputs, strict)
-    if len(outputs) != 1 or outputs[0].numel() != 1:
-        raise RuntimeError("The Tensor returned by the function given to hessian should contain a single element")
-    gradients = _gradient(outputs[0], primals)
-    rows = tuple(tuple(_results(True, _jacobian(g, primals), create_graph)) for g in gradients)
-    return rows if several else rows[0][0]
+
+    def gradient(*primals: Tensor) -> tuple[Tensor, ...]:
+        call = _Call("hessian", func, primals, True)
+        output = _single_output(call, strict)
+        gradients = pull([output], [_ones(output)], call.primals)
+        if strict:
+            _check(filled(gradients, call.primals), "", LINEAR)
+        return tuple(filled(gradients, call.primals))
+
+    several = isinstance(inputs, tuple)
+    _tensors(inputs, "inputs", "hessian")
+    whole = inputs if several else (inputs,)
+    blocks = jacobian(gradient, whole, create_graph, strict, vectorize, outer_jacobian_strategy)
+    return blocks if several else blocks[0][0]
 
 
 def vjp(
@@ -75,11 +163,14 @@ def vjp(
 
     Follows torch.autograd.functional.vjp.
     """
-    several_inputs, primals = _primals(inputs, create_graph)
-    several_outputs, outputs = _call(func, primals)
-    _check_strict(outputs, strict)
-    pulled = _pull(outputs, _vectors(v, outputs, NO_OUTPUT_VECTOR), primals)
-    return _results(several_outputs, outputs, create_graph), _results(several_inputs, pulled, create_graph)
+    call = _Call("vjp", func, inputs, create_graph)
+    _check_outputs(call.outputs, strict)
+    vectors = _vectors("vjp", v, call.outputs, call.several_outputs, NO_OUTPUT_VECTOR)
+    pulled = pull(call.outputs, vectors, call.primals)
+    if strict:
+        _check(pulled, INDEPENDENT, CONSTANT_JACOBIAN if create_graph else "")
+    products = filled(pulled, call.primals)
+    return call.results(call.several_outputs, call.outputs), call.results(call.several_inputs, products)
 
 
 def jvp(
@@ -89,154 +180,177 @@ def jvp(
 
     Follows torch.autograd.functional.jvp.
     """
-    _, primals = _primals(inputs, create_graph)
-    several, outputs = _call(func, primals)
-    _check_strict(outputs, strict)
-    pushed = _push(outputs, primals, _vectors(v, primals, NO_INPUT_VECTOR))
-    return _results(several, outputs, create_graph), _results(several, pushed, create_graph)
+    call = _Call("jvp", func, inputs, create_graph)
+    vectors = _vectors("jvp", v, call.primals, call.several_inputs, NO_INPUT_VECTOR)
+    _check_outputs(call.outputs, strict)
+    pushed = push(call.outputs, call.primals, vectors)
+    if strict:
+        used = zip(call.primals, reached(call.outputs, call.primals), strict=True)
+        _check([x if depends else None for x, depends in used], INDEPENDENT, "")
+        _check(filled(pushed, call.outputs), "", CONSTANT_JACOBIAN if create_graph else "")
+    products = filled(pushed, call.outputs)
+    return call.results(call.several_outputs, call.outputs), call.results(call.several_outputs, products)
 
 
 def hvp(
     func: Callable[..., Tensor], inputs: InputT, v: InputT | None = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Tensor, InputT]:
-    """``func(inputs)``, and the product of its Hessian with ``v``. Follows torch.autograd.functional.hvp."""
-    return _hessian_product(func, inputs, v, create_graph, strict, _push)
+    """``func(inputs)``, and the product of its Hessian with ``v``, in forward mode over reverse mode.
+
+    Follows torch.autograd.functional.hvp.
+    """
+    call, vectors, gradients = _gradients("hvp", func, inputs, v, create_graph, strict)
+    products = push(filled(gradients, call.primals), call.primals, vectors)
+    if strict:
+        _check(products, INDEPENDENT_HESSIAN, CONSTANT_HESSIAN if create_graph else "")
+    return _with_output(call, products)
 
 
 def vhp(
     func: Callable[..., Tensor], inputs: InputT, v: InputT | None = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Tensor, InputT]:
-    """``func(inputs)``, and the product of ``v`` with its Hessian (which is symmetric: one pass less than `hvp`).
+    """``func(inputs)``, and the product of ``v`` with its Hessian, which is symmetric, in reverse mode twice.
 
     Follows torch.autograd.functional.vhp.
     """
-    return _hessian_product(
-        func, inputs, v, create_graph, strict, lambda gradients, primals, vectors: _pull(gradients, vectors, primals)
-    )
+    call, vectors, gradients = _gradients("vhp", func, inputs, v, create_graph, strict)
+    products = pull(filled(gradients, call.primals), vectors, call.primals)
+    if strict:
+        _check(products, INDEPENDENT_JACOBIAN, CONSTANT_HESSIAN if create_graph else "")
+    return _with_output(call, products)
 
 
-def tangents_of(outputs: Sequence[Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor | None]:
-    """The tangents of ``outputs`` by forward differentiation: the derivative of a backward pass in its cotangents, in which
-    it is linear. (J. Townsend, "A new trick for calculating Jacobian vector products", 2017.)"""
-    dummies = [zeros_like(y, requires_grad=True) for y in outputs]
-    pulled = backward_recorded(outputs, dummies, inputs)
-    pairs = [(pulled[x], v) for x, v in zip(inputs, tangents, strict=True) if x in pulled and pulled[x].requires_grad]
-    if not pairs:
-        return [None] * len(outputs)
-    pushed = backward_recorded([g for g, _ in pairs], [v for _, v in pairs], dummies)
-    return [_tensor(pushed[dummy]) if dummy in pushed else None for dummy in dummies]
+class _Call:
+    """A function that ran on primals, leaves or views of its inputs.
+
+    Attributes:
+        create_graph: whether results keep their histories.
+        primals: the tensors that it ran on.
+        outputs: the tensors that it returned.
+        several_inputs: whether its inputs are a tuple.
+        several_outputs: whether it returned a tuple.
+    """
+
+    def __init__(self, name: str, func: Function, inputs: Any, create_graph: bool) -> None:
+        self.several_inputs, tensors = _tensors(inputs, "inputs", name)
+        self.create_graph = create_graph
+        transformation = Transformation(create_graph)
+        self.primals = [transformation.argument(x) for x in tensors]
+        result = transformation.run(func, *self.primals)
+        self.several_outputs, self.outputs = _tensors(result, "outputs of the user-provided function", name)
+
+    def results(self, several: bool, tensors: Sequence[Tensor]) -> Any:
+        """Tensors as they are returned."""
+        kept = tuple(t if self.create_graph else without_history(t) for t in tensors)
+        return kept if several else kept[0]
 
 
-def _hessian_product(
-    func: Function, inputs: InputT, v: InputT | None, create_graph: bool, strict: bool, product: Product
-) -> tuple[Tensor, InputT]:
-    several_inputs, primals = _primals(inputs, create_graph)
-    several_outputs, outputs = _call(func, primals)
-    _check_strict(outputs, strict)
-    if len(outputs) != 1 or outputs[0].numel() != 1:
-        raise RuntimeError("The Tensor returned by the function given to hvp should contain a single element")
-    vectors = _vectors(v, primals, NO_INPUT_VECTOR)
-    products = product(_gradient(outputs[0], primals), primals, vectors)
-    return _results(several_outputs, outputs, create_graph), _results(several_inputs, products, create_graph)
-
-
-def _primals(inputs: Any, differentiable: bool) -> tuple[bool, list[Tensor]]:
-    """Whether there are several inputs, and leaves (or, to be differentiated further, views) that require grad."""
-    several = isinstance(inputs, (tuple, list))
-    primals = []
-    for x in inputs if several else [inputs]:
-        with enable_grad():
-            primal = x.clone() if differentiable and x.requires_grad else as_tensor(x).detach()
-        if primal.dtype.kind in "biu":
-            raise RuntimeError("only Tensors of floating point dtype can require gradients")
-        primals.append(primal.requires_grad_())
-    return several, primals
-
-
-def _call(func: Function, primals: Sequence[Tensor]) -> tuple[bool, list[Tensor]]:
-    """Whether ``func`` returns several tensors, and these."""
-    with enable_grad():
-        result = func(*primals)
-    several = isinstance(result, (tuple, list))
-    outputs = list(result) if several else [result]
-    for output in outputs:
-        if not isinstance(output, Tensor):
-            raise TypeError(f"The outputs of the user-provided function must be Tensors, but got {type(output).__name__}")
-    return several, outputs
-
-
-def _check_strict(outputs: Sequence[Tensor], strict: bool) -> None:
-    for k, y in enumerate(outputs):
-        if strict and not y.requires_grad:
-            raise RuntimeError(
-                f"Output {k} of the user-provided function does not require gradients. The outputs must be computed in a "
-                "differentiable manner from the input when running in strict mode."
+def _tensors(x: Any, noun: str, name: str) -> tuple[bool, list[Tensor]]:
+    """Whether ``x`` is a tuple, and the tensors in it. Raises TypeError if it is no tensor, and no tuple of tensors."""
+    several = isinstance(x, tuple)
+    for k, tensor in enumerate(x if several else (x,)):
+        if not isinstance(tensor, Tensor):
+            place = f"value at index {k}" if several else f"given {noun}"
+            raise TypeError(
+                f"The {noun} given to {name} must be either a Tensor or a tuple of Tensors but the {place} has type "
+                f"{type(tensor)}."
             )
+    return several, list(x) if several else [x]
 
 
-def _vectors(v: Any, tensors: Sequence[Tensor], missing: str) -> list[Tensor]:
+def _gradients(
+    name: str, func: Function, inputs: Any, v: Any, create_graph: bool, strict: bool
+) -> tuple[_Call, list[Tensor], Gradients]:
+    """The call of a function with a single element, the vectors, and its gradients."""
+    call = _Call(name, func, inputs, create_graph)
+    vectors = _vectors(name, v, call.primals, call.several_inputs, NO_INPUT_VECTOR)
+    output = _single_output(call, strict, name)
+    gradients = pull([output], [_ones(output)], call.primals)
+    if strict:
+        _check(gradients, INDEPENDENT, LINEAR)
+    return call, vectors, gradients
+
+
+def _with_output(call: _Call, products: Gradients) -> tuple[Any, Any]:
+    output = call.results(call.several_outputs, call.outputs)
+    return output, call.results(call.several_inputs, filled(products, call.primals))
+
+
+def _single_output(call: _Call, strict: bool, name: str = "hessian") -> Tensor:
+    """The only output. Raises RuntimeError if there are several, or it has several elements."""
+    _check_outputs(call.outputs, strict)
+    if call.several_outputs:
+        raise RuntimeError(f"The function given to {name} should return a single Tensor")
+    if call.outputs[0].numel() != 1:
+        raise RuntimeError(f"The Tensor returned by the function given to {name} should contain a single element")
+    return call.outputs[0]
+
+
+def _jacobian(call: _Call, k: int, strict: bool) -> list[Tensor]:
+    """The Jacobians of an output, row by row."""
+    pulled = rows(call.outputs[k], call.primals)
+    for row in pulled if strict else ():
+        for j, gradient in enumerate(row):
+            if gradient is None:
+                raise RuntimeError(f"Output {k} of the user-provided function is independent of input {j}. {STRICT}.")
+            if call.create_graph and not gradient.requires_grad:
+                raise RuntimeError(CONSTANT_JACOBIAN.format(k))
+    return jacobian_of_rows(call.outputs[k], call.primals, pulled)
+
+
+def _check_strategy(name: str, strategy: str, strict: bool, vectorize: bool) -> None:
+    if strategy not in ("forward-mode", "reverse-mode"):
+        raise ValueError('Expected strategy to be either "forward-mode" or "reverse-mode".')
+    if not strict:
+        return
+    place = f"torch.autograd.functional.{name}: `strict=True` and"
+    if strategy == "forward-mode":
+        raise RuntimeError(
+            f'{place} `strategy="forward-mode"` are not supported together (yet). Please either set `strict=False` or '
+            '`strategy="reverse-mode"`.'
+        )
+    if vectorize:
+        raise RuntimeError(
+            f"{place} `vectorized=True` are not supported together. Please either set `strict=False` or `vectorize=False`."
+        )
+
+
+def _check(gradients: Gradients, missing: str, constant: str) -> None:
+    """Raises RuntimeError with the text ``missing`` for None, and ``constant`` for a gradient without a history; an empty
+    text allows it."""
+    for k, gradient in enumerate(gradients):
+        if gradient is None and missing:
+            raise RuntimeError(missing.format(k))
+        if gradient is not None and not gradient.requires_grad and constant:
+            raise RuntimeError(constant.format(k))
+
+
+def _check_outputs(outputs: Sequence[Tensor], strict: bool) -> None:
+    if strict:
+        _check(outputs, "", NOT_DIFFERENTIABLE)
+
+
+def _vectors(name: str, v: Any, tensors: Sequence[Tensor], several: bool, missing: str) -> list[Tensor]:
     """The vectors of a product, of exactly the shapes of ``tensors``. ``missing``: the error where they may not be None."""
     if v is None:
         if len(tensors) != 1 or tensors[0].numel() != 1:
             raise RuntimeError(missing)
-        return [Tensor(np.ones(tensors[0].shape, tensors[0].dtype))]
-    vectors = list(v) if isinstance(v, (tuple, list)) else [v]
+        return [_ones(tensors[0])]
+    vectors = _tensors(v, "v", name)[1]
     if len(vectors) != len(tensors):
-        raise RuntimeError(f"v must have one tensor for each of {len(tensors)}, but has {len(vectors)}")
+        raise RuntimeError(
+            f"v is a tuple of invalid length: should be {len(tensors)} but got {len(vectors)}."
+            if several
+            else "The given v should contain a single Tensor."
+        )
     for k, (vector, x) in enumerate(zip(vectors, tensors, strict=True)):
         if vector.shape != x.shape:
+            place = f"Entry {k} in v" if several else "v"
             raise RuntimeError(
-                f"v has invalid size at index {k}: should be torch.Size({list(x.shape)}), is "
-                f"torch.Size({list(vector.shape)})"
+                f"{place} has invalid size: should be torch.Size({list(x.shape)}) but got torch.Size({list(vector.shape)})."
             )
     return vectors
 
 
-def _pull(outputs: Sequence[Tensor], seeds: Sequence[Tensor], primals: Sequence[Tensor]) -> list[Tensor]:
-    """Cotangents through ``outputs`` to ``primals``; zeros where none arrives."""
-    pairs = [(y, g) for y, g in zip(outputs, seeds, strict=True) if y.requires_grad]
-    gradients = backward_recorded([y for y, _ in pairs], [g for _, g in pairs], primals)
-    return [_tensor(gradients[x]) if x in gradients else zeros(x.shape, dtype=x.dtype) for x in primals]
-
-
-def _push(outputs: Sequence[Tensor], primals: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:
-    """Tangents of ``primals`` through to ``outputs``; zeros where none arrives."""
-    live = [y for y in outputs if y.requires_grad]
-    moved = dict(zip(live, tangents_of(live, primals, tangents), strict=True)) if live else {}
-    pushed = [moved.get(y) for y in outputs]
-    return [zeros(y.shape, dtype=y.dtype) if t is None else t for y, t in zip(outputs, pushed, strict=True)]
-
-
-def _gradient(output: Tensor, primals: Sequence[Tensor]) -> list[Tensor]:
-    return _pull([output], [Tensor(np.ones(output.shape, output.dtype))], primals)
-
-
-def _jacobian(output: Tensor, primals: Sequence[Tensor]) -> list[Tensor]:
-    """For each primal a row per element of the output, stacked."""
-    if not output.requires_grad or not output.numel():
-        return [zeros(output.shape + x.shape, dtype=x.dtype) for x in primals]
-    rows = []
-    for k in range(output.numel()):
-        seed = np.zeros(output.shape, output.dtype)
-        seed.flat[k] = 1
-        rows.append(_pull([output], [Tensor(seed)], primals))
-    with enable_grad():
-        return [
-            _stacked(column, output.shape + x.shape) for x, column in zip(primals, zip(*rows, strict=True), strict=True)
-        ]
-
-
-def _stacked(rows: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
-    stacked = apply_as(Tensor, "stack", *rows, axis=0)[0].reshape(shape)
-    attach_rows(stacked, rows)
-    return stacked
-
-
-def _results(several: bool, tensors: Sequence[Tensor], create_graph: bool) -> Any:
-    results = tuple(t if create_graph else _tensor(without_history(t)) for t in tensors)
-    return results if several else results[0]
-
-
-def _tensor(tensor: object) -> Tensor:
-    assert isinstance(tensor, Tensor)
-    return tensor
+def _ones(x: Tensor) -> Tensor:
+    return Tensor(np.ones(x.shape, x.dtype))

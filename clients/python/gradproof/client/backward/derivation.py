@@ -53,6 +53,28 @@ def pulled_back(
     return contributions
 
 
+def pushed_forward(outputs: Sequence[Recorded], starts: Sequence[tuple[Recorded, Recorded]]) -> Gradients:
+    """The tangents of ``outputs``, recorded; an output that no tangent reaches is missing.
+
+    ``starts``: tensors, each with a tangent.
+    """
+    distinct = dict.fromkeys(outputs)
+    tangents = {x: tangent for x, tangent in starts if x in distinct}
+    rest = [y for y in distinct if y.requires_grad and y not in tangents]
+    graph = graph_of(rest, backward=True)
+    by = {name: tangent for x, tangent in starts for name in graph.names_of(x)}
+    if not by:
+        return tangents
+    derived = current().derive(graph, list(by), "jvp")
+    environment = _environment(graph)
+    _join(derived, environment, by, graph.roots[0].plain())
+    values = {result.output: result.value for result in derived.results}
+    for y in rest:
+        if (value := values.get(graph.name(y))) is not None:
+            tangents[y] = _tensor(environment[value])
+    return tangents
+
+
 def pulled_through(node: Node, grad_outputs: Sequence[Recorded | None], positions: Sequence[int]) -> dict[int, Recorded]:
     """The gradients that the rule of a node makes, recorded; for each use of an input by itself.
 
@@ -95,7 +117,8 @@ def _environment(graph: Subgraph) -> Environment:
 def _join(derived: Derived, environment: Environment, seeds: Mapping[str, Recorded], kind: type[Recorded]) -> None:
     """Record the nodes of a derived graph whose outputs ``environment`` does not have yet, and add these to it.
 
-    ``seeds``: the cotangents by the names of the outputs. ``kind``: the class of the new tensors.
+    ``seeds``: the cotangents by the names of the outputs, or the tangents by the names of their values. ``kind``: the class
+    of the new tensors.
     """
     runtime, graph = current(), derived.graph
     environment.update((leaf, seeds[output]) for output, leaf in derived.leaves.items())

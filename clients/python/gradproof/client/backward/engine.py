@@ -177,7 +177,7 @@ def _gradients(
         gradients = _unrecorded_gradients(roots, seeds, targets, retain_graph, kind)
     for k, (tensor, gradient) in enumerate(zip(targets, gradients, strict=True)):
         if gradient is None and materialize:
-            gradients[k] = kind.from_array(np.zeros(tensor.shape, tensor.dtype))
+            gradients[k] = kind.from_array(np.zeros(tensor.shape, tensor.dtype), requires_grad=create_graph)
         elif gradient is None and not allow_unused:
             raise RuntimeError(
                 f"The differentiated Tensor at index {k} appears to not have been used in the graph. Set allow_unused=True "
@@ -234,14 +234,15 @@ def _seeds(roots: Sequence[Recorded], gradients: Any) -> list[Recorded]:
         cotangents = [gradients]
     if len(cotangents) < len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(cotangents)} gradients")
-    seeds = [_seed(root, cotangent, k) for k, (root, cotangent) in enumerate(zip(roots, cotangents, strict=False))]
+    seeds = [cotangent_of(root, cotangent, k) for k, (root, cotangent) in enumerate(zip(roots, cotangents, strict=False))]
     for k, root in enumerate(roots):
         if not root.requires_grad:
             raise RuntimeError(f"element {k} of tensors does not require grad and does not have a grad_fn")
     return seeds
 
 
-def _seed(root: Recorded, gradient: Any, index: int) -> Recorded:
+def cotangent_of(root: Recorded, gradient: Any, index: int) -> Recorded:
+    """The cotangent of a root, by default 1. Raises RuntimeError or TypeError with ``index`` if it does not fit."""
     if gradient is None:
         return _ones(root)
     if isinstance(gradient, (list, tuple)) and len(gradient) == 1:

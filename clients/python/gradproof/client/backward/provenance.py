@@ -61,7 +61,7 @@ class Provenance:
     Args:
         tensor: the gradient.
         parts: passes that were added up, or a pass for each row; None stands for numbers of unknown origin.
-        kind: "pass" or "row", the noun for a part.
+        kind: "pass", "row" or "column", the noun for a part.
     """
 
     def __init__(self, tensor: Recorded, parts: Sequence[PassGradient | None], kind: str = "pass") -> None:
@@ -165,14 +165,14 @@ def extended_parts(tensor: Recorded, part: PassGradient | None) -> list[PassGrad
     return [part] if zeros else [None, part]
 
 
-def attach_rows(tensor: Recorded, gradients: Sequence[Recorded]) -> None:
-    """Give ``tensor``, which was stacked of ``gradients``, the provenance of all of them."""
+def attach_rows(tensor: Recorded, gradients: Sequence[Recorded], kind: str = "row") -> None:
+    """Give ``tensor``, which was stacked of ``gradients``, the provenance of all of them. ``kind``: the noun for a part."""
     parts: list[PassGradient | None] = []
     for gradient in gradients:
         provenance = gradient.provenance
         parts += provenance.parts if isinstance(provenance, Provenance) else [None]
     if any(parts):
-        tensor.provenance = Provenance(tensor, parts, "row")
+        tensor.provenance = Provenance(tensor, parts, kind)
 
 
 def without_history(tensor: Recorded) -> Recorded:

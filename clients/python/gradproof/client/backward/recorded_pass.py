@@ -1,12 +1,14 @@
-"""Backward passes that are recorded, so that their gradients can be differentiated."""
+"""Passes that are recorded, backward and forward, so that their results can be differentiated."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
+import numpy as np
+
 from gradproof.client.backward.application import Application, mark
-from gradproof.client.backward.derivation import Gradients, accumulate, pulled_back, pulled_through
+from gradproof.client.backward.derivation import Gradients, accumulate, pulled_back, pulled_through, pushed_forward
 from gradproof.client.backward.evidence import Evidence
 from gradproof.client.backward.gradient_bundle import cast
 from gradproof.client.backward.hook_invocation import constant_hook
@@ -17,7 +19,7 @@ from gradproof.client.backward.pass_plan import summed_seeds, visited_nodes
 from gradproof.client.backward.passes import finder
 from gradproof.client.backward.provenance import PassGradient, Provenance
 from gradproof.client.events import Result
-from gradproof.client.recording.apply import as_subclass
+from gradproof.client.recording.apply import apply, as_subclass
 from gradproof.client.recording.evaluation import graph_of
 from gradproof.client.recording.hooks import NodeHooks, ServerHook, label_of
 from gradproof.client.recording.modes import enable_grad
@@ -52,6 +54,35 @@ def backward_recorded(
         graph = graph_of(roots, backward=True)
         recorded = RecordedPass(graph, list(zip(roots, seeds, strict=True)), inputs, accumulates=accumulates)
         return recorded.with_provenance(recorded.run(), kind or roots[0].plain())
+
+
+def forward_recorded(outputs: Sequence[Recorded], starts: Sequence[tuple[Recorded, Recorded]]) -> Gradients:
+    """The tangents of ``outputs`` as tensors that can be differentiated; an output that no tangent reaches is missing.
+
+    ``starts``: tensors, each with a tangent.
+    """
+    with enable_grad():
+        cast_starts = [(x, cast(tangent, x.dtype)) for x, tangent in starts]
+        pushed = pushed_forward(outputs, cast_starts)
+        given = {tangent for _, tangent in cast_starts}
+        return {y: _with_pairing(tangent, shared=tangent in given) for y, tangent in pushed.items()}
+
+
+def _with_pairing(tangent: Recorded, *, shared: bool) -> Recorded:
+    """A tangent with evidence: it is the gradient of its product with a tensor of ones, by that tensor. ``shared``: it was
+    passed in, and the evidence is not of all that it is used for."""
+    copied = shared or tangent.provenance is not None or type(tangent) is not tangent.plain()
+    result = as_subclass(tangent, tangent.plain()) if copied else tangent
+    ones = np.ones(result.shape, result.dtype)
+    weight = result.leaf(ones, requires_grad=True)
+    product = apply("multiply", weight, apply("conj", result) if result.dtype.kind == "c" else result)
+    graph = graph_of([product], backward=True)
+    names = graph.names_of(weight)
+    request = pb.DifferentiateRequest(gradients=names)
+    request.seeds.add(output=graph.name(product), cotangent=encode_tensor(ones))
+    evidence = Evidence(current(), graph, request, Result(), {id(weight): names}, recorded=True)
+    result.provenance = Provenance(result, [PassGradient(evidence, names, result)])
+    return result
 
 
 class RecordedPass:
@@ -209,7 +240,7 @@ class RecordedPass:
         for t, gradient in gradients.items():
             # A cotangent that arrives as it was passed in becomes a tensor of its own: the evidence is of the gradient.
             shared = gradient in seeds or gradient.provenance is not None or type(gradient) is not kind
-            result = as_subclass(gradient, kind) if shared else gradient
+            result = _flowing(as_subclass(gradient, kind) if shared else gradient, t)
             if names[id(t)]:
                 result.provenance = Provenance(result, [PassGradient(evidence, names[id(t)], result)])
             results[t] = result
@@ -239,3 +270,11 @@ class _Completion:
         for hooked, gradients in self._passed:
             request.hooks.append(constant_hook(hooked.inside.bundle.name, "hook", hooked.joined(gradients)))
         request.retain.extend(name for names in self._graph.behind.values() for name in names)
+
+
+def _flowing(gradient: Recorded, tensor: Recorded) -> Recorded:
+    """A gradient that depends on ``tensor`` by conditions only (that of relu) as a result of ``tensor``, whose gradient is
+    0: not None, as in PyTorch."""
+    if gradient.requires_grad or gradient.node is None or not gradient.node.condition or not tensor.requires_grad:
+        return gradient
+    return apply("where", gradient.leaf(np.ones(gradient.shape, bool)), gradient, tensor)

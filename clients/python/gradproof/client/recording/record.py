@@ -33,6 +33,11 @@ _moved = 0
 """The number of the last change in place of a tensor that nodes may have used."""
 
 
+def next_number() -> int:
+    """A number above those of all nodes so far, and below those of later nodes."""
+    return next(_numbers)
+
+
 class HasValue(Protocol):
     """A source of the value of a tensor."""
 
@@ -90,11 +95,12 @@ class Recorded:
         hooks: hooks on its gradient.
         post_hooks: hooks that run when a pass has added to ``accumulated``.
         provenance: the passes that its gradient, or its own numbers, came from.
+        argument_of: the transformation that made this leaf for an argument of its function.
     """
 
     __slots__ = (
-        "__weakref__", "_accumulator", "_requires_grad", "accumulated", "alias", "array", "hooks", "node", "post_hooks",
-        "provenance", "retains_grad", "slot", "spec", "tainted",
+        "__weakref__", "_accumulator", "_requires_grad", "accumulated", "alias", "argument_of", "array", "hooks", "node",
+        "post_hooks", "provenance", "retains_grad", "slot", "spec", "tainted",
     )  # fmt: skip
 
     def _initialise(self, spec: Spec, array: Array | None, requires_grad: bool) -> None:
@@ -106,6 +112,7 @@ class Recorded:
         self.accumulated: Recorded | None = None
         self.hooks, self.post_hooks = Hooks(), Hooks()
         self.provenance: object | None = None
+        self.argument_of: object | None = None
         self._accumulator: Callable[[], AccumulateGrad | None] | None = None
 
     @classmethod
@@ -137,9 +144,9 @@ class Recorded:
         """The class of gradients and constants: that of all tensors, where ``cls`` derives from it."""
         raise NotImplementedError
 
-    def leaf(self, array: Array) -> Recorded:
+    def leaf(self, array: Array, requires_grad: bool = False) -> Recorded:
         """A tensor of the `plain` class with this array, as beside this tensor."""
-        return self.plain().from_array(array)
+        return self.plain().from_array(array, requires_grad)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -185,12 +185,13 @@ class Runtime:
                     raise
         return self._known_or_whole(graph, request, once)
 
-    def derive(self, graph: Subgraph, by: Sequence[str]) -> Derived:
-        """The graph of the vector-Jacobian product by the values ``by``, requested once for each structure."""
-        key = (graph.structure, tuple(map(repr, graph.numbers.values())), tuple(by))
+    def derive(self, graph: Subgraph, by: Sequence[str], mode: str = "vjp") -> Derived:
+        """The graph of a product with the Jacobian by the values ``by``, requested once for each structure. ``mode``: "vjp"
+        or "jvp"."""
+        key = (graph.structure, tuple(map(repr, graph.numbers.values())), tuple(by), mode)
         derived = self._derived.get(key)
         if derived is None:
-            derived = self._derived[key] = self.client.derive(graph.message(), "vjp", by)
+            derived = self._derived[key] = self.client.derive(graph.message(), mode, by)
         return derived
 
     def _known_or_whole(
