@@ -115,8 +115,25 @@ assert_type(gp.autograd.grad(energy(x), x), tuple[Tensor, ...])
 assert_type(gp.autograd.grad([energy(x)], [x, x], create_graph=True)[0], Tensor)
 assert_type(gp.func.grad(gp.func.grad(energy))(x), Tensor)
 assert_type(gp.func.grad(lambda t: t.sum())(x), Tensor)
+assert_type(gp.func.grad(energy, argnums=(0,))(x), tuple[Tensor, ...])
+assert_type(gp.func.grad_and_value(energy)(x), tuple[Tensor, Tensor])
+assert_type(gp.value_and_grad(energy)(x), tuple[Tensor, Tensor])
 assert_type(gp.func.jacrev(energy)(x), Tensor)
+assert_type(gp.func.jacfwd(gp.func.jacrev(energy))(x), Tensor)
+assert_type(gp.func.hessian(energy)(x), Tensor)
 assert_type(gp.func.jvp(energy, (x,), (x,)), tuple[Tensor, Tensor])
+assert_type(gp.func.vjp(energy, x)[0], Tensor)
+assert_type(gp.func.vjp(energy, x)[1](x), tuple[Tensor])
+assert_type(gp.func.linearize(energy, x)[1](x), Tensor)
+
+
+def with_parts(t: Tensor, u: dict[str, Tensor]) -> tuple[Tensor, str]:
+    """A result and a word beside it."""
+    return (t * u["weight"]).sum(), "word"
+
+
+assert_type(gp.func.grad(with_parts, has_aux=True)(x, {"weight": x}), tuple[Tensor, str])
+assert_type(gp.func.vjp(with_parts, x, {"weight": x}, has_aux=True)[1](x), tuple[Tensor, dict[str, Tensor]])
 assert_type(gp.autograd.functional.vjp(energy, (x, x)), tuple[Tensor, tuple[Tensor, Tensor]])
 assert_type(gp.autograd.functional.jacobian(energy, (x, x)), tuple[Tensor, ...])
 x.register_hook(lambda gradient: gradient * 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from functools import partial
 from typing import Any
 
@@ -120,7 +121,20 @@ show(x, T([1, 2]).clamp(min=2), T([True, False]) ^ True)""",
     "functions of functions": """
 f, x, one = lib.func, T([1.0, 2.0]), T(1.0)
 show(*f.jacrev(lambda x: (x**2, x * 3))(x), f.jacrev(f.jacrev(lambda x: (x**3).sum()))(x))
-show(f.grad(lambda t: f.vjp(lambda u: u**3, t)[1](one)[0])(T(2.0)))""",
+show(f.grad(lambda t: f.vjp(lambda u: u**3, t)[1](one)[0])(T(2.0)))
+show(f.hessian(lambda x: (x**3).sum())(x), f.jacfwd(lambda x: x**2)(x), f.grad(lambda a, b: a * b)(T(2.0), b=T(7.0)))
+show(*f.grad_and_value(lambda p: p["u"] * p["v"])({"u": T(2.0), "v": T(3.0)})[0].values())
+w = T(3.0, requires_grad=True); y = f.grad(lambda x: f.jvp(lambda y: x * y * y * w * w, (x,), (one,))[1])(T(2.0))
+show(y.requires_grad, *grad(y, w), f.grad(lambda x: x * x)(one).requires_grad)
+with lib.no_grad(): show(f.grad(lambda x: x * w)(w).requires_grad, *f.vjp(lambda x: (x, x * w), one)[1]((one, one)))""",
+    "positions": "lib.func.grad(lambda a, b: a, argnums=(0, -2))(T(1.0), T(1.0))",
+    "position": "lib.func.grad(lambda a, b: a, argnums=2)(T(1.0), T(1.0))",
+    "not scalar function": "lib.func.grad(lambda a: a)(T([1.0]))",
+    "not independent": "F.jvp(lambda a, b: a * a, (T(1.0), T(1.0)), (T(1.0), T(1.0)), strict=True)",
+    "linear": "F.hessian(lambda a: 2 * a, T(1.0), strict=True)",
+    "relu twice": """
+y = T([1.0, -1.0], requires_grad=True); g, = grad(y.relu().sum(), y, create_graph=True); (g * g).sum().backward()
+show(g, g.requires_grad, y.grad)""",
     "higher": """
 x = T(2.0, requires_grad=True)
 g, = grad(x**3, x, create_graph=True); h, = grad(g, x, create_graph=True); show(g, h, grad(h, x)[0])""",
@@ -164,7 +178,9 @@ def run(program: str, lib: Any, functional: Any) -> tuple[list[Any], str]:
     scope = {"T": lib.tensor, "lib": lib, "grad": lib.autograd.grad, "F": functional, "show": show}
     scope["print"] = partial(print, file=printed)
     try:
-        exec(program, scope)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of parts of PyTorch that its forward mode imports
+            exec(program, scope)
         return [*shown, printed.getvalue()], ""
     except Exception as error:
         return [*shown, printed.getvalue()], f"{type(error).__name__}: {str(error).splitlines()[0]}"

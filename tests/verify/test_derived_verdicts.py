@@ -346,6 +346,10 @@ class TestEveryWayOfAsking:
             "jacobian": functional.jacobian(lambda a: function(a).reshape(1), x),
             "hessian": functional.hessian(function, x),
             "jacrev": gp.func.jacrev(lambda a: function(a).reshape(1))(x),
+            "jacfwd": gp.func.jacfwd(function)(x),
+            "func.hessian": gp.func.hessian(function)(x),
+            "linearize": gp.func.linearize(function, x)[1](v),
+            "jvp twice": gp.func.jvp(lambda b: gp.func.jvp(function, (b,), (v,))[1], (x,), (v,))[1],
         }
         assert {name: gradient.verdict.summary for name, gradient in gradients.items()} == dict.fromkeys(gradients, word)
         assert "row " in gradients["hessian"].verdict.reason

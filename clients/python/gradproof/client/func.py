@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple, overload
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, TypeVarTuple, overload
 
 import numpy as np
 
@@ -31,12 +31,23 @@ from gradproof.client.trees import Structure, flatten, mapped, text, unflatten
 
 OutputT = TypeVar("OutputT")
 AuxT = TypeVar("AuxT")
+CotangentT = TypeVar("CotangentT", contravariant=True)
 Primals = TypeVarTuple("Primals")
 Argnums: TypeAlias = int | tuple[int, ...]
 
 GRAD = "grad_and_value(f)(*args)"
 VJP = "vjp(f, *primals)"
 JVP = "jvp(f, primals, tangents)"
+
+
+class Pullback(Protocol, Generic[CotangentT, *Primals]):
+    """The pull function of `vjp`."""
+
+    def __call__(
+        self, cotangents: CotangentT, retain_graph: bool = True, create_graph: bool | None = None
+    ) -> tuple[*Primals]:
+        """The cotangents of the primals. ``create_graph``: whether they may have a history; default: whether grad mode is
+        enabled. ``retain_graph`` changes nothing: the record stays as long as the function."""
 
 
 @overload
@@ -50,7 +61,9 @@ def grad(
     func: Callable[..., tuple[Tensor, AuxT]], argnums: int = 0, *, has_aux: Literal[True]
 ) -> Callable[..., tuple[Tensor, AuxT]]: ...
 @overload
-def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]: ...
+def grad(
+    func: Callable[..., tuple[Tensor, AuxT]], argnums: tuple[int, ...], *, has_aux: Literal[True]
+) -> Callable[..., tuple[tuple[Tensor, ...], AuxT]]: ...
 def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that gives the gradient of ``func`` by its arguments ``argnums``, in their shapes and trees.
 
@@ -64,7 +77,7 @@ def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) 
 
     Follows torch.func.grad.
     """
-    both = grad_and_value(func, argnums, has_aux)
+    both = _grad_and_value(func, argnums, has_aux)
 
     @wraps(func)
     def gradient(*args: Any, **kwargs: Any) -> Any:
@@ -87,23 +100,16 @@ def grad_and_value(
     func: Callable[..., tuple[Tensor, AuxT]], argnums: int = 0, *, has_aux: Literal[True]
 ) -> Callable[..., tuple[Tensor, tuple[Tensor, AuxT]]]: ...
 @overload
-def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]: ...
+def grad_and_value(
+    func: Callable[..., tuple[Tensor, AuxT]], argnums: tuple[int, ...], *, has_aux: Literal[True]
+) -> Callable[..., tuple[tuple[Tensor, ...], tuple[Tensor, AuxT]]]: ...
 def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """As `grad`, with the result beside the gradient: ``(gradient, result)``, or ``(gradient, (result, aux))``.
 
     Follows torch.func.grad_and_value.
     """
 
-    @wraps(func)
-    def both(*args: Any, **kwargs: Any) -> Any:
-        call = _Call(GRAD, func, args, kwargs, argnums, has_aux)
-        output = _scalar(call.result)
-        gradients = filled(pull([output], [_seed(output)], call.primals), call.primals)
-        (value,) = call.transformation.released([output])
-        result = (value, call.aux) if has_aux else value
-        return unflatten(call.structure, call.transformation.released(gradients)), result
-
-    return both
+    return _grad_and_value(func, argnums, has_aux)
 
 
 @overload
@@ -119,10 +125,12 @@ def value_and_grad(
     func: Callable[..., tuple[Tensor, AuxT]], argnums: int = 0, *, has_aux: Literal[True]
 ) -> Callable[..., tuple[tuple[Tensor, AuxT], Tensor]]: ...
 @overload
-def value_and_grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]: ...
+def value_and_grad(
+    func: Callable[..., tuple[Tensor, AuxT]], argnums: tuple[int, ...], *, has_aux: Literal[True]
+) -> Callable[..., tuple[tuple[Tensor, AuxT], tuple[Tensor, ...]]]: ...
 def value_and_grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """As `grad_and_value`, in the order of JAX: ``(result, gradient)``, or ``((result, aux), gradient)``."""
-    both = grad_and_value(func, argnums, has_aux)
+    both = _grad_and_value(func, argnums, has_aux)
 
     @wraps(func)
     def reordered(*args: Any, **kwargs: Any) -> Any:
@@ -135,18 +143,17 @@ def value_and_grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
 @overload
 def vjp(
     func: Callable[..., OutputT], *primals: *Primals, has_aux: Literal[False] = False
-) -> tuple[OutputT, Callable[[OutputT], tuple[*Primals]]]: ...
+) -> tuple[OutputT, Pullback[OutputT, *Primals]]: ...
 @overload
 def vjp(
     func: Callable[..., tuple[OutputT, AuxT]], *primals: *Primals, has_aux: Literal[True]
-) -> tuple[OutputT, Callable[[OutputT], tuple[*Primals]], AuxT]: ...
+) -> tuple[OutputT, Pullback[OutputT, *Primals], AuxT]: ...
 def vjp(func: Callable[..., Any], *primals: *Primals, has_aux: bool = False) -> Any:
     """``func(*primals)``, and the function from a cotangent of it, of the same shapes and tree, to a tuple with a cotangent
     for each primal. ``func`` runs once; its cotangents may be pulled back several times. With ``has_aux`` ``func`` returns
     ``(output, aux)``, and ``aux`` is a third result.
 
-    The pull function takes ``create_graph`` as well: whether cotangents may have a history; default: whether grad mode is
-    enabled where it is called.
+    Raises RuntimeError, TypeError and ValueError with PyTorch's texts.
 
     Follows torch.func.vjp.
     """
@@ -273,8 +280,12 @@ def jacrev(
 ) -> Callable[..., tuple[OutputT, AuxT]]: ...
 @overload
 def jacrev(
-    func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, chunk_size: int | None = None
-) -> Callable[..., Any]: ...
+    func: Callable[..., tuple[OutputT, AuxT]],
+    argnums: tuple[int, ...],
+    *,
+    has_aux: Literal[True],
+    chunk_size: int | None = None,
+) -> Callable[..., tuple[tuple[OutputT, ...], AuxT]]: ...
 def jacrev(
     func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, chunk_size: int | None = None
 ) -> Callable[..., Any]:
@@ -327,8 +338,12 @@ def jacfwd(
 ) -> Callable[..., tuple[OutputT, AuxT]]: ...
 @overload
 def jacfwd(
-    func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, randomness: str = "error"
-) -> Callable[..., Any]: ...
+    func: Callable[..., tuple[OutputT, AuxT]],
+    argnums: tuple[int, ...],
+    *,
+    has_aux: Literal[True],
+    randomness: str = "error",
+) -> Callable[..., tuple[tuple[OutputT, ...], AuxT]]: ...
 def jacfwd(
     func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, randomness: str = "error"
 ) -> Callable[..., Any]:
@@ -359,6 +374,19 @@ def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any
     Follows torch.func.hessian.
     """
     return jacfwd(jacrev(func, argnums), argnums)
+
+
+def _grad_and_value(func: Callable[..., Any], argnums: Argnums, has_aux: bool) -> Callable[..., Any]:
+    @wraps(func)
+    def both(*args: Any, **kwargs: Any) -> Any:
+        call = _Call(GRAD, func, args, kwargs, argnums, has_aux)
+        output = _scalar(call.result)
+        gradients = filled(pull([output], [_seed(output)], call.primals), call.primals)
+        (value,) = call.transformation.released([output])
+        result = (value, call.aux) if has_aux else value
+        return unflatten(call.structure, call.transformation.released(gradients)), result
+
+    return both
 
 
 class _Call:

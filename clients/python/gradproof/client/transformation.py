@@ -83,7 +83,7 @@ class Transformation:
         return reaching
 
     def _counts(self, x: Recorded, reaching: set[int]) -> bool:
-        """True if ``x`` requires grad and is outside, or depends on such a tensor. Older nodes than the call are outside."""
+        """True if ``x`` requires grad and is outside, or depends on such a tensor. Nodes before the call are outside."""
         if x.grad_fn is not None:
             return x.grad_fn.number < self._first or x.grad_fn.number in reaching
         owner = x.argument_of

@@ -33,11 +33,6 @@ _moved = 0
 """The number of the last change in place of a tensor that nodes may have used."""
 
 
-def next_number() -> int:
-    """A number above those of all nodes so far, and below those of later nodes."""
-    return next(_numbers)
-
-
 class HasValue(Protocol):
     """A source of the value of a tensor."""
 
