@@ -90,6 +90,16 @@ class TestNesting:
     def test_an_argument_that_is_in_the_closure_too(self) -> None:
         assert F.grad(lambda x: F.grad(lambda y: x * y * y)(x))(t(3.0)).item() == 4 * 3  # d/dx 2 x²
 
+    @pytest.mark.parametrize("requires_grad", [False, True])
+    def test_arguments_are_not_changed_in_place(self, requires_grad: bool) -> None:
+        def f(x: Tensor) -> Tensor:
+            x *= 2
+            return x * x
+
+        for name in OURS:
+            with pytest.raises(RuntimeError, match="in-place operation"):
+                OURS[name](f, t(3.0, requires_grad))
+
     def test_a_pull_function_in_another_transformation(self) -> None:
         x = t(2.0, True)
         pull = F.vjp(lambda a: a * a * a, x)[1]

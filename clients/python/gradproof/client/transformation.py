@@ -35,6 +35,7 @@ class Transformation:
         self.recording = is_grad_enabled() if recording is None else recording
         self._first = next_number()
         self.running = False
+        self._copies: list[tuple[Tensor, Node | None]] = []
 
     def argument(self, x: Tensor) -> Tensor:
         """A tensor that stands for ``x`` inside: a copy that depends on it, or a leaf.
@@ -43,19 +44,27 @@ class Transformation:
         """
         if self.recording and x.requires_grad:
             with enable_grad():
-                return x.clone()
+                copy = x.clone()
+            self._copies.append((copy, copy.node))
+            return copy
         leaf = x.detach().requires_grad_()
         leaf.argument_of = self
         return leaf
 
     def run(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        """The result of a function. An outer `no_grad` does not reach in."""
+        """The result of a function. An outer `no_grad` does not reach in.
+
+        Raises RuntimeError if the function changes an argument in place.
+        """
         self.running = True
         try:
             with enable_grad():
-                return function(*arguments, **keywords)
+                result = function(*arguments, **keywords)
         finally:
             self.running = False
+        if any(copy.node is not node for copy, node in self._copies):
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        return result
 
     def released(self, results: Sequence[Tensor], recording: bool | None = None) -> list[Tensor]:
         """Results, with their histories where these reach a tensor outside that requires grad."""
