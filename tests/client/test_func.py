@@ -386,6 +386,32 @@ class TestForwardMode:
         assert [v.item() for v in tangents] == [5.0, 5.0, 5.0, 0.0, 0]
         assert tangents[4].dtype == np.int64
 
+    def test_rules_that_run_at_the_client(self) -> None:
+        class Cube(gp.autograd.Function):
+            @staticmethod
+            def forward(ctx: Any, x: Tensor) -> Tensor:
+                ctx.save_for_backward(x)
+                return x**3
+
+            @staticmethod
+            def backward(ctx: Any, g: Tensor) -> Tensor:
+                (x,) = ctx.saved_tensors
+                return g * 3 * x**2
+
+        def f(x: Tensor) -> Any:
+            return Cube.apply(x) * 2, x
+
+        def first(x: Tensor) -> Any:
+            return f(x)[0]
+
+        for slope in SLOPES.values():
+            assert slope(first, t(2.0)).item() == 24.0
+        (_, (moved, same)), x = F.jvp(f, (t(2.0),), (t(0.5),)), t(2.0, True)
+        assert (moved.item(), same.item()) == (12.0, 0.5)
+        second = F.jvp(lambda a: F.grad(first)(a), (x,), (one(),))[1]
+        assert second.item() == 24.0
+        assert gradients(second, x)[0].item() == 12.0
+
     def test_complex_numbers(self) -> None:
         z, v = gp.tensor(1 + 2j, dtype=gp.complex128), gp.tensor(3 - 1j, dtype=gp.complex128)
         _, tangent = F.jvp(lambda a: a * a * 1j, (z,), (v,))

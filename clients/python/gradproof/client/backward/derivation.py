@@ -53,15 +53,12 @@ def pulled_back(
     return contributions
 
 
-def pushed_forward(outputs: Sequence[Recorded], starts: Sequence[tuple[Recorded, Recorded]]) -> Gradients:
-    """The tangents of ``outputs``, recorded; an output that no tangent reaches is missing.
+def pushed_forward(graph: Subgraph, starts: Sequence[tuple[Recorded, Recorded]]) -> Gradients:
+    """The tangents of the roots of a graph, recorded; a root that no tangent reaches is missing.
 
     ``starts``: tensors, each with a tangent.
     """
-    distinct = dict.fromkeys(outputs)
-    tangents = {x: tangent for x, tangent in starts if x in distinct}
-    rest = [y for y in distinct if y.requires_grad and y not in tangents]
-    graph = graph_of(rest, backward=True)
+    tangents: Gradients = {}
     by = {name: tangent for x, tangent in starts for name in graph.names_of(x)}
     if not by:
         return tangents
@@ -69,7 +66,7 @@ def pushed_forward(outputs: Sequence[Recorded], starts: Sequence[tuple[Recorded,
     environment = _environment(graph)
     _join(derived, environment, by, graph.roots[0].plain())
     values = {result.output: result.value for result in derived.results}
-    for y in rest:
+    for y in graph.roots:
         if (value := values.get(graph.name(y))) is not None:
             tangents[y] = _tensor(environment[value])
     return tangents

@@ -62,10 +62,25 @@ def forward_recorded(outputs: Sequence[Recorded], starts: Sequence[tuple[Recorde
     ``starts``: tensors, each with a tangent.
     """
     with enable_grad():
-        cast_starts = [(x, cast(tangent, x.dtype)) for x, tangent in starts]
-        pushed = pushed_forward(outputs, cast_starts)
-        given = {tangent for _, tangent in cast_starts}
-        return {y: _with_pairing(tangent, shared=tangent in given) for y, tangent in pushed.items()}
+        own = {x: cast(tangent, x.dtype) for x, tangent in starts}
+        rest = [y for y in dict.fromkeys(outputs) if y.requires_grad and y not in own]
+        graph, given = graph_of(rest, backward=True), set(own.values())
+        tangents = {y: own[y] for y in outputs if y in own}
+        if any(node.client_rule is not None for node in graph.nodes):
+            return {**{y: _with_pairing(own[y], shared=True) for y in tangents}, **_transposed_twice(rest, own)}
+        tangents.update(pushed_forward(graph, list(own.items())))
+        return {y: _with_pairing(tangent, shared=tangent in given) for y, tangent in tangents.items()}
+
+
+def _transposed_twice(outputs: Sequence[Recorded], tangents: Mapping[Recorded, Recorded]) -> Gradients:
+    """The tangents of ``outputs`` where rules run here, which the server cannot derive: the derivative of a backward pass
+    in its cotangents, in which it is linear. (J. Townsend, "A new trick for calculating Jacobian vector products", 2017.)
+    """
+    cotangents = {y: y.leaf(np.ones(y.shape, y.dtype), requires_grad=True) for y in outputs}
+    pulled = backward_recorded(outputs, list(cotangents.values()), list(tangents))
+    pairs = [(g, tangents[x]) for x, g in pulled.items() if x in tangents and g.requires_grad]
+    pushed = backward_recorded([g for g, _ in pairs], [v for _, v in pairs], list(cotangents.values()))
+    return {y: pushed[cotangent] for y, cotangent in cotangents.items() if cotangent in pushed}
 
 
 def _with_pairing(tangent: Recorded, *, shared: bool) -> Recorded:
