@@ -27,7 +27,7 @@ last_occurrence number_true overlap_add p_norm polygamma_rise put_along_axis rat
 iv jv yv i0e_decay k0e_decay sections
 """
 CONSTANTS = "arange eye full_like linspace ones_like zeros_like"
-OF_NUMPY = "compress cumulative_prod cumulative_sum median nanmedian permute_dims sliding_window_view"
+OF_NUMPY = "compress cumulative_prod cumulative_sum median nanmedian sliding_window_view"
 WITHOUT_A_NAME = {
     **dict.fromkeys(PARTS.split(), "a part of other ops, or of their derivatives"),
     **dict.fromkeys(CONSTANTS.split(), "constants are leaves, which the client makes"),
@@ -69,6 +69,8 @@ def test_a_name_is_its_op(key: str) -> None:
     operands = [x, x.T + 0.05, x * 0.5][: len(OPS[op].inputs)]
     if op.startswith("bitwise"):
         operands = [(10 * x).long() for x in operands]
+    if op == "zeta":
+        operands[0] = operands[0] + 1
     if op == "ldexp":
         operands[1] = (10 * operands[1]).long()
     expected = getattr(gp.ops, op)(*operands)

@@ -77,7 +77,7 @@ DEFINED: dict[str, Callable[..., Formula]] = {
     "zeta": lambda s, q: call("ζ", s, q),
     "gammainc": lambda a, x: call("P", a, x),
     "gammaincc": lambda a, x: call("Q", a, x),
-    **{f"bessel{kind}": bessel(kind.upper()) for kind in "jyi"},
+    **{f"bessel{kind}": bessel(kind.upper()) for kind in "jyik"},
     "power": power,
     "modulus": modulus,
     "compose": compose,
