@@ -51,7 +51,7 @@ def external_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
 
 
 RESULTS = tuple(external_define(part) for part in range(MAX_RESULTS))
-CASES = (case((2,), (3,)), case((), (2, 1), (3,), results=2), case((2,)))
+CASES = (case((), (2, 1), (3,), results=2), case((2,), (3,)), case((2,)))
 
 # fmt: off
 EXTERNAL = (
