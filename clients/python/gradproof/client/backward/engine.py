@@ -234,6 +234,8 @@ def _seeds(roots: Sequence[Recorded], gradients: Any) -> list[Recorded]:
         cotangents = [gradients]
     if len(cotangents) < len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(cotangents)} gradients")
+    for root in roots:
+        root.check_current()
     seeds = [cotangent_of(root, cotangent, k) for k, (root, cotangent) in enumerate(zip(roots, cotangents, strict=False))]
     for k, root in enumerate(roots):
         if not root.requires_grad:

@@ -65,6 +65,7 @@ def _record(kind: type[Recorded], op: str, inputs: Sequence[Any], attributes: Ma
 
 def _operand(x: Any, kind: type[Recorded]) -> Input:
     if isinstance(x, Recorded):
+        x.check_current()
         return x
     return cast("Input", x) if is_number(x) else kind.plain().from_array(array_of(x))
 

@@ -91,11 +91,12 @@ class Recorded:
         post_hooks: hooks that run when a pass has added to ``accumulated``.
         provenance: the passes that its gradient, or its own numbers, came from.
         argument_of: the transformation that made this leaf for an argument of its function.
+        stale: a view of this tensor that has changed in place, without this tensor; or None.
     """
 
     __slots__ = (
         "__weakref__", "_accumulator", "_requires_grad", "accumulated", "alias", "argument_of", "array", "hooks", "node",
-        "post_hooks", "provenance", "retains_grad", "slot", "spec", "tainted",
+        "post_hooks", "provenance", "retains_grad", "slot", "spec", "stale", "tainted",
     )  # fmt: skip
 
     def _initialise(self, spec: Spec, array: Array | None, requires_grad: bool) -> None:
@@ -108,6 +109,7 @@ class Recorded:
         self.hooks, self.post_hooks = Hooks(), Hooks()
         self.provenance: object | None = None
         self.argument_of: object | None = None
+        self.stale: Recorded | None = None
         self._accumulator: Callable[[], AccumulateGrad | None] | None = None
 
     @classmethod
@@ -209,7 +211,37 @@ class Recorded:
         self.array, self.node, self.slot, self.alias = result.array, node, slot, None
         self._requires_grad, self.tainted, self.provenance = result.requires_grad, result.tainted, None
         self.retains_grad = self.retains_grad and result.requires_grad
+        self.stale = None
         node.give_output(slot, self)
+
+    def replaces(self, view: Recorded) -> bool:
+        """True if this tensor has been such a view before it changed in place."""
+        before = self.node.inputs[0] if self.node is not None else None
+        while isinstance(before, Recorded) and before.node is not None and view.node is not None:
+            if (before.node.op, before.node.attributes) != (view.node.op, view.node.attributes):
+                return False
+            before, after = before.node.inputs[0], view.node.inputs[0]
+            if before is after:
+                return True
+            assert isinstance(after, Recorded)
+            view = after
+        return False
+
+    def check_current(self) -> None:
+        """Raises RuntimeError where PyTorch would see a change of shared memory: of a view of this tensor, or of the tensor
+        that this is a view of."""
+        if self.stale is not None:
+            raise RuntimeError(
+                "a view of this tensor was changed in place, and tensors do not share memory here: write "
+                "y[key] = y[key] + 1 in place of v = y[key]; v += 1"
+            )
+        if not _moved or not self._requires_grad:
+            return
+        if any(base.node is not None and base.node.overwritten for base in bases_of(self)):
+            raise RuntimeError(
+                "this tensor is a view of a tensor that was changed in place since, and tensors do not share memory here: "
+                "take the view after the change, or clone() it before"
+            )
 
     def moved_aside(self) -> Self:
         """A tensor with the history, the value and the hooks that this tensor has had so far. Nodes that have used this
@@ -220,6 +252,7 @@ class Recorded:
         old.node, old.slot, old.alias, old.tainted = self.node, self.slot, self.alias, self.tainted
         old.hooks, self.hooks = self.hooks, Hooks()
         if self.node is not None:
+            self.node.overwritten = True
             self.node.give_output(self.slot, old)
         _moved = next(_moves)
         return old
@@ -230,6 +263,7 @@ class Recorded:
 
     def detach(self) -> Self:
         """A leaf with the same value, without its history. Follows torch.Tensor.detach."""
+        self.check_current()
         alias = self.from_alias(self.spec, self)
         if self.array is not None:
             alias.array, alias.alias = self.array, self if watched() else None
@@ -331,6 +365,7 @@ class Node(Hookable):
         hooks: the hooks registered on it, or None.
         rules: the rules that it was derived by, as serialized messages.
         client_rule: a rule that runs here in place of that of the op, or None.
+        overwritten: whether an output has changed in place since.
         origin: the function whose backward recorded it, or an empty text.
         derived: whether it, or a node that it depends on, was derived by rules.
         kept: the run at the server that has its values, if any.
@@ -338,7 +373,8 @@ class Node(Hookable):
 
     __slots__ = (
         "__weakref__", "_inputs", "_moved", "_origins", "_outputs", "arrays", "attributes", "client_rule", "derived",
-        "freed", "info", "kept", "kind", "moves", "needs", "number", "op", "origin", "place", "rules", "specs",
+        "freed", "info", "kept", "kind", "moves", "needs", "number", "op", "origin", "overwritten", "place",
+        "rules", "specs",
     )  # fmt: skip
 
     def __init__(
@@ -364,7 +400,7 @@ class Node(Hookable):
         )
         self.number = next(_numbers)
         self.place = caller_place()
-        self.freed = False
+        self.freed = self.overwritten = False
         self.hooks = self._metadata = None
         self.client_rule: ClientRule | None = None
         self.origin = ""
@@ -466,6 +502,17 @@ class Node(Hookable):
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"
+
+
+def bases_of(tensor: Recorded) -> list[Recorded]:
+    """The tensors that PyTorch would share memory with: of a view its input, and so on."""
+    bases: list[Recorded] = []
+    while tensor.node is not None and is_view(tensor.node):
+        base = tensor.node.inputs[0]
+        assert isinstance(base, Recorded)
+        bases.append(base)
+        tensor = base
+    return bases
 
 
 def next_number() -> int:

@@ -11,7 +11,8 @@ from gradproof.client import dtypes
 from gradproof.client.recording import modes
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.arrays import array_of
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.reads import watched
+from gradproof.client.recording.record import Recorded, bases_of
 from gradproof.client.tensors.arguments import scaled, weakly_complex
 from gradproof.client.tensors.reductions import Reductions
 from gradproof.client.tensors.signatures import Operand, Scalar
@@ -21,7 +22,8 @@ class Arithmetic(Reductions):
     """``+ - * / // % ** @``, comparisons, ``& | ^ ~ << >>`` of integers and bools, and changes of leaves in place.
 
     Shapes broadcast; RuntimeError if they do not. TypeError is raised for an operand of another type.
-    Changes in place are for leaves, and under `no_grad` if the leaf requires grad; RuntimeError otherwise.
+    Changes in place are recorded where a gradient flows: the tensor becomes another output, and nodes that have used it
+    keep the old. A leaf that requires grad changes under `no_grad` only.
     """
 
     __slots__ = ()
@@ -160,80 +162,104 @@ class Arithmetic(Reductions):
 
     def copy_(self, other: Operand) -> Self:
         """Take the value of ``other``, broadcast to this shape. Follows torch.Tensor.copy_."""
-        in_place_refused(self, other)
-        return self._become(np.broadcast_to(array_of(other), self.shape).astype(self.dtype))
+        return self._overwrite(("...",), other)
 
     def zero_(self) -> Self:
         """Become zeros. Follows torch.Tensor.zero_."""
-        return self._become(np.zeros(self.shape, self.dtype))
+        return self._overwrite(("...",), 0)
 
     def fill_(self, value: Scalar) -> Self:
         """Become ``value`` everywhere. Follows torch.Tensor.fill_."""
-        return self._become(np.full(self.shape, value, self.dtype))
+        return self._overwrite(("...",), value)
 
     def add_(self, other: Operand, *, alpha: Scalar = 1) -> Self:
         """Become ``self + alpha * other``. Follows torch.Tensor.add_."""
-        return self._become(self._untracked() + scaled(alpha, other))
+        return self._become(self._changing() + scaled(alpha, other))
 
     def sub_(self, other: Operand, *, alpha: Scalar = 1) -> Self:
         """Become ``self - alpha * other``. Follows torch.Tensor.sub_."""
-        return self._become(self._untracked() - scaled(alpha, other))
+        return self._become(self._changing() - scaled(alpha, other))
 
     def mul_(self, other: Operand) -> Self:
         """Become ``self * other``. Follows torch.Tensor.mul_."""
-        return self._become(self._untracked() * other)
+        return self._become(self._changing() * other)
 
     def div_(self, other: Operand) -> Self:
         """Become ``self / other``. Follows torch.Tensor.div_."""
-        return self._become(self._untracked() / other)
+        return self._become(self._changing() / other)
 
     def pow_(self, other: Operand) -> Self:
         """Become ``self ** other``. Follows torch.Tensor.pow_."""
-        return self._become(self._untracked() ** other)
+        return self._become(self._changing() ** other)
 
     def neg_(self) -> Self:
         """Become ``-self``. Follows torch.Tensor.neg_."""
-        return self._become(-self._untracked())
+        return self._become(-self._changing())
 
     def clamp_(self, min: Operand | None = None, max: Operand | None = None) -> Self:
         """Become limited to [``min``, ``max``]. Follows torch.Tensor.clamp_. Raises as `clamp`."""
-        return self._become(self._untracked().clamp(min, max))
+        return self._become(self._changing().clamp(min, max))
 
     __iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_
 
-    def _become(self, result: Recorded | np.ndarray[Any, Any]) -> Self:
-        """Become a leaf with the value of ``result``. Raises RuntimeError if shape or dtype do not fit."""
-        in_place_refused(self, result)
-        value = result.value() if isinstance(result, Recorded) else result
-        if value.shape != self.shape:
+    def _overwrite(self, key: tuple[Any, ...], value: Any, *arrays: Any) -> Self:
+        """Take ``value`` at ``key``, which is written as the op `index_put` has it."""
+        self._changing()
+        source = value if isinstance(value, Recorded) else array_of(value)
+        if source.dtype.kind == "c" != self.dtype.kind:
+            _check_dtype(source.dtype, self.dtype)
+        if isinstance(source, Recorded):
+            value = source if source.dtype == self.dtype else apply("astype", source, dtype=self.dtype.name)
+        else:
+            value = source.astype(self.dtype)
+        return self._become(apply("index_put", self, value, *arrays, key=key, accumulate=False))
+
+    def _become(self, result: Recorded) -> Self:
+        """Become ``result``: in the record if a gradient flows to it, otherwise a leaf with its value.
+
+        Raises RuntimeError if shape or dtype do not fit.
+        """
+        if result.shape != self.shape:
             raise RuntimeError(
-                f"output with shape {list(self.shape)} doesn't match the broadcast shape {list(value.shape)}"
+                f"output with shape {list(self.shape)} doesn't match the broadcast shape {list(result.shape)}"
             )
-        if not np.can_cast(value.dtype, self.dtype, "same_kind") and value.dtype != dtypes.bfloat16:
-            names = dtypes.type_name(value.dtype), dtypes.type_name(self.dtype)
-            raise RuntimeError(f"result type {names[0]} can't be cast to the desired output type {names[1]}")
-        array = np.array(value, self.dtype)
+        _check_dtype(result.dtype, self.dtype)
+        cast = result if result.dtype == self.dtype else apply("astype", result, dtype=self.dtype.name)
+        if cast.requires_grad or (watched() and not self.requires_grad):
+            bases = bases_of(self)
+            self.moved_aside()
+            self.become_output(cast)
+            for base in bases:
+                base.stale = self
+            return self
+        array = np.array(cast.value())
         array.flags.writeable = False
         self.become_leaf(array)
         return self
 
-    def _untracked(self) -> Self:
-        """The tensor without its history, from which a change in place is computed."""
-        in_place_refused(self)
-        return self.detach()
+    def _changing(self) -> Self:
+        """The tensor, which is about to change in place. Raises RuntimeError for a leaf that requires grad, or a view of
+        it, where gradients are recorded; and for a tensor with a history where they are not."""
+        if not self.requires_grad:
+            return self
+        if not modes.is_grad_enabled():
+            if self.grad_fn is not None:
+                raise RuntimeError(
+                    f"the value of a tensor with a history ({self.grad_fn.name()}) cannot change without it: write "
+                    "y = y + 1 in place of y += 1, or change it outside no_grad()"
+                )
+        elif self.is_leaf:
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        elif any(base.is_leaf and base.requires_grad for base in bases_of(self)):
+            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+        return self
 
 
-def in_place_refused(tensor: Recorded, new: object = None) -> None:
-    """Raises RuntimeError if changing ``tensor`` would change what is recorded, or if a gradient would flow to ``new``."""
-    if tensor.requires_grad and tensor.is_leaf and modes.is_grad_enabled():
-        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-    if tensor.grad_fn is not None:
-        raise RuntimeError("in-place operations are for leaves; write y = y + 1 instead of y += 1")
-    if isinstance(new, Recorded) and new.requires_grad and modes.is_grad_enabled():
-        raise RuntimeError(
-            "an in-place operation would lose the gradient of what comes in; write y = y + x instead of y += x (and "
-            "where() instead of y[mask] = x), or use no_grad()"
-        )
+def _check_dtype(source: np.dtype[Any], target: np.dtype[Any]) -> None:
+    """Raises RuntimeError if numbers of a dtype do not become numbers of another in place."""
+    if not np.can_cast(source, target, "same_kind") and dtypes.bfloat16 not in (source, target):
+        names = dtypes.type_name(source), dtypes.type_name(target)
+        raise RuntimeError(f"result type {names[0]} can't be cast to the desired output type {names[1]}")
 
 
 def _is_operand(x: object) -> bool:

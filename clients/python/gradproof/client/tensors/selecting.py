@@ -10,8 +10,7 @@ import numpy as np
 from gradproof.client.recording.apply import apply, apply_multiple
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arguments import axis_of, integer, integers
-from gradproof.client.tensors.arithmetic import in_place_refused
-from gradproof.client.tensors.keys import key_of, plain, read, require_within
+from gradproof.client.tensors.keys import key_of, read, require_within
 from gradproof.client.tensors.products import Products
 from gradproof.client.tensors.signatures import Key, Operand, Places
 
@@ -39,12 +38,16 @@ class Selecting(Products):
         return self._basic(parts)
 
     def __setitem__(self, key: Key, value: Operand) -> None:
-        """Give a leaf a new value: that of ``value`` at ``key``. Raises RuntimeError as changes in place do."""
-        in_place_refused(self, value)
-        array = np.array(self.value())
-        parts = tuple(plain(part) for part in (key if isinstance(key, tuple) else (key,)))
-        array[parts] = value.value() if isinstance(value, Recorded) else value
-        self._become(array)
+        """Take ``value`` at ``key``: a change in place. ``y[key] += 1`` is this, after a change of the view ``y[key]``.
+
+        Raises RuntimeError as other changes in place.
+        """
+        if self.stale is not None and self.stale is value:
+            culprit, self.stale = self.stale, None
+            if not culprit.replaces(self[key]):
+                self.stale = culprit
+        entries, arrays = key_of([read(part) for part in (key if isinstance(key, tuple) else (key,))], self.shape)
+        self._overwrite(entries, value, *arrays)
 
     def where(self, condition: Operand, other: Operand) -> Self:
         """The elements where ``condition`` is not 0, those of ``other`` elsewhere. Shapes broadcast.

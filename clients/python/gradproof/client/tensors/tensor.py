@@ -27,7 +27,7 @@ from gradproof.client.recording.record import ONLY_LEAVES_DETACH, caller_place
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.arguments import axis_of
 from gradproof.client.tensors.formulas import explained
-from gradproof.client.tensors.ordering import Ordering
+from gradproof.client.tensors.in_place import InPlace
 from gradproof.client.tensors.protocols import call_function, call_ufunc
 from gradproof.client.text import show
 
@@ -46,7 +46,7 @@ INSTEAD = "write it with ops, gp.sin(x) or np.sin(x), for one to flow"
 T = TypeVar("T", bound="Tensor")
 
 
-class Tensor(Ordering):
+class Tensor(InPlace):
     """An n-dimensional array, made by `tensor`, `zeros` and the other constructors.
 
     Results of ops on instances of a subclass have that class, as in PyTorch; ``.grad`` has not.
@@ -102,6 +102,7 @@ class Tensor(Ordering):
     def value(self) -> np.ndarray[Any, Any]:
         """The value as a read-only array; computed now if it was not."""
         note(self)
+        self.check_current()
         if self.array is None:
             if self.alias is not None:
                 self.array = self.alias.value()
