@@ -190,11 +190,165 @@ class TestRecords:
         y = x = leaf(1.0)
         for _ in range(1000):
             y = y * x
-        picture = y.graph()
+        picture = y.graph().unfold()
         svg = picture.svg()
         assert len(picture.boxes) == 2001
         assert len(nodes(svg)) == 2001
         assert len(svg) < 2_000_000  # in proportion to the graph, though one leaf has 1001 edges of all lengths
+
+
+def steps(count: int, weight: gp.Tensor) -> gp.Tensor:
+    """The state behind a loop of ``count`` steps of three ops."""
+    y: gp.Tensor = leaf(1.0)
+    for _ in range(count):
+        y = (y * weight + 0.5).tanh()
+    return y
+
+
+def is_in_order(picture: Picture) -> bool:
+    """True if edges go from boxes to later boxes."""
+    places = {box.id: k for k, box in enumerate(picture.boxes)}
+    return all(places[a] < places[b] for a, b in picture.edges)
+
+
+class TestFolding:
+    def test_a_loop_is_a_box_with_a_count(self) -> None:
+        weight = leaf(2.0)
+        y = steps(100, weight)
+        picture = y.exp().graph(weight=weight, y=y)
+        assert texts(picture) == [
+            ("value: 1.",),
+            ("weight", "value: 2."),
+            ("100 constants",),
+            ("100 times, 300 nodes", "multiply", "add", "tanh"),
+            ("y", "float32 ()"),
+            ("exp", "ExpBackward0"),
+            ("float32 ()",),
+        ]
+        fold = picture.boxes[3]
+        assert (fold.kind, fold.title) == ("fold", "100 × (multiply, add, tanh)")
+        assert [(a, b) for a, b in picture.edges if fold.id in (a, b)] == [
+            *((picture.boxes[k].id, fold.id) for k in range(3)),
+            (fold.id, picture.boxes[4].id),
+        ]
+        assert is_in_order(picture)
+        assert repr(picture) == "<Picture of 403 values and 301 nodes, folded to 7 boxes>"
+        assert "<title>100 × (multiply, add, tanh)</title>" in layers.svg(picture.boxes, picture.edges, FILLS, ALARM)
+        assert len(nodes(picture.svg())) == 7
+
+    def test_it_is_opened_on_request(self) -> None:
+        whole = steps(100, leaf(2.0)).graph().unfold()
+        assert sum(box.kind == "op" for box in whole.boxes) == 300
+        assert repr(whole) == "<Picture of 402 values and 300 nodes>"
+
+    def test_few_steps_are_not_folded(self) -> None:
+        y = steps(7, leaf(2.0))
+        assert y.graph() == y.graph().unfold()
+        assert any(box.kind == "fold" for box in steps(8, leaf(2.0)).graph().boxes)
+
+    def test_other_shapes_are_other_parts(self) -> None:
+        y = leaf(np.ones(40))
+        for _ in range(20):
+            y = y[1:].exp()
+        assert all(box.kind != "fold" for box in y.graph().boxes)
+
+    def test_loops_within_loops(self) -> None:
+        y: Any = leaf(1.0)
+        kept = []
+        for _ in range(10):
+            for _ in range(20):
+                y = (y + 1.0).exp()
+            y = y.tanh()
+            kept.append(y)
+        picture = gp.stack(kept).graph(last=y)
+        (fold,) = [box for box in picture.boxes if box.kind == "fold"]
+        assert fold.title == "10 × (20 × (add, exp), tanh)"
+        assert fold.lines == ("10 times, 410 nodes", "20 × (add, exp)", "tanh")
+        assert ("9 values",) in texts(picture)
+        assert ("last", "float32 ()") in texts(picture)
+        assert is_in_order(picture)
+
+    def test_long_loops_within_loops(self) -> None:
+        y: Any = leaf(1.0)
+        for _ in range(10):
+            for _ in range(100):
+                y = (y * 2.0).exp()
+            y = y.tanh()
+        (fold,) = [box for box in y.graph().boxes if box.kind == "fold"]
+        assert fold.title == "10 × (100 × (multiply, exp), tanh)"
+
+    def test_a_named_value_and_a_wrong_one_are_shown(self) -> None:
+        y: Any = leaf(1.0)
+        middle = None
+        for k in range(20):
+            y = y.exp()
+            middle = y if k == 10 else middle
+        assert middle is not None
+        assert ("middle", "float32 ()") in texts(y.graph(middle=middle))
+        assert is_in_order(y.graph(middle=middle))
+
+    def test_a_message_is_folded_too(self) -> None:
+        made = {f"v{k}": f"exp v{k - 1}" for k in range(1, 50)}
+        picture = draw_graph(message("v0", **made))
+        assert [box.kind for box in picture.boxes] == ["leaf", "fold", "inner"]
+        assert len(draw_graph(message("v0", **made)).unfold().boxes) == 99
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_every_node_is_counted_once_and_edges_go_down(self, seed: int) -> None:
+        """Random programs of loops: counts of nodes by the folded boxes and the others are those of the program."""
+        draw_ = random.Random(seed)
+        values: list[Any] = [leaf(1.0), leaf(2.0)]
+        for _ in range(draw_.randrange(1, 4)):
+            body = [draw_.choice(["exp", "add", "tanh", "keep"]) for _ in range(draw_.randrange(1, 6))]
+            for _ in range(draw_.choice([1, 3, 8, 30])):
+                for word in body:
+                    y, z = values[-1], draw_.choice(values)
+                    values.append(y + z if word in ("add", "keep") else getattr(y, word)())
+        root = values[-1]
+        whole, picture = root.graph().unfold(), root.graph()
+        counted = sum(int(box.lines[0].split(", ")[1].split()[0]) for box in picture.boxes if box.kind == "fold")
+        counted += sum(box.kind == "op" for box in picture.boxes)
+        assert counted == sum(box.kind == "op" for box in whole.boxes)
+        assert is_in_order(picture)
+        assert {end for edge in picture.edges for end in edge} <= {box.id for box in picture.boxes}
+        assert len({box.id for box in picture.boxes}) == len(picture.boxes)
+
+    @pytest.mark.slow
+    def test_a_thousand_values_are_laid_out_within_a_second(self) -> None:
+        y = steps(333, leaf(2.0))
+        picture = y.graph().unfold()
+        assert len(picture.boxes) > 2000
+        seconds = []
+        for _ in range(3):  # the machine may be busy
+            started = time.process_time()
+            y.graph().unfold().svg()
+            seconds.append(time.process_time() - started)
+        assert min(seconds) < 1.0
+
+    @pytest.mark.slow
+    def test_a_hundred_thousand_values_do_not_stop_a_notebook(self) -> None:
+        y = steps(25_000, leaf(2.0))
+        started = time.process_time()
+        shown = y.graph()._repr_mimebundle_()
+        assert time.process_time() - started < 20.0
+        assert shown["text/plain"] == "<Picture of 100002 values and 75000 nodes, folded to 5 boxes>"
+        assert "25000 times" in shown["image/svg+xml"]
+
+    @pytest.mark.slow
+    def test_what_does_not_fold_and_is_large_is_a_text(self) -> None:
+        draw_ = random.Random(3)
+        y: Any = steps(50, leaf(2.0))
+        for _ in range(3_000):
+            y = getattr(y, draw_.choice(["exp", "sin", "cos"]))()
+        picture = y.graph()
+        assert picture._repr_svg_() is None
+        (text,) = picture._repr_mimebundle_().values()
+        first, hint, fold, *ops = text.splitlines()
+        assert first.startswith("<Picture of 3202 values and 3150 nodes, folded to ")
+        assert "save('graph.svg') writes all" in hint
+        assert fold == "  50 × (multiply, add, tanh)"
+        assert {line.split()[-1] for line in ops[-3:]} == {"exp", "sin", "cos"}
+        assert len(text) < 1000
 
 
 def _chain(count: int) -> list[tuple[int, int]]:
@@ -252,7 +406,7 @@ class TestFormats:
         picture = known["z"].graph(**known)
         kinds = [classes[1] for classes in nodes(picture.svg())]
         assert sorted(kinds) == ["inner"] * 2 + ["leaf"] * 3 + ["op"] * 2
-        assert ElementTree.fromstring(picture._repr_svg_()).tag == "{http://www.w3.org/2000/svg}svg"
+        assert ElementTree.fromstring(picture._repr_svg_() or "").tag == "{http://www.w3.org/2000/svg}svg"
         assert sorted(picture._repr_mimebundle_()) == ["image/svg+xml", "text/plain"]
 
     def test_labels_are_escaped(self, program: str) -> None:
@@ -373,6 +527,13 @@ class TestCommand:
         assert '"y<br/>value: 14.<br/>gradient: 1.<br/>verified"]:::inner' in done.stdout
         assert '"multiply<br/>MulBackward0"' in done.stdout
         assert '"mask<br/>value: [False, False, True]"]:::constant' in done.stdout
+
+    def test_parts_that_repeat_are_folded(self, tmp_path: Path) -> None:
+        made = {f"v{k}": f"exp v{k - 1}" for k in range(1, 50)}
+        (tmp_path / "loop.json").write_text(json_format.MessageToJson(message("v0", **made)), encoding="utf-8")
+        words = (str(tmp_path / "loop.json"), "--format", "mermaid")
+        assert '[["49 times, 49 nodes<br/>exp"]]:::fold' in self.draw(*words).stdout
+        assert self.draw(*words, "--unfold").stdout.count("exp") == 49
 
     def test_bad_input_is_status_2(self, served: Served, file: str, tmp_path: Path) -> None:
         for words, text in (

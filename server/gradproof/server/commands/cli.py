@@ -198,6 +198,7 @@ def draw(  # noqa: PLR0913 - each parameter is an option of the command
     run: Annotated[bool, typer.Option("--run", help="Differentiate first; show values, gradients, verdicts.")] = False,
     values: Annotated[Optional[Path], typer.Option(help="Leaf values: .npz, or JSON {name: list}.")] = None,  # noqa: UP045
     budget: Annotated[float, typer.Option(help="Seconds for the checks.")] = 30.0,
+    unfold: Annotated[bool, typer.Option("--unfold", help="Draw all of the parts that repeat.")] = False,
     plugin: Plugin = None,
 ) -> None:
     """Draw the graph in FILE: green leaves, yellow inner values, grey constants. Exit status 2 if FILE is wrong."""
@@ -210,7 +211,7 @@ def draw(  # noqa: PLR0913 - each parameter is an option of the command
             picture = run_and_draw(request, target, plugin, budget)
         else:
             picture = draw_graph(request.input.graph, named_values(request))
-        text = str(getattr(picture, format_)())
+        text = str(getattr(picture.unfold() if unfold else picture, format_)())
         if output is not None:
             output.write_text(text, encoding="utf-8")
         else:

@@ -47,7 +47,8 @@ def svg(boxes: Sequence[Box], edges: Sequence[tuple[str, str]], fills: dict[str,
         fill, border = fills[box.kind]
         border = f'{alarm}" stroke-width="2.5' if box.alarm else border
         round_ = h / 2 if box.kind == "op" else 2
-        parts.append(f'<g class="node {box.kind}" id="{box.id}">')
+        title = f"<title>{escape(box.title)}</title>" if box.title else ""
+        parts.append(f'<g class="node {box.kind}" id="{box.id}">{title}')
         parts.append(
             f'<rect x="{x - w / 2:.1f}" y="{y - h / 2:.1f}" width="{w:.1f}" height="{h:.1f}" rx="{round_:g}" '
             f'fill="{fill}" stroke="{border}"/>'

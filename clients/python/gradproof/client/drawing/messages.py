@@ -20,7 +20,7 @@ def draw_graph(
     result: Result | None = None,
     ops: Mapping[str, OpInfo] | None = None,
 ) -> Picture:
-    """The picture of a graph as it is sent.
+    """The picture of a graph as it is sent; parts that repeat are a box with a count.
 
     Args:
         graph: the message.
@@ -49,9 +49,10 @@ class _MessageDrawing:
         self._values = {**values, **(result.values if result is not None else {})}
         self._gradients = result.gradients if result is not None else {}
         self._verdicts = result.verdicts if result is not None else {}
-        self._drawing, self._ids = Drawing(), dict[str, str]()
+        self._drawing, self._ids, self._outputs = Drawing(), dict[str, str](), set[str]()
 
     def picture(self, graph: graph_pb2.Graph, order: list[graph_pb2.Node]) -> Picture:
+        self._outputs = set(graph.outputs)
         for leaf in graph.leaves:
             self._leaf(leaf)
         for node in order:
@@ -63,14 +64,16 @@ class _MessageDrawing:
         spec = decode_spec(leaf.spec) if leaf.HasField("spec") else None
         kind: Kind = "leaf" if leaf.requires_grad else "constant"
         known = self._gradients.get(leaf.name), self._verdicts.get(leaf.name)
-        self._ids[leaf.name] = self._drawing.value(kind, spec, value, leaf.name, known)
+        self._ids[leaf.name] = self._drawing.value(kind, spec, value, leaf.name, known, marks=False)
 
     def _node(self, node: graph_pb2.Node) -> None:
         box = self._drawing.node(node.op, self._grad_fn(node), [self._ids[x] for x in node.inputs])
         for name in node.outputs:
             kind: Kind = "inner" if name in self._moving else "constant"
             known = self._gradients.get(name), self._verdicts.get(name)
-            self._ids[name] = self._drawing.value(kind, None, self._values.get(name), name, known)
+            self._ids[name] = self._drawing.value(
+                kind, None, self._values.get(name), name, known, marks=name in self._outputs
+            )
             self._drawing.edge(box, self._ids[name])
 
     def _grad_fn(self, node: graph_pb2.Node) -> str:

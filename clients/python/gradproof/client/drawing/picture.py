@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,12 @@ FILLS = {
     "inner": ("#fff3b0", "#b58900"),
     "constant": ("#e4e4e4", "#757575"),
     "op": ("#ffffff", "#555555"),
+    "fold": ("#e3f2fd", "#1565c0"),
 }
 """Fill and border of each kind of box."""
+
+SHAPES = {"op": ("([", "])"), "fold": ("[[", "]]")}
+"""Brackets of Mermaid around boxes that are no values."""
 
 ALARM = "#c62828"
 """The border of a box whose verdict is wrong."""
@@ -27,16 +32,27 @@ ALARM = "#c62828"
 FORMATS = {".dot": "dot", ".mmd": "mermaid", ".svg": "svg"}
 """The methods that write a file, by its suffix."""
 
-MAX_DOT, DOT_SECONDS, MAX_LINE = 100, 5, 48
-"""Limits: boxes of a graph for the program ``dot``, its time in seconds, and characters of a line."""
+MAX_DOT, DOT_SECONDS, MAX_LINE, MAX_TITLE = 100, 5, 48, 2000
+"""Limits: boxes of a graph for the program ``dot``, its time in seconds, characters of a line and of a title."""
+
+MAX_SHOWN, MOST_COMMON = 3000, 8
+"""Limits of a notebook: boxes of a picture that it shows, and ops that the text in its place names."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A graph as boxes and the edges between their ids; a source comes before its targets. Notebooks show it."""
+    """A graph as boxes and the edges between their ids; a source comes before its targets. Notebooks show it, or a text in
+    its place if it is too large. ``counts``: how many values and nodes the graph has, folded parts included; ``whole`` makes
+    the picture with all of them."""
 
     boxes: tuple[Box, ...]
     edges: tuple[tuple[str, str], ...]
+    counts: tuple[int, int] | None = None
+    whole: Callable[[], Picture] | None = field(default=None, repr=False, compare=False)
+
+    def unfold(self) -> Picture:
+        """The picture with all of the parts that repeat."""
+        return self.whole() if self.whole is not None else self
 
     def dot(self) -> str:
         """The picture in the language of Graphviz."""
@@ -56,7 +72,7 @@ class Picture:
         """The picture as a flowchart of Mermaid, which many renderers of Markdown draw."""
         lines = ["flowchart TD"]
         for box in self.boxes:
-            opening, closing = ("([", "])") if box.kind == "op" else ("[", "]")
+            opening, closing = SHAPES.get(box.kind, ("[", "]"))
             alarm = f"\n  style {box.id} stroke:{ALARM},stroke-width:3px" if box.alarm else ""
             lines.append(f'  {box.id}{opening}"{_joined(box, _mermaid, "<br/>")}"{closing}:::{box.kind}{alarm}')
         lines += [f"  {a} --> {b}" for a, b in self.edges]
@@ -87,31 +103,42 @@ class Picture:
         Path(path).write_text(getattr(self, FORMATS[suffix])(), encoding="utf-8")
 
     def _cleaned(self) -> list[Box]:
-        return [Box(box.id, box.kind, tuple(map(_clean, box.lines)), box.alarm) for box in self.boxes]
+        return [replace(box, lines=tuple(map(_clean, box.lines)), title=_clean(box.title, MAX_TITLE)) for box in self.boxes]
 
-    def _repr_svg_(self) -> str:
-        return self.svg()
+    def _repr_svg_(self) -> str | None:
+        return self.svg() if len(self.boxes) <= MAX_SHOWN else None
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        if len(self.boxes) > MAX_SHOWN:
+            return {"text/plain": self._text()}
         return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
 
+    def _text(self) -> str:
+        """The text in the place of a picture that is too large: its size, folded parts and the most common ops."""
+        folds = [f"  {_clean(box.title, MAX_TITLE)}" for box in self.boxes if box.kind == "fold"]
+        ops = Counter(box.lines[0] for box in self.boxes if box.kind == "op").most_common(MOST_COMMON)
+        lines = [repr(self), f"A notebook shows up to {MAX_SHOWN} boxes; .save('graph.svg') writes all {len(self.boxes)}."]
+        return "\n".join([*lines, *folds[:MOST_COMMON], *(f"  {count} × {_clean(op)}" for op, count in ops)])
+
     def __repr__(self) -> str:
-        nodes = sum(box.kind == "op" for box in self.boxes)
-        return f"<Picture of {len(self.boxes) - nodes} values and {nodes} nodes>"
+        drawn = sum(box.kind == "op" for box in self.boxes)
+        values, nodes = self.counts or (len(self.boxes) - drawn, drawn)
+        folds = f", folded to {len(self.boxes)} boxes" if any(box.kind == "fold" for box in self.boxes) else ""
+        return f"<Picture of {values} values and {nodes} nodes{folds}>"
 
 
 def _style(kind: str) -> str:
-    return "rounded,filled" if kind == "op" else "filled"
+    return "rounded,filled" if kind in ("op", "fold") else "filled"
 
 
 def _joined(box: Box, escape: Callable[[str], str], separator: str) -> str:
     return separator.join(escape(_clean(line)) for line in box.lines)
 
 
-def _clean(line: str) -> str:
+def _clean(line: str, most: int = MAX_LINE) -> str:
     """The line with printable characters only, and not too long."""
-    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
-    return line if len(line) <= MAX_LINE else line[: MAX_LINE - 1] + "…"
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line[: most + 1])
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _dot(line: str) -> str:

@@ -20,7 +20,7 @@ Key: TypeAlias = tuple[str, int, int]
 def draw(tensor: Recorded, **names: Recorded) -> Picture:
     """The graph behind a tensor, with all that is known of its values and gradients; nothing is computed or checked for it.
 
-    ``names`` are written on the boxes: ``draw(z, a=a, x=x)``.
+    ``names`` are written on the boxes: ``draw(z, a=a, x=x)``. Parts that repeat are a box with a count.
     """
     return _RecordDrawing(tensor, {id(x): name for name, x in names.items()}).picture()
 
@@ -76,6 +76,8 @@ class _RecordDrawing:
 
     def _known(self, tensor: Recorded | None, key: Key) -> Known:
         """The gradient and the verdict of the tensor's last pass, or of another pass if that has none."""
+        if not self._passes:
+            return NOTHING_KNOWN
         provenance = provenance_of(tensor) if tensor is not None else None
         last = provenance.evidence()[:1] if provenance is not None else []
         for drawn in sorted(self._passes, key=lambda drawn: all(drawn.evidence is not evidence for evidence in last)):

@@ -264,7 +264,10 @@ class Tensor(InPlace):
         return explained(self, names)
 
     def graph(self, **names: Tensor) -> Picture:
-        """The computation behind this tensor as a picture; ``names`` are written on the boxes of these tensors."""
+        """The computation behind this tensor as a picture; ``names`` are written on the boxes of these tensors.
+
+        Parts that repeat, such as the steps of a loop, are a box with a count; ``graph().unfold()`` has all of them.
+        """
         return draw(self, **names)
 
     # gradient
