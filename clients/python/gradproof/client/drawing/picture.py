@@ -42,7 +42,7 @@ MAX_SHOWN, MOST_COMMON = 3000, 8
 @dataclass(frozen=True)
 class Picture:
     """A graph as boxes and the edges between their ids; a source comes before its targets. Notebooks show it, or a text in
-    its place if it is too large. ``counts``: how many values and nodes the graph has, folded parts included; ``whole`` makes
+    its place if it is too large. ``counts``: the values and nodes of the graph, folded parts included; ``whole`` makes
     the picture with all of them."""
 
     boxes: tuple[Box, ...]
