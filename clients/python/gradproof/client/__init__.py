@@ -12,6 +12,7 @@ from gradproof.client import array_api, autograd, func, linalg, nn, ops, special
 from gradproof.client import numpy_functions as _numpy_functions  # noqa: F401 - fills the tables of NumPy's protocols
 from gradproof.client.aio import AsyncClient, connect_async
 from gradproof.client.aio_session import AsyncSession
+from gradproof.client.batching.vmap import vmap
 from gradproof.client.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from gradproof.client.autograd.saved import checkpoint
 from gradproof.client.client import Client, connect
@@ -220,6 +221,7 @@ __all__ = [
     "uint8",
     "use",
     "value_and_grad",
+    "vmap",
     "zeros",
     "zeros_like",
 ]

@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, TypeVarT
 import numpy as np
 
 from gradproof.client.backward.engine import cotangent_of
+from gradproof.client.batching.vmap import vmap as vmap
 from gradproof.client.dtypes import is_differentiable
 from gradproof.client.recording.modes import is_grad_enabled
 from gradproof.client.tensors.constructors import as_tensor

@@ -102,7 +102,7 @@ def pulled_through(node: Node, grad_outputs: Sequence[Recorded | None], position
 
 def _environment(graph: Subgraph) -> Environment:
     """Every value of a graph by its name."""
-    environment: Environment = dict(graph.numbers)
+    environment: Environment = {**graph.numbers, **graph.open}
     for name, array in graph.arrays.items():
         leaf = graph.leaves.get(name)
         environment[name] = leaf if leaf is not None and leaf.value() is array else graph.roots[0].leaf(array)

@@ -11,12 +11,13 @@ import numpy as np
 from gradproof.client.backward.gradient_edge import GradientEdge, tensor_of
 from gradproof.client.backward.hook_results import checked_results
 from gradproof.client.backward.passes import run
-from gradproof.client.backward.provenance import PassGradient, Provenance, attach_rows, extended_parts
+from gradproof.client.backward.provenance import PassGradient, Provenance, attach_rows, extended_parts, without_history
 from gradproof.client.backward.recorded_pass import backward_recorded
 from gradproof.client.events import Array
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.hooks import label_of
 from gradproof.client.recording.modes import enable_grad, no_grad
+from gradproof.client.recording.placeholders import is_vectorizing
 from gradproof.client.recording.record import Recorded, class_of
 
 REFERENCE_CYCLE = (
@@ -24,6 +25,10 @@ REFERENCE_CYCLE = (
     "can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use "
     "this function, make sure to reset the .grad fields of your parameters to None after use to break the cycle and avoid "
     "the leak."
+)
+NO_BACKWARD = (
+    "backward() called inside a functorch transform. This is not supported, please use functorch.grad or functorch.vjp instead "
+    "or call backward() outside of functorch transforms."
 )
 _warned = False
 
@@ -52,6 +57,8 @@ def backward(
 
     Follows torch.autograd.backward.
     """
+    if is_vectorizing():
+        raise RuntimeError(NO_BACKWARD)
     roots = _sequence(tensors)
     seeds = _seeds(roots, grad_tensors)
     targets = None if inputs is None else _sequence(inputs)
@@ -170,9 +177,11 @@ def _gradients(
     if not all(t.requires_grad for t in targets):
         raise RuntimeError("One of the differentiated Tensors does not require grad")
     kind = class_of([*roots, *targets]) or targets[0].plain()
-    if create_graph:
+    if create_graph or is_vectorizing():
         recorded = backward_recorded(roots, seeds, targets, kind)
         gradients: list[Recorded | None] = [recorded.get(t) for t in targets]
+        if not create_graph:
+            gradients = [None if g is None else without_history(g) for g in gradients]
     else:
         gradients = _unrecorded_gradients(roots, seeds, targets, retain_graph, kind)
     for k, (tensor, gradient) in enumerate(zip(targets, gradients, strict=True)):

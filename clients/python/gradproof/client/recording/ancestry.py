@@ -55,7 +55,7 @@ class Ancestry:
         edges = [edge for node in self.nodes for edge in self.edges(node)]
         edges += [(root, root.requires_grad or self.backward) for root in self.roots]
         leaves = [x for x, needs in edges if isinstance(x, Recorded) and x.node is not None and self.is_leaf(x, needs)]
-        return [x for x in leaves if x.array is None and self.run_of(x.node) is None]
+        return [x for x in leaves if x.array is None and x.placeholder is None and self.run_of(x.node) is None]
 
     def edges(self, node: Node) -> Iterable[tuple[Input, bool]]:
         """The inputs of a node, each with whether it is more than a constant: a gradient flows to it, or it moves with a

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast, overload
 
 import numpy as np
@@ -56,11 +58,27 @@ def _record(kind: type[Recorded], op: str, inputs: Sequence[Any], attributes: Ma
     info = runtime.op(op)
     operands = [_operand(x, kind) for x in inputs]
     plain = {name: _plain(value) for name, value in attributes.items()}
-    node = Node(kind, info, operands, plain, runtime.infer(info, operands, plain))
+    source = _source.get()
+    node = Node(kind, info, operands, plain, runtime.infer(info, operands, plain), source.rules if source else ())
+    if source is not None:
+        node.place = source.place
     if node.requires_grad:
         for recorder in recorders():
             recorder(node)
     return node.outputs()
+
+
+_source: ContextVar[Node | None] = ContextVar("gradproof_source", default=None)
+
+
+@contextmanager
+def in_place_of(source: Node) -> Iterator[None]:
+    """Nodes recorded inside have the line and the rules of ``source``, which they take the place of."""
+    token = _source.set(source)
+    try:
+        yield
+    finally:
+        _source.reset(token)
 
 
 def _operand(x: Any, kind: type[Recorded]) -> Input:

@@ -40,6 +40,8 @@ def evaluate(tensors: Sequence[Recorded]) -> None:
 
 def _evaluate(tensors: Sequence[Recorded]) -> None:
     runtime = current()
+    for tensor in tensors:
+        tensor.require_value()
     while missing := [t for t in tensors if t.array is None]:
         run_of = runtime.cache.run_of
         graph = graph_of(missing, backward=True) if _is_new(missing, run_of) else graph_of(missing, run_of=run_of)

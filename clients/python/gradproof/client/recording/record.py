@@ -23,6 +23,7 @@ from gradproof.client.recording import modes
 from gradproof.client.recording.hooks import Handle, Hookable, Hooks, NodeHooks, ServerHook
 from gradproof.client.recording.kept import CachedForward
 from gradproof.client.recording.names import edges_of, is_view, name_of, saves
+from gradproof.client.recording.placeholders import NO_VALUE, Placeholder
 from gradproof.client.recording.reads import watched
 from gradproof.client.recording.spec import Spec
 
@@ -208,6 +209,8 @@ class Recorded:
         """Become ``result``, an output of a node: a change in place. ``.grad`` and `retain_grad` stay."""
         node, slot = result.node, result.slot
         assert node is not None
+        if node.placeholder is not None and self.placeholder is None:
+            raise RuntimeError(NO_CHANGE_IN_PLACE)
         self.array, self.node, self.slot, self.alias = result.array, node, slot, None
         self._requires_grad, self.tainted, self.provenance = result.requires_grad, result.tainted, None
         self.retains_grad = self.retains_grad and result.requires_grad
@@ -260,6 +263,21 @@ class Recorded:
     def value(self) -> Array:
         """The value as a read-only array; computed now if it was not."""
         raise NotImplementedError
+
+    @property
+    def placeholder(self) -> Placeholder | None:
+        """The placeholder that the value would depend on, if it depends on any."""
+        x = self
+        while x.node is None and x.array is None and isinstance(x.alias, Recorded):
+            x = x.alias
+        if x.node is not None:
+            return x.node.placeholder
+        return x.alias if x.array is None and isinstance(x.alias, Placeholder) else None
+
+    def require_value(self, text: str = NO_VALUE) -> None:
+        """Raises RuntimeError with ``text`` if the value depends on a placeholder."""
+        if (placeholder := self.placeholder) is not None:
+            placeholder.refuse(f"{text} At {_place()}.")
 
     def detach(self) -> Self:
         """A leaf with the same value, without its history. Follows torch.Tensor.detach."""
@@ -333,6 +351,10 @@ class Recorded:
         return node.hooks if node is not None else None
 
 
+NO_CHANGE_IN_PLACE = (
+    "vmap: a change in place of a Tensor that is the same for all slices is not possible, since the new value has more elements "
+    "than the Tensor has: it is different for each slice. Please use the operation that is not in place (e.g. add instead of add_)."
+)
 ONLY_LEAVES = "you can only change requires_grad flags of leaf variables."
 ONLY_LEAVES_DETACH = (
     f"{ONLY_LEAVES} If you want to use a computed variable in a subgraph that doesn't require differentiation use "
@@ -363,6 +385,7 @@ class Node(Hookable):
         kind: the class of its outputs.
         place: file and line of the caller that recorded it.
         hooks: the hooks registered on it, or None.
+        placeholder: a placeholder that the outputs depend on, or None.
         rules: the rules that it was derived by, as serialized messages.
         client_rule: a rule that runs here in place of that of the op, or None.
         overwritten: whether an output has changed in place since.
@@ -374,7 +397,7 @@ class Node(Hookable):
     __slots__ = (
         "__weakref__", "_inputs", "_moved", "_origins", "_outputs", "arrays", "attributes", "client_rule", "derived",
         "freed", "info", "kept", "kind", "moves", "needs", "number", "op", "origin", "overwritten", "place",
-        "rules", "specs",
+        "placeholder", "rules", "specs",
     )  # fmt: skip
 
     def __init__(
@@ -394,6 +417,7 @@ class Node(Hookable):
         self.needs = tuple(recording and isinstance(x, Recorded) and x.requires_grad for x in inputs)
         self.moves = self._moves()
         self.arrays = tuple(x.array if isinstance(x, Recorded) and x.node is None else None for x in inputs)
+        self.placeholder = next((p for x in inputs if isinstance(x, Recorded) and (p := x.placeholder)), None)
         self.rules = rules
         self.derived: bool = bool(rules) or any(
             isinstance(x, Recorded) and x.node is not None and x.node.derived for x in inputs

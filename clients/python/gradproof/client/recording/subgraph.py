@@ -46,6 +46,7 @@ class Subgraph:
         leaves: the tensors that may require grad, by name.
         arrays: the values of leaves by name, but for borrowed ones.
         numbers: the Python numbers by name.
+        open: leaves whose values depend on placeholders, by name: such a graph can be derived, not run.
         outputs: the names of the roots.
         structure: all that makes it the same graph, without the values of its leaves.
         behind: for each value that nodes with hooks use, the names that it has close to them.
@@ -56,6 +57,7 @@ class Subgraph:
         self.roots, self.nodes = ancestry.roots, ancestry.nodes
         self.leaves: dict[str, Recorded] = {}
         self.arrays: dict[str, Array] = {}
+        self.open: dict[str, Recorded] = {}
         self.numbers: dict[str, Number] = {}
         self._borrowed: dict[str, Recorded] = {}
         self._names: dict[Key, str] = {}
@@ -140,7 +142,7 @@ class Subgraph:
     @property
     def size(self) -> int:
         """The number of values, without Python numbers."""
-        return len(self.arrays) + len(self._borrowed) + sum(len(node.specs) for node in self.nodes)
+        return len(self.arrays) + len(self.open) + len(self._borrowed) + sum(len(node.specs) for node in self.nodes)
 
     def nbytes(self, names: Iterable[str]) -> int:
         """An upper bound of the bytes of these values together. Values around hooked nodes count as the whole graph."""
@@ -155,6 +157,8 @@ class Subgraph:
 
     def values(self, but: Container[str] = ()) -> list[tensor_pb2.NamedTensor]:
         """The values of leaves as messages, without those named in ``but`` and borrowed ones."""
+        for x in self.open.values():
+            x.require_value()
         known = [*((name, array) for name, array in self.arrays.items() if name not in but), *self.numbers.items()]
         return [tensor_pb2.NamedTensor(name=name, value=encode_tensor(value)) for name, value in known]
 
@@ -179,6 +183,8 @@ class Subgraph:
             graph.leaves.add(name=name, spec=encode_spec(array.shape, array.dtype), requires_grad=requires_grad)
         for name, x in self._borrowed.items():
             graph.leaves.add(name=name, spec=encode_spec(x.shape, x.dtype))
+        for name, x in self.open.items():
+            graph.leaves.add(name=name, spec=encode_spec(x.shape, x.dtype), requires_grad=name in self.leaves)
         for name, number in self.numbers.items():
             leaf = graph.leaves.add(name=name, value=encode_tensor(number))
             leaf.spec.CopyFrom(leaf.value.spec)
@@ -237,14 +243,18 @@ class Subgraph:
             name = self._names.setdefault(key_of(x), f"x{len(self._names)}")
             self._borrowed[name] = x
             return name
-        value = array if array is not None else x.array if x.array is not None else x.value()
+        opened = array is None and x.array is None and x.placeholder is not None
+        value = array if array is not None else None if opened else x.array if x.array is not None else x.value()
         is_cut = key_of(x) in self._ancestry.cut
         moving = self._ancestry.backward and (needs or is_cut)
         role = "leaf" if moving or not self._ancestry.backward else "constant"
         key: Key = key_of(x) if is_cut else (role, id(x), id(value))
         if key not in self._names:
             name = self._names[key] = f"x{len(self._names)}"
-            self.arrays[name] = value
+            if value is None:
+                self.open[name] = x
+            else:
+                self.arrays[name] = value
             if moving:
                 self.leaves[name] = x
         return self._names[key]
@@ -258,6 +268,7 @@ class Subgraph:
         return (
             tuple((name, a.shape, a.dtype.name, name in self.leaves) for name, a in self.arrays.items()),
             tuple((name, x.shape, x.dtype.name) for name, x in self._borrowed.items()),
+            tuple((name, x.shape, x.dtype.name, name in self.leaves) for name, x in self.open.items()),
             tuple((name, type(x).__name__) for name, x in self.numbers.items()),
             tuple(
                 (

@@ -22,6 +22,7 @@ from gradproof.client.explanation import Explanation
 from gradproof.client.recording.apply import as_subclass
 from gradproof.client.recording.evaluation import evaluate
 from gradproof.client.recording.modes import is_grad_enabled
+from gradproof.client.recording.placeholders import NO_CONTROL_FLOW, NO_ITEM
 from gradproof.client.recording.reads import note
 from gradproof.client.recording.record import ONLY_LEAVES_DETACH, caller_place
 from gradproof.client.recording.spec import Spec
@@ -104,6 +105,7 @@ class Tensor(InPlace):
         note(self)
         self.check_current()
         if self.array is None:
+            self.require_value()
             if self.alias is not None:
                 self.array = self.alias.value()
             else:
@@ -161,6 +163,7 @@ class Tensor(InPlace):
         """The value of a tensor with one element, as a Python number. Follows torch.Tensor.item."""
         if self.numel() != 1:
             raise RuntimeError(f"a Tensor with {self.numel()} elements cannot be converted to Scalar")
+        self.require_value(NO_ITEM)
         return self.value().item()
 
     def tolist(self) -> Any:
@@ -197,6 +200,7 @@ class Tensor(InPlace):
         if self.numel() != 1:
             many = "more than one value" if self.numel() else "no values"
             raise RuntimeError(f"Boolean value of Tensor with {many} is ambiguous")
+        self.require_value(NO_CONTROL_FLOW)
         return bool(self.item())
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -205,6 +209,8 @@ class Tensor(InPlace):
         return (self[k] for k in range(len(self)))
 
     def __repr__(self) -> str:
+        if self.placeholder is not None:
+            return f"Placeholder(shape={self.shape}, dtype={self.dtype.name})"
         if self.grad_fn is not None:
             return show(self.value(), f"grad_fn={self.grad_fn!r}")
         return show(self.value(), "requires_grad=True" if self.requires_grad else "")

@@ -1,0 +1,1 @@
+"""Vectorization of functions: a recorded graph of a slice becomes a graph of all slices."""
