@@ -12,9 +12,9 @@ from gradproof.client import array_api, autograd, func, linalg, nn, ops, special
 from gradproof.client import numpy_functions as _numpy_functions  # noqa: F401 - fills the tables of NumPy's protocols
 from gradproof.client.aio import AsyncClient, connect_async
 from gradproof.client.aio_session import AsyncSession
-from gradproof.client.batching.vmap import vmap
 from gradproof.client.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from gradproof.client.autograd.saved import checkpoint
+from gradproof.client.batching.vmap import vmap
 from gradproof.client.client import Client, connect
 from gradproof.client.dtypes import (
     bfloat16,

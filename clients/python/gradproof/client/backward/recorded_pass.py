@@ -247,7 +247,7 @@ class RecordedPass:
         names = {id(t): self._graph.names_of(t) for t in gradients}
         request = pb.DifferentiateRequest(gradients=dict.fromkeys(name for own in names.values() for name in own))
         self._graph.surround({hooked.node.number: hooked for hooked, _ in self._passed})
-        complete = _Completion(self._graph, self._starts, self._changed, self._passed)
+        complete = Completion(self._graph, self._starts, self._changed, self._passed)
         evidence = Evidence(current(), self._graph, request, Result(), names, recorded=True, complete=complete)
         evidence.find = finder(self._graph, self._applications)
         seeds = {seed for _, seed in self._starts}
@@ -262,8 +262,14 @@ class RecordedPass:
         return results
 
 
-class _Completion:
-    """Adds the values of a recorded pass to the request that runs it again: the cotangents, and the results of hooks."""
+class Completion:
+    """Adds the values of a recorded pass to the request that runs it again: the cotangents, and the results of hooks.
+
+    Attributes:
+        seeds: the roots with their cotangents.
+        hooks: the names of hooked tensors, with the results of their hooks.
+        passed: the nodes with hooks, with the gradients that went on from there.
+    """
 
     def __init__(
         self,
@@ -273,16 +279,16 @@ class _Completion:
         passed: Sequence[tuple[HookedNode, Mapping[int, Recorded]]],
     ) -> None:
         self._graph = graph
-        self._seeds = [(root, seed.detach()) for root, seed in starts]
-        self._hooks = [(graph.names_of(t), result.detach()) for t, result in changed.items() if result is not None]
-        self._passed = [(hooked, {k: g.detach() for k, g in gradients.items()}) for hooked, gradients in passed]
+        self.seeds = [(root, seed.detach()) for root, seed in starts]
+        self.hooks = [(graph.names_of(t), result.detach()) for t, result in changed.items() if result is not None]
+        self.passed = [(hooked, {k: g.detach() for k, g in gradients.items()}) for hooked, gradients in passed]
 
     def __call__(self, request: pb.DifferentiateRequest) -> None:
-        roots = [root for root, _ in self._seeds]
-        for root, seed in summed_seeds(roots, [seed.value().astype(root.dtype) for root, seed in self._seeds]):
+        roots = [root for root, _ in self.seeds]
+        for root, seed in summed_seeds(roots, [seed.value().astype(root.dtype) for root, seed in self.seeds]):
             request.seeds.add(output=self._graph.name(root), cotangent=encode_tensor(seed.astype(root.dtype)))
-        request.hooks.extend(constant_hook(names[0], "hook", result) for names, result in self._hooks if len(names) == 1)
-        for hooked, gradients in self._passed:
+        request.hooks.extend(constant_hook(names[0], "hook", result) for names, result in self.hooks if len(names) == 1)
+        for hooked, gradients in self.passed:
             request.hooks.append(constant_hook(hooked.inside.bundle.name, "hook", hooked.joined(gradients)))
         request.retain.extend(name for names in self._graph.behind.values() for name in names)
 

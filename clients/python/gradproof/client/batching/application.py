@@ -55,7 +55,10 @@ class Application:
 
     def all_spread(self) -> list[Input]:
         """The inputs with a batch axis each, but for numbers."""
-        return [x if shape is None else self.spread(k) for k, (x, shape) in enumerate(zip(self.inputs, self.shapes, strict=True))]
+        return [
+            x if shape is None else self.spread(k)
+            for k, (x, shape) in enumerate(zip(self.inputs, self.shapes, strict=True))
+        ]
 
     def results(self, *inputs: Any, **changes: Any) -> list[Recorded]:
         """The results of the op on other inputs, with changed attributes."""

@@ -23,7 +23,9 @@ class Replay:
         unrolled: apply every op to each slice, whatever rules there are.
     """
 
-    def __init__(self, level: Level, stand_ins: Mapping[Recorded, Recorded] | None = None, *, unrolled: bool = False) -> None:
+    def __init__(
+        self, level: Level, stand_ins: Mapping[Recorded, Recorded] | None = None, *, unrolled: bool = False
+    ) -> None:
         self._level, self._unrolled = level, unrolled
         self._leaves: dict[Recorded, Recorded | None] = dict(stand_ins or {})
         self._nodes: dict[int, list[Recorded] | None] = {}
@@ -42,8 +44,12 @@ class Replay:
             elif x.node.placeholder is not None and x.node.number not in nodes and x.node.number not in self._nodes:
                 nodes[x.node.number] = x.node
                 pending.extend(x.node.inputs)
-        for number in sorted(nodes):
-            self._nodes[number] = self._recorded(nodes[number])
+        self.run_through([nodes[number] for number in sorted(nodes)])
+
+    def run_through(self, nodes: Sequence[Node]) -> None:
+        """Record these nodes, which are in the order they were recorded in."""
+        for node in nodes:
+            self._nodes[node.number] = self._recorded(node)
 
     def batched(self, x: Recorded) -> Recorded | None:
         """The batched tensor in place of ``x``, after `run`; None if ``x`` is the same for all slices."""
@@ -86,7 +92,9 @@ class Replay:
         if not a.size:
             kind = a.node.kind
             return [kind.from_array(np.zeros((0, *spec.shape), spec.dtype)) for spec in a.node.specs]
-        columns = [self._of_slices(x) if is_batched else [x] * a.size for x, is_batched in zip(a.inputs, a.batched, strict=True)]
+        columns = [
+            self._of_slices(x) if is_batched else [x] * a.size for x, is_batched in zip(a.inputs, a.batched, strict=True)
+        ]
         rows = [a.results(*inputs) for inputs in zip(*columns, strict=True)]
         return [apply("stack", *slots, axis=0) for slots in zip(*rows, strict=True)]
 

@@ -46,7 +46,7 @@ def on_last(count: int) -> Rule:
 
 def same_elements(a: Application) -> Results:
     """The elements in the same order: a reshape, whatever the op is called."""
-    return [reshaped(a.spread(0), (a.size, *a.node.specs[0].shape))]
+    return [reshaped(a.spread(k), (a.size, *spec.shape)) for k, spec in enumerate(a.node.specs)]
 
 
 def along(*names: str, flat: bool = True) -> Rule:
@@ -84,10 +84,21 @@ def parts(a: Application) -> Results:
     return a.results(*a.all_spread(), axis=_behind(a.attributes["axis"]))
 
 
-def of_any_rank(a: Application) -> Results:
-    """Diagonals and parts that are put into a tensor."""
+def put_into(a: Application) -> Results:
+    """A part that is put into a tensor broadcasts to its place, which has an axis less."""
+    if len(a.shapes[1] or ()) >= a.rank:
+        return None
+    values = lifted(a.inputs[1], a.rank - 1) if a.batched[1] else a.inputs[1]
     names = [name for name in ("axis", "axis1", "axis2") if name in a.attributes]
-    return a.results(*a.all_spread(), **{name: _behind(a.attributes[name]) for name in names}) if a.rank else None
+    return a.results(a.spread(0), values, **{name: _behind(a.attributes[name]) for name in names})
+
+
+def masked_fill(a: Application) -> Results:
+    """A number for each slice is chosen element by element."""
+    if not a.batched[2]:
+        return aligned(a)
+    x, mask, value = a.aligned()
+    return [apply("where", mask, apply("astype", value, dtype=a.node.specs[0].dtype.name), x)]
 
 
 def transpose(a: Application) -> Results:
@@ -111,7 +122,7 @@ def slices(a: Application) -> Results:
         changes["shape"] = (a.size, *a.attributes["shape"])
     else:
         changes["stop"] = (a.size, *stops)
-    return a.results(*a.all_spread(), **changes)
+    return a.results(a.spread(0), *(lifted(a.spread(k), a.rank) for k in range(1, len(a.inputs))), **changes)
 
 
 def pad(a: Application) -> Results:
@@ -158,10 +169,12 @@ def flipped(axis: int) -> Rule:
 
 
 def matmul(a: Application) -> Results:
-    """Vectors become matrices of a row or a column; a factor that is the same for all slices broadcasts."""
+    """Vectors become matrices of a row or a column; a factor that is the same for all slices broadcasts.
+
+    Rows of all slices are not joined to a matrix: its product is quicker, but sums in another order than the pass that a
+    verdict compares with.
+    """
     (left, right), (m, n) = a.inputs, map(len, (a.shapes[0] or (), a.shapes[1] or ()))
-    if m == 1 and n == 2 and not a.batched[1]:  # rows of a matrix
-        return a.results(left, right)
     rank = max(m, n, 2)
     if a.batched[0]:
         left = _matrices(left, rank, row=m == 1)
@@ -217,13 +230,25 @@ def at_indices(a: Application) -> Results:
     """Indices that are the same for all slices are behind the batch axis."""
     if a.batched[1] or not a.rank:
         return None
-    inputs = [x if k == 1 or shape is None else a.spread(k) for k, (x, shape) in enumerate(zip(a.inputs, a.shapes, strict=True))]
-    return a.results(*inputs, axis=_behind(a.attributes["axis"]))
+    return a.results(a.spread(0), a.inputs[1], a.spread(2), axis=_behind(a.attributes["axis"]))
+
+
+def index_fill(a: Application) -> Results:
+    """As `at_indices`, with a number that is the same for all slices."""
+    same = a.rank and not any(a.batched[1:])
+    return a.results(*a.inputs, axis=_behind(a.attributes["axis"])) if same else None
+
+
+def _key_of(a: Application, arrays: int) -> tuple[Any, ...]:
+    """The key of an index; without any, each array is for an axis."""
+    key = a.attributes["key"]
+    return ("array",) * arrays if key is None else tuple(key)
 
 
 def getitem(a: Application) -> Results:
     """An index of the batch axis goes first: all of it, or, where arrays are batched, each slice for itself."""
-    key, arrays = a.attributes["key"], a.inputs[1:]
+    arrays = a.inputs[1:]
+    key = _key_of(a, len(arrays))
     if not any(a.batched[1:]):
         return None if _apart(key) else a.results(*a.inputs, key=((None, None, None), *key))
     if any(isinstance(entry, tuple) and entry[0] == "mask" for entry in key):
@@ -239,7 +264,7 @@ def getitem(a: Application) -> Results:
 
 def index_put(a: Application) -> Results:
     """As `getitem`, for arrays that are the same for all slices."""
-    key = a.attributes["key"]
+    key = _key_of(a, len(a.inputs) - 2)
     if any(a.batched[2:]) or _apart(key):
         return None
     values = a.inputs[1]
@@ -270,14 +295,17 @@ def _place(key: Sequence[Any], rank: int) -> int:
 
 
 def searchsorted(a: Application) -> Results:
-    """Values are looked up in a line that is the same for all slices."""
-    return None if a.batched[0] else a.results(*a.inputs)
+    """Values are looked up in a single line, or in a line for each slice."""
+    if a.rank == 1 and not a.batched[0]:
+        return a.results(*a.inputs)
+    return a.results(*a.all_spread()) if a.rank == len(a.shapes[1] or ()) else None
 
 
 def elementwise_loss(a: Application) -> Results:
     """The loss of each element, which is then reduced over all axes but the batch axis."""
     reduction = a.attributes["reduction"]
-    if a.tensors > 2 and reduction == "mean":
+    ranks = {len(shape) for shape in a.shapes if shape is not None}
+    if len(ranks) != 1 or reduction not in ("none", "sum", "mean") or (a.tensors > 2 and reduction == "mean"):
         return None
     losses = a.results(*a.aligned(), reduction="none")[0]
     return [losses if reduction == "none" else apply(reduction, _flat(losses), axis=1)]
@@ -307,7 +335,7 @@ def _named(rule: Rule, names: str) -> dict[str, Rule]:
 
 
 RULES: dict[str, Rule] = {
-    **_named(aligned, "astype checked complex polar masked_fill one_hot ravel_multi_index"),
+    **_named(aligned, "astype checked complex polar one_hot ravel_multi_index"),
     **_named(on_last(1), "pairwise_distance"),
     **_named(on_last(2), "adjoint matrix_transpose tril triu det inv cholesky cofactors cdist"),
     **_named(same_elements, "reshape flatten unflatten ravel squeeze expand_dims atleast_1d atleast_2d atleast_3d"),
@@ -324,11 +352,11 @@ RULES: dict[str, Rule] = {
     **_named(along("axes", flat=False), "rot90"),
     **_named(along("source", "destination", flat=False), "moveaxis"),
     **_named(parts, "concat stack"),
-    **_named(of_any_rank, "select_scatter diagonal_scatter"),
+    **_named(put_into, "select_scatter diagonal_scatter"),
     **_named(transpose, "transpose permute_dims"),
     **_named(slices, "slice unslice slice_scatter"),
     **_named(quantile, "quantile nanquantile"),
-    **_named(at_indices, "index_add index_copy index_fill"),
+    **_named(at_indices, "index_add index_copy"),
     **_named(
         elementwise_loss,
         "mse_loss l1_loss smooth_l1_loss huber_loss binary_cross_entropy binary_cross_entropy_with_logits kl_div "
@@ -343,12 +371,14 @@ RULES: dict[str, Rule] = {
     "norm": norm,
     "fliplr": flipped(1),
     "flipud": flipped(0),
+    "masked_fill": masked_fill,
     "matmul": matmul,
     "solve": solve,
     "take": take,
     "embedding": embedding,
     "getitem": getitem,
     "index_put": index_put,
+    "index_fill": index_fill,
     "searchsorted": searchsorted,
 }
 """The rules by the names of ops; elementwise ops are `aligned`."""

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 import numpy as np
 
 from gradproof.client.batching.application import moved
-from gradproof.client.batching.evidence import with_provenance
+from gradproof.client.batching.evidence import attach_provenance
 from gradproof.client.batching.replay import Replay
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.modes import enable_grad
@@ -139,7 +139,8 @@ class _Call:
                 f"Dimension out of range (expected to be in range of [{-y.ndim - 1}, {y.ndim}], but got {dim})"
             )
         if batched is not None:
-            return with_provenance(batched, y, level)
+            attach_provenance(batched, y, replay, level)
+            return batched
         with enable_grad():
             return apply("broadcast_to", y, shape=(level.size, *y.shape))
 

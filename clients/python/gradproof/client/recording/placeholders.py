@@ -93,7 +93,9 @@ def is_vectorizing() -> bool:
     return bool(_levels.get())
 
 
-def drawn(draw: Callable[[tuple[int, ...]], np.ndarray[Any, Any]], leaf: Callable[[Any], Any], alias: Callable[..., Any]) -> Any:
+def drawn(
+    draw: Callable[[tuple[int, ...]], np.ndarray[Any, Any]], leaf: Callable[[Any], Any], alias: Callable[..., Any]
+) -> Any:
     """Random numbers as the functions that are vectorized now want them.
 
     Args:
@@ -107,7 +109,7 @@ def drawn(draw: Callable[[tuple[int, ...]], np.ndarray[Any, Any]], leaf: Callabl
     if any(level.randomness == "error" for level in levels):
         raise RuntimeError(NO_RANDOM)
     varying = [level for level in levels if level.randomness == "different"]
-    result = leaf(draw(tuple(level.size for level in reversed(varying))))
-    for level in reversed(varying):
+    result = leaf(draw(tuple(level.size for level in varying)))
+    for level in varying:
         result = alias(result, level.placeholder(result))
     return result

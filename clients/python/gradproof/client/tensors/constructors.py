@@ -174,7 +174,6 @@ def randint(low: int, high: Any = None, size: Sequence[int] | None = None, *, dt
 def randperm(n: int) -> Tensor:
     """The integers below ``n``, in random order. Follows torch.randperm."""
 
-
     def permutations(shape: tuple[int, ...]) -> Array:
         return _random.permuted(np.broadcast_to(np.arange(n), shape), axis=-1) if shape[1:] else _random.permutation(n)
 
