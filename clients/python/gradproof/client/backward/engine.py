@@ -27,8 +27,8 @@ REFERENCE_CYCLE = (
     "the leak."
 )
 NO_BACKWARD = (
-    "backward() called inside a functorch transform. This is not supported, please use functorch.grad or functorch.vjp instead "
-    "or call backward() outside of functorch transforms."
+    "backward() called inside a functorch transform. This is not supported, please use functorch.grad or functorch.vjp "
+    "instead or call backward() outside of functorch transforms."
 )
 _warned = False
 

@@ -86,7 +86,9 @@ class _BatchedPassGradient(PassGradient):
 
 def _evidence(part: PassGradient, level: Level) -> tuple[Evidence, tuple[str, ...]] | None:
     source = _source(part)
-    if source is None or (isinstance(source[0].complete, Completion) and (source[0].complete.hooks or source[0].complete.passed)):
+    if source is None or (
+        isinstance(source[0].complete, Completion) and (source[0].complete.hooks or source[0].complete.passed)
+    ):
         return None
     (evidence, names), values = source, Replay(level)
     graph = evidence.graph

@@ -12,6 +12,34 @@ from gradproof.client.recording.apply import apply, apply_multiple, in_place_of
 from gradproof.client.recording.modes import enable_grad, no_grad
 from gradproof.client.recording.placeholders import Level, Placeholder
 from gradproof.client.recording.record import Input, Node, Recorded
+from gradproof.client.recording.spec import Spec
+
+
+class NoRule:
+    """The rule of a function whose backward is written for a slice.
+
+    Attributes:
+        name: the name of the backward node.
+        saves: whether it needs values of the forward pass.
+    """
+
+    saves = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(
+        self, node: Node, grad_outputs: Sequence[Recorded | None], positions: Sequence[int]
+    ) -> Mapping[int, Recorded]:
+        """Raises RuntimeError."""
+        raise RuntimeError(
+            f"You tried to vmap over {self.name.removesuffix('Backward')}, but it does not have vmap support: its backward is "
+            "that of a slice. Take the gradient inside, vmap(grad(f))."
+        )
+
+    def reference(self, node: Node) -> str:
+        """The reason why there is no other computation to compare with."""
+        return "its backward is that of a slice"
 
 
 class Replay:
@@ -80,12 +108,23 @@ class Replay:
         if not any(x is not None for x in stand_ins):
             return None
         inputs = [x if batched is None else batched for x, batched in zip(node.inputs, stand_ins, strict=True)]
+        if node.client_rule is not None and node.client_rule.name:
+            return self._of_function(node, node.client_rule.name, inputs, [x is not None for x in stand_ins])
         application = Application(node, inputs, [x is not None for x in stand_ins], self._level.size)
         recording = node.requires_grad or node.condition
         with enable_grad() if recording else no_grad(), in_place_of(node):
             rule: Rule | None = None if self._unrolled else rule_of(application)
             results = rule(application) if rule else None
             return list(results) if results is not None else self._one_by_one(application)
+
+    def _of_function(self, node: Node, name: str, inputs: Sequence[Input], batched: Sequence[bool]) -> list[Recorded]:
+        """The results of a function with a backward of its own, whose first inputs are its results."""
+        application = Application(node, inputs, batched, self._level.size)
+        specs = [Spec((self._level.size, *spec.shape), spec.dtype) for spec in node.specs]
+        with enable_grad() if node.requires_grad else no_grad():
+            of_all = Node(node.kind, node.info, application.all_spread(), node.attributes, specs)
+        of_all.place, of_all.client_rule = node.place, NoRule(name)
+        return of_all.outputs()
 
     def _one_by_one(self, a: Application) -> list[Recorded]:
         """The op applied to each slice, and the results stacked."""

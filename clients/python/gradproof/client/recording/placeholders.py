@@ -12,8 +12,8 @@ import numpy as np
 Randomness: TypeAlias = Literal["error", "same", "different"]
 
 NO_ITEM: Final = (
-    "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please "
-    "try to rewrite what you're doing with other operations."
+    "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, "
+    "please try to rewrite what you're doing with other operations."
 )
 NO_CONTROL_FLOW: Final = (
     "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't support that yet; "

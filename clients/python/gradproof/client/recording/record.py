@@ -205,12 +205,15 @@ class Recorded:
         self.spec = Spec(array.shape, array.dtype)
         self.array, self.node, self.slot, self.alias, self.tainted = array, None, 0, None, False
 
+    def check_slices(self, new: Recorded) -> None:
+        """Raises RuntimeError if this tensor is the same for all slices and ``new``, its new value, is not."""
+        if new.placeholder is not None and self.placeholder is None:
+            raise RuntimeError(NO_CHANGE_IN_PLACE)
+
     def become_output(self, result: Recorded) -> None:
         """Become ``result``, an output of a node: a change in place. ``.grad`` and `retain_grad` stay."""
         node, slot = result.node, result.slot
         assert node is not None
-        if node.placeholder is not None and self.placeholder is None:
-            raise RuntimeError(NO_CHANGE_IN_PLACE)
         self.array, self.node, self.slot, self.alias = result.array, node, slot, None
         self._requires_grad, self.tainted, self.provenance = result.requires_grad, result.tainted, None
         self.retains_grad = self.retains_grad and result.requires_grad
@@ -352,8 +355,8 @@ class Recorded:
 
 
 NO_CHANGE_IN_PLACE = (
-    "vmap: a change in place of a Tensor that is the same for all slices is not possible, since the new value has more elements "
-    "than the Tensor has: it is different for each slice. Please use the operation that is not in place (e.g. add instead of add_)."
+    "vmap: a change in place of a Tensor that is the same for all slices is not possible: the new value is another for each "
+    "slice. Please use the operation that is not in place (e.g. add instead of add_)."
 )
 ONLY_LEAVES = "you can only change requires_grad flags of leaf variables."
 ONLY_LEAVES_DETACH = (

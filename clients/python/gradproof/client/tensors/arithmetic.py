@@ -225,7 +225,8 @@ class Arithmetic(Reductions):
             )
         _check_dtype(result.dtype, self.dtype)
         cast = result if result.dtype == self.dtype else apply("astype", result, dtype=self.dtype.name)
-        if cast.requires_grad or (watched() and not self.requires_grad):
+        if cast.requires_grad or cast.placeholder is not None or (watched() and not self.requires_grad):
+            self.check_slices(cast)
             bases = bases_of(self)
             self.moved_aside()
             self.become_output(cast)
