@@ -59,8 +59,8 @@ class _BatchedPassGradient(PassGradient):
         self._possible = True
 
     def evidence_of_all(self) -> tuple[Evidence, tuple[str, ...]] | None:
-        """The evidence and the names of the gradient in its graph, made when it is first asked for; None where hooks changed
-        gradients on the way."""
+        """The evidence and the names of the gradient in its graph, made when it is first asked for; None where hooks
+        changed gradients on the way."""
         if self._built is None and self._possible:
             self._built = _evidence(self._part, self._level)
             self._possible = self._built is not None

@@ -33,8 +33,8 @@ class NoRule:
     ) -> Mapping[int, Recorded]:
         """Raises RuntimeError."""
         raise RuntimeError(
-            f"You tried to vmap over {self.name.removesuffix('Backward')}, but it does not have vmap support: its backward is "
-            "that of a slice. Take the gradient inside, vmap(grad(f))."
+            f"You tried to vmap over {self.name.removesuffix('Backward')}, but it does not have vmap support: its backward "
+            "is that of a slice. Take the gradient inside, vmap(grad(f))."
         )
 
     def reference(self, node: Node) -> str:

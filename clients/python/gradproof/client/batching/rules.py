@@ -116,13 +116,12 @@ def broadcast_to(a: Application) -> Results:
 
 def slices(a: Application) -> Results:
     """The batch axis is taken whole."""
-    starts, stops, steps = (a.attributes.get(name) for name in ("start", "stop", "step"))
-    changes: dict[str, Any] = {"start": (0, *starts), "step": None if steps is None else (1, *steps)}
+    start, step = a.attributes["start"], a.attributes["step"]
     if a.node.op == "unslice":
-        changes["shape"] = (a.size, *a.attributes["shape"])
-    else:
-        changes["stop"] = (a.size, *stops)
-    return a.results(a.spread(0), *(lifted(a.spread(k), a.rank) for k in range(1, len(a.inputs))), **changes)
+        return a.results(*a.inputs, shape=(a.size, *a.attributes["shape"]), start=(0, *start), step=(1, *step))
+    values = [lifted(a.spread(k), a.rank) for k in range(1, len(a.inputs))]
+    stop = (a.size, *a.attributes["stop"])
+    return a.results(a.spread(0), *values, start=(0, *start), stop=stop, step=None if step is None else (1, *step))
 
 
 def pad(a: Application) -> Results:
@@ -254,7 +253,7 @@ def getitem(a: Application) -> Results:
     if any(isinstance(entry, tuple) and entry[0] == "mask" for entry in key):
         return None
     rank = max(len(shape or ()) for shape in a.shapes[1:])
-    numbers = reshaped(arrays[0].leaf(np.arange(a.size)), (a.size, *(1,) * rank)) if a.batched[0] else None
+    numbers = reshaped(a.node.leaf(np.arange(a.size)), (a.size, *(1,) * rank)) if a.batched[0] else None
     wide = [lifted(x, rank) if batched else x for x, batched in zip(arrays, a.batched[1:], strict=True)]
     place = 0 if _apart(key) else _place(key, a.rank)
     if numbers is not None:
@@ -314,8 +313,7 @@ def elementwise_loss(a: Application) -> Results:
 def class_loss(a: Application) -> Results:
     """The loss of each sample of all slices, which is then reduced over those of a slice."""
     shape, reduction = a.shapes[0] or (), a.attributes["reduction"]
-    weighted = a.tensors > 2
-    if not shape or weighted or a.node.inputs[1].dtype.kind not in "iu" or shape[:-1] != a.shapes[1] or len(shape) > 2:
+    if not 1 <= len(shape) <= 2 or a.tensors > 2 or shape[:-1] != a.shapes[1] or a.spread(1).dtype.kind not in "iu":
         return None
     x, target = a.spread(0), a.spread(1)
     x, target = reshaped(x, (target.numel(), shape[-1])), reshaped(target, (target.numel(),))

@@ -12,7 +12,6 @@ from gradproof.client.batching.application import moved
 from gradproof.client.batching.evidence import attach_provenance
 from gradproof.client.batching.replay import Replay
 from gradproof.client.recording.apply import apply
-from gradproof.client.recording.modes import enable_grad
 from gradproof.client.recording.placeholders import Level, running
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.constructors import as_tensor, random_state, set_random_state
@@ -38,10 +37,10 @@ def vmap(
         func: a function of a slice of its arguments, which returns a tensor or a tree of tensors. Values must not steer it:
             no ``if`` on a tensor, no ``float``.
         in_dims: the axis of each argument that its slices are taken along: an int for all tensors, or a tuple with an int,
-            None or a tree of these for each argument by position. Arguments with None, arguments by keyword and tensors of
-            a closure are the same for all slices.
-        out_dims: the axis of each result that the slices are put along: an int, or a tree of ints; None for a result that is
-            the same for all slices.
+            None or a tree of these for each argument by position. Arguments with None, arguments by keyword and tensors
+            of a closure are the same for all slices.
+        out_dims: the axis of each result that the slices are put along: an int, or a tree of ints; None for a result that
+            is the same for all slices.
         randomness: whether random numbers drawn in ``func`` are an "error", the "same" for all slices or "different".
         chunk_size: the number of slices at once; default: all.
 
@@ -131,8 +130,8 @@ class _Call:
             return y
         if not isinstance(y, Tensor):
             raise ValueError(
-                f"vmap({self._name}, ...): `{self._name}` must only return Tensors, got type {type(y)}. Did you mean to set "
-                "out_dims= to None for output?"
+                f"vmap({self._name}, ...): `{self._name}` must only return Tensors, got type {type(y)}. Did you mean to "
+                "set out_dims= to None for output?"
             )
         if not -y.ndim - 1 <= dim <= y.ndim:
             raise IndexError(
@@ -141,21 +140,20 @@ class _Call:
         if batched is not None:
             attach_provenance(batched, y, replay, level)
             return batched
-        with enable_grad():
-            return apply("broadcast_to", y, shape=(level.size, *y.shape))
+        return apply("broadcast_to", y, shape=(level.size, *y.shape))
 
     def _arguments(self, args: tuple[Any, ...]) -> tuple[list[Any], list[int | None], Structure]:
         """The leaves of the arguments, the axis of each, and their structure. Raises ValueError with PyTorch's texts."""
         place = f"vmap({self._name}, in_dims={self._in_dims}, ...)(<inputs>): "
         if not isinstance(self._in_dims, (int, tuple)):
             raise ValueError(
-                f"{place}expected `in_dims` to be int or a (potentially nested) tuple matching the structure of inputs, got: "
-                f"{type(self._in_dims)}."
+                f"{place}expected `in_dims` to be int or a (potentially nested) tuple matching the structure of inputs, "
+                f"got: {type(self._in_dims)}."
             )
         if not args:
             raise ValueError(
-                f"vmap({self._name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to vmap over "
-                "a function with no inputs. The latter is unsupported."
+                f"vmap({self._name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to vmap "
+                "over a function with no inputs. The latter is unsupported."
             )
         leaves, structure = flatten(args)
         dims = _spread(self._in_dims, structure)
@@ -206,8 +204,8 @@ class _Call:
 
     def _refuse_out_dims(self, structure: Structure) -> NoReturn:
         raise ValueError(
-            f"vmap({self._name}, ..., out_dims={self._out_dims})(<inputs>): out_dims is not compatible with the structure of "
-            f"`outputs`. out_dims has structure {text(flatten(self._out_dims)[1])} but outputs has structure "
+            f"vmap({self._name}, ..., out_dims={self._out_dims})(<inputs>): out_dims is not compatible with the structure "
+            f"of `outputs`. out_dims has structure {text(flatten(self._out_dims)[1])} but outputs has structure "
             f"{text(structure)}."
         )
 

@@ -19,6 +19,10 @@ NO_CONTROL_FLOW: Final = (
     "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't support that yet; "
     "torch.where and other operations choose between values."
 )
+NO_MASK: Final = (
+    "vmap: We do not support batching operators that can support dynamic shape. Attempting to batch over indexing with a "
+    "boolean mask."
+)
 NO_VALUE: Final = (
     "vmap: the values of a Tensor are needed here, and a function that is vectorized runs once for all slices, on Tensors "
     "without values; please try to rewrite what you're doing with other operations."
@@ -30,6 +34,11 @@ NO_RANDOM: Final = (
     "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness "
     "flags on vmap or perform the randomness operation out of vmap"
 )
+
+
+def no_shape(op: str) -> str:
+    """The text about an op whose result has another shape for each slice."""
+    return f"vmap: We do not support batching operators that can output dynamic shape. Attempted to vmap over aten::{op}."
 
 
 class Level:

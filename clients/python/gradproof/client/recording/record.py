@@ -355,8 +355,8 @@ class Recorded:
 
 
 NO_CHANGE_IN_PLACE = (
-    "vmap: a change in place of a Tensor that is the same for all slices is not possible: the new value is another for each "
-    "slice. Please use the operation that is not in place (e.g. add instead of add_)."
+    "vmap: a change in place of a Tensor that is the same for all slices is not possible: the new value is another for "
+    "each slice. Please use the operation that is not in place (e.g. add instead of add_)."
 )
 ONLY_LEAVES = "you can only change requires_grad flags of leaf variables."
 ONLY_LEAVES_DETACH = (

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.client.recording.placeholders import NO_MASK
 from gradproof.client.recording.record import Recorded
 
 Entry = int | str | tuple[Any, ...] | None
@@ -80,6 +81,8 @@ def _entry(array: Any, axis: int, shape: tuple[int, ...]) -> Entry:
                 f"The shape of the mask {list(array.shape)} at index {axis} does not match the shape of the indexed tensor "
                 f"{list(covered)}"
             )
+        if isinstance(array, Recorded):
+            array.require_value(NO_MASK)
         return "mask", int(np.count_nonzero(array.value() if isinstance(array, Recorded) else array))
     if array.dtype.kind not in "iu":
         raise IndexError(f"tensors used as indices must be of integers or bools, not {array.dtype}")

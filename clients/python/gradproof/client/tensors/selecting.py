@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, cast, overload
 import numpy as np
 
 from gradproof.client.recording.apply import apply, apply_multiple
+from gradproof.client.recording.placeholders import no_shape
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arguments import axis_of, integer, integers
 from gradproof.client.tensors.keys import key_of, read, require_within
@@ -61,6 +62,7 @@ class Selecting(Products):
 
         The mask is computed at once, since shapes depend on it.
         """
+        mask.require_value(no_shape("masked_select"))
         shape = np.broadcast_shapes(self.shape, mask.shape)
         return apply("masked_select", self, mask, count=int(np.count_nonzero(np.broadcast_to(mask.value(), shape))))
 
@@ -76,6 +78,7 @@ class Selecting(Products):
 
         The tensor is computed at once, since shapes depend on it.
         """
+        self.require_value(no_shape("nonzero"))
         line = self if self.ndim else self.reshape(1)
         places = apply_multiple("nonzero", line, count=int(np.count_nonzero(line.value())))
         if as_tuple:
@@ -85,6 +88,7 @@ class Selecting(Products):
 
     def argwhere(self) -> Self:
         """The indices of the elements that are not 0, a row (ndim,) for each; int64. Follows torch.argwhere."""
+        self.require_value(no_shape("argwhere"))
         return apply("argwhere", self, count=int(np.count_nonzero(self.value())))
 
     def index_put(self, indices: Sequence[Places], values: Operand, accumulate: bool = False) -> Self:
