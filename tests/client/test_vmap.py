@@ -234,6 +234,8 @@ class TestVerdicts:
             lambda w, x: vmap(grad(grad(lambda p: gp.exp(p) * p)))(x[0]),
             lambda w, x: vmap(vmap(grad(lambda p: gp.exp(p) * p)))(x),
             lambda w, x: vmap(jacrev(lambda p: gp.sin(p) * p[0]))(x),
+            lambda w, x: vmap(grad(lambda p: gp.exp(p).sum()), out_dims=1)(x),
+            lambda w, x: vmap(grad(lambda p: gp.exp(p).sum()), chunk_size=2)(x),
             lambda w, x: vmap(grad(lambda p: gp.relu(p).sum()))(x.detach().requires_grad_()),
         ],
     )
@@ -305,7 +307,11 @@ def f(x: Tensor) -> Tensor:
 
 ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "in_dims of another type": (lambda: vmap(f, in_dims=[0])(gp.ones(2)), ValueError, "expected `in_dims` to be int or a"),
-    "no inputs": (lambda: vmap(f)(*()), ValueError, "vmap(f)(<inputs>): got no inputs. Maybe you forgot to add inputs"),
+    "no inputs": (
+        lambda: vmap(cast("Any", f))(),
+        ValueError,
+        "vmap(f)(<inputs>): got no inputs. Maybe you forgot to add inputs",
+    ),
     "another structure": (
         lambda: vmap(f, in_dims=(0, 0))(gp.ones(2)),
         ValueError,

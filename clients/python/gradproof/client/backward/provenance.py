@@ -61,7 +61,7 @@ class Provenance:
     Args:
         tensor: the gradient.
         parts: passes that were added up, or a pass for each row; None stands for numbers of unknown origin.
-        kind: "pass", "row" or "column", the noun for a part.
+        kind: "pass", "row", "column" or "chunk", the noun for a part.
     """
 
     def __init__(self, tensor: Recorded, parts: Sequence[PassGradient | None], kind: str = "pass") -> None:

@@ -8,11 +8,13 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 
+from gradproof.client.backward.provenance import Provenance, attach_rows
 from gradproof.client.batching.application import moved
 from gradproof.client.batching.evidence import attach_provenance
 from gradproof.client.batching.replay import Replay
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.placeholders import Level, running
+from gradproof.client.recording.record import Recorded
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.constructors import as_tensor, random_state, set_random_state
 from gradproof.client.tensors.tensor import Tensor
@@ -84,7 +86,7 @@ class _Call:
             outputs, form, out_dims = self._run(fronts, dims, structure, size)
         else:
             outputs, form, out_dims = self._chunked(fronts, dims, structure, size, chunk_size)
-        placed = [y if dim is None else moved(y, 0, dim % y.ndim) for y, dim in zip(outputs, out_dims, strict=True)]
+        placed = [y if dim is None else _placed(y, dim) for y, dim in zip(outputs, out_dims, strict=True)]
         return unflatten(form, placed)
 
     def _chunked(
@@ -99,10 +101,7 @@ class _Call:
             chunks.append(self._run(parts, dims, structure, last - first))
         _, form, out_dims = chunks[0]
         columns = zip(*(outputs for outputs, _, _ in chunks), strict=True)
-        outputs = [
-            column[0] if dim is None else apply("concat", *column, axis=0)
-            for column, dim in zip(columns, out_dims, strict=True)
-        ]
+        outputs = [column[0] if dim is None else _joined(column) for column, dim in zip(columns, out_dims, strict=True)]
         return outputs, form, out_dims
 
     def _run(
@@ -214,6 +213,21 @@ def _slice(x: Tensor, level: Level) -> Tensor:
     """A placeholder for a slice of a tensor with the batch axis in front."""
     part = type(x).from_alias(Spec(x.shape[1:], x.dtype), level.placeholder(x))
     return part.requires_grad_() if x.requires_grad else part
+
+
+def _placed(y: Tensor, dim: int) -> Recorded:
+    """A result with the batch axis at ``dim`` in place of the front."""
+    placed = moved(y, 0, dim % y.ndim)
+    if placed is not y and isinstance(y.provenance, Provenance):
+        placed.provenance = Provenance(placed, y.provenance.parts, y.provenance.kind)
+    return placed
+
+
+def _joined(chunks: Sequence[Tensor]) -> Recorded:
+    """The results of all chunks."""
+    joined = apply("concat", *chunks, axis=0)
+    attach_rows(joined, chunks, "chunk")
+    return joined
 
 
 def _size(leaves: Sequence[Any], dims: Sequence[int | None]) -> int:

@@ -280,7 +280,7 @@ class Recorded:
     def require_value(self, text: str = NO_VALUE) -> None:
         """Raises RuntimeError with ``text`` if the value depends on a placeholder."""
         if (placeholder := self.placeholder) is not None:
-            placeholder.refuse(f"{text} At {_place()}.")
+            placeholder.refuse(f"{text} At {caller_place()}.")
 
     def detach(self) -> Self:
         """A leaf with the same value, without its history. Follows torch.Tensor.detach."""
