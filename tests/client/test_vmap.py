@@ -146,9 +146,15 @@ class TestAxes:
         def function(p: Tensor) -> Tensor:
             y = p * 2
             y.add_(p)
+            y[0] = p[1]
             return y
 
-        close(vmap(function)(x), 3 * x)
+        for batch in (x, x.detach().requires_grad_()):
+            got = vmap(function)(batch)
+            close(got, np.stack([x.numpy()[:, 1], 3 * x.numpy()[:, 1]], 1))
+        (gradient,) = gradients_of(got.sum(), batch)
+        close(gradient, [[0.0, 4.0]] * 3)
+        close(vmap(lambda p: p.mul_(3))(x.clone()), 3 * x)
 
 
 class TestDerivatives:
