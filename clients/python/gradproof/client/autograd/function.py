@@ -6,7 +6,7 @@ import inspect
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -162,10 +162,12 @@ class FunctionNode(Node):
 
     context: FunctionCtx
 
-    def __getattr__(self, name: str) -> Any:
-        if name in Node.__slots__ or name == "context":
-            raise AttributeError(name)
-        return getattr(self.context, name)
+    if not TYPE_CHECKING:  # attributes that a function gave its context
+
+        def __getattr__(self, name):
+            if name in Node.__slots__ or name == "context":
+                raise AttributeError(name)
+            return getattr(self.context, name)
 
 
 class _Application:
