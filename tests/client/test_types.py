@@ -90,6 +90,17 @@ def test_methods_that_follow_a_function_of_pytorch_are_functions(name: str) -> N
         assert getattr(method, "__name__", name) in dir(gp), "no function calls it"
 
 
+def test_an_editor_completes_what_is_documented() -> None:
+    x = gp.tensor(1.0)
+    public = [name for name in dir(x) if not name.startswith("_")]
+    assert set(METHODS) <= set(public)
+    assert [name for name in public if not inspect.getdoc(inspect.getattr_static(gp.Tensor, name))] == []
+    assert {"verdict", "backward", "graph", "explain", "retains_grad"} <= set(public)
+    assert not {"tainted", "provenance", "accumulated"} & set(public)
+    for module in (gp, gp.ops, *NAMESPACES):
+        assert set(getattr(module, "__all__", ())) <= set(dir(module))
+
+
 @pytest.mark.sweep(of=8)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)

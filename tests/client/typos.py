@@ -73,3 +73,17 @@ x.roll(shift=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 x.kthvalue(1).value  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # noqa: B018
 gp.linalg.vector_norm(x, "2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 gp.special.polygamma(x, 1)  # type: ignore[type-var,arg-type]  # pyright: ignore[reportArgumentType]
+gp.func.jacrve(gp.sum)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+gp.func.grad(gp.sum, argnum=0)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+gp.autograd.functional.jacobean(gp.sum, x)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+gp.nn.functional.relu(x, inplac=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+gp.linalg.sovle(x, x)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+# verdicts, formulas, pictures, clients
+x.explain(x=1.0)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+x.explain(x=x).formulae  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # noqa: B018
+x.graph().unfolded()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+gp.Client("localhost:1", timout=1.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+gp.Client("localhost:1").ops(timout=1.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+gp.Client("localhost:1").verify_op("exp", progres=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+gp.__verison__  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # noqa: B018

@@ -77,28 +77,26 @@ class ClientRule(Protocol):
 
 
 class Recorded:
-    """A tensor as the record knows it: a leaf with an array, or an output of a node.
+    """A tensor as the record knows it: a leaf with an array, or an output of a node."""
 
-    Attributes:
-        spec: shape and dtype.
-        array: the value, or None as long as it is not computed.
-        node: the node that it is an output of, or None.
-        slot: the position among the outputs of ``node``.
-        alias: where the value comes from, if it is another tensor's.
-        tainted: it does not require grad, but was computed from a tensor that does.
-        accumulated: the sum of the gradients of backward passes (``.grad`` without its warning).
-        retains_grad: whether ``.grad`` is kept although this tensor is no leaf.
-        hooks: hooks on its gradient.
-        post_hooks: hooks that run when a pass has added to ``accumulated``.
-        provenance: the passes that its gradient, or its own numbers, came from.
-        argument_of: the transformation that made this leaf for an argument of its function.
-        stale: a view of this tensor that has changed in place, without this tensor; or None.
-    """
-
-    __slots__ = (
-        "__weakref__", "_accumulator", "_requires_grad", "accumulated", "alias", "argument_of", "array", "hooks", "node",
-        "post_hooks", "provenance", "retains_grad", "slot", "spec", "stale", "tainted",
-    )  # fmt: skip
+    __slots__ = {
+        "__weakref__": "weak references",
+        "_accumulator": "the node that adds to ``accumulated``, or None",
+        "_requires_grad": "whether gradients flow to it",
+        "accumulated": "the sum of the gradients of backward passes (``.grad`` without its warning).",
+        "alias": "where the value comes from, if it is another tensor's.",
+        "argument_of": "the transformation that made this leaf for an argument of its function.",
+        "array": "the value, or None as long as it is not computed.",
+        "hooks": "hooks on its gradient.",
+        "node": "the node that it is an output of, or None.",
+        "post_hooks": "hooks that run when a pass has added to ``accumulated``.",
+        "provenance": "the passes that its gradient, or its own numbers, came from.",
+        "retains_grad": "whether ``.grad`` is kept although this tensor is no leaf.",
+        "slot": "the position among the outputs of ``node``.",
+        "spec": "shape and dtype.",
+        "stale": "a view of this tensor that has changed in place, without this tensor; or None.",
+        "tainted": "it does not require grad, but was computed from a tensor that does.",
+    }
 
     def _initialise(self, spec: Spec, array: Array | None, requires_grad: bool) -> None:
         self.spec, self.array, self._requires_grad = spec, array, requires_grad

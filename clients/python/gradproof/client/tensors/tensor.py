@@ -24,7 +24,7 @@ from gradproof.client.recording.evaluation import evaluate
 from gradproof.client.recording.modes import is_grad_enabled
 from gradproof.client.recording.placeholders import NO_CONTROL_FLOW, NO_ITEM
 from gradproof.client.recording.reads import note
-from gradproof.client.recording.record import ONLY_LEAVES_DETACH, caller_place
+from gradproof.client.recording.record import ONLY_LEAVES_DETACH, Recorded, caller_place
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.arguments import axis_of
 from gradproof.client.tensors.formulas import explained
@@ -43,6 +43,9 @@ ARRAY_API_VERSIONS = "2021.12", "2022.12", "2023.12", "2024.12"
 
 NO_NUMPY = "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
 INSTEAD = "write it with ops, gp.sin(x) or np.sin(x), for one to flow"
+
+BOOKKEEPING = frozenset(Recorded.__slots__) - {"retains_grad"}
+"""Attributes of the record, which are not for users."""
 
 T = TypeVar("T", bound="Tensor")
 
@@ -232,6 +235,10 @@ class Tensor(InPlace):
         if form and self.shape:
             raise TypeError("unsupported format string passed to Tensor.__format__")
         return format(self.item(), form) if form else repr(self)
+
+    def __dir__(self) -> list[str]:
+        """Names without those of the record, which editors need not complete."""
+        return [name for name in object.__dir__(self) if name not in BOOKKEEPING]
 
     __hash__ = object.__hash__
 
