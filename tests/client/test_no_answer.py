@@ -19,6 +19,7 @@ from typing import Any
 
 import grpc
 import pytest
+from tests.support.server_fixture import Served
 
 import gradproof.client as gp
 from gradproof.client import AsyncClient, Client, DeadlineExceeded, GradproofError, GraphBuilder, NotServed, Unavailable
@@ -216,6 +217,54 @@ def test_a_client_alone_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
         gp.connect()
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+ALONE = """
+import sys
+from importlib.abc import MetaPathFinder
+from gradproof.client.client import SERVER_LIBRARIES
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in SERVER_LIBRARIES:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+for name in SERVER_LIBRARIES:
+    assert name not in sys.modules or name.startswith("grpc_"), name  # which grpc imports where they are
+sys.path_importer_cache.clear()
+sys.meta_path.insert(0, Missing())
+import importlib.util
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name in SERVER_LIBRARIES else found(name)
+import gradproof.client.client as module
+module.find_spec = importlib.util.find_spec
+import gradproof.client as gp
+
+x = gp.tensor(3.0, requires_grad=True)
+gp.use(gp.Client(TARGET))
+(x * x).backward()
+assert x.grad.item() == 6.0 and x.verdict.summary == "verified"
+try:
+    gp.connect()
+except ImportError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_client_alone_needs_no_library_of_the_server(shared: Served) -> None:
+    code = ALONE.replace("TARGET", repr(shared.target))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("starting a server needs libraries that are not installed (")
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_start_is_given_up() -> None:
+    from gradproof.server.supervision.embedded import EmbeddedServer
+
+    with pytest.raises(RuntimeError, match=r"the embedded server did not start within 0\.01 seconds"):
+        EmbeddedServer(seconds=0.01)
 
 
 def test_the_modules_of_the_extra_are_those_that_the_server_needs() -> None:

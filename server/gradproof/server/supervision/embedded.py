@@ -16,7 +16,9 @@ from threading import Condition, Thread
 from gradproof.client.errors import Unavailable
 
 READY = "gradproof is listening on "
-STOP_SECONDS = 10.0
+START_SECONDS, STOP_SECONDS = 120.0, 10.0
+"""Time for a server to answer first, and to end, before it is given up or killed."""
+
 MAX_LINES = 100  # of a server's output that are kept for errors
 MAX_STARTS, STARTS_SECONDS = 5, 60.0
 """At most MAX_STARTS restarts happen within STARTS_SECONDS; then calls raise Unavailable."""
@@ -33,10 +35,10 @@ class EmbeddedServer:
     The server ends with the process that started it, however that ends, within two seconds and with all of its own
     processes. It inherits no descriptor: its output comes through a pipe, and is written to ``sys.stderr`` of this process.
     If the server ends before `stop`, it is restarted on the same port, so that connections recover. Raises RuntimeError
-    with the output of the child if it does not start.
+    with the output of the child if it does not start within ``seconds``.
     """
 
-    def __init__(self, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, arguments: Sequence[str] = (), *, seconds: float = START_SECONDS) -> None:
         self._owner = os.getpid()
         self._arguments = tuple(arguments)
         self._change = Condition()
@@ -46,15 +48,16 @@ class EmbeddedServer:
         self.child = _Child(("--port", "0", *self._arguments))
         atexit.register(self.stop)
         try:
-            self.target = self.child.ready()
+            self.target = self.child.ready(seconds)
         except BaseException:
             self.stop()
             raise
         if not self.target:
+            late = self.child.process.poll() is None
             self.stop()
-            raise RuntimeError(
-                f"the embedded server ended with status {self.child.process.returncode}: {self.child.output()}"
-            )
+            ended = f"ended with status {self.child.process.returncode}"
+            what = f"did not start within {seconds:g} seconds" if late else ended
+            raise RuntimeError(f"the embedded server {what}: {self.child.output()}")
         self._supervisor = Thread(target=self._supervise, name="gradproof-supervisor", daemon=True)
         self._supervisor.start()
 
@@ -137,11 +140,11 @@ class _Child:
         self._reader = Thread(target=self._read, name="gradproof-server", daemon=True)
         self._reader.start()
 
-    def ready(self) -> str:
-        """Wait for its address; empty if it ended before it answered."""
+    def ready(self, seconds: float) -> str:
+        """Wait for its address; empty if it ended, or ``seconds`` have passed, before it answered."""
         with self._change:
-            self._change.wait_for(lambda: self.target or self._ended)
-        if not self.target:
+            self._change.wait_for(lambda: self.target or self._ended, seconds)
+        if self._ended and not self.target:
             self.stop()
         return self.target
 
