@@ -327,8 +327,16 @@ def test_a_built_in_plugin_may_be_blocked() -> None:
     assert "matmul" in registry.ops
 
 
+def test_every_built_in_rule_traces() -> None:
+    """They are not traced when a registry is built."""
+    for built_in in REGISTRY.ops.values():
+        for each in built_in.declared_cases() if built_in.differentiable or built_in.composite else ():
+            REGISTRY.rule_of(built_in, each)
+
+
 @pytest.mark.parametrize(
-    "bad", [plugin("bad", op("x", lambda g, y, x: None)), plugin("bad", GOOD, api=9), plugin("bad", 1)]
+    "bad",
+    [plugin("bad", op("x", lambda g, y, x: g), op("x", lambda g, y, x: g)), plugin("bad", GOOD, api=9), plugin("bad", 1)],
 )
 def test_a_built_in_plugin_at_fault_raises(bad: Any) -> None:
     with pytest.raises(PluginRefused, match="plugin 'bad' refused"):

@@ -202,6 +202,7 @@ def test_the_demo_runs_to_its_end(environment: dict[str, str]) -> None:
     assert "Refuted: at " in done.stdout
 
 
+@pytest.mark.stress
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_serve_prints_its_address_and_ends_well(environment: dict[str, str], number: signal.Signals) -> None:

@@ -26,7 +26,7 @@ def share(items: Sequence[T], name: str, of: int) -> Sequence[T]:
 
 def left_out(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """The items of tests marked ``sweep(of=...)`` that are not in the `share` of their test. A test that has several items
-    for an op has a share of the items of each."""
+    for an op has a share of the items of each, unless it is marked ``by_op=False``."""
     tests: dict[str, dict[str, list[pytest.Item]]] = {}
     for item in items:
         if item.get_closest_marker("sweep"):
@@ -35,11 +35,11 @@ def left_out(items: Sequence[pytest.Item]) -> list[pytest.Item]:
             test.setdefault(str(getattr(op, "name", op)), []).append(item)
     out: list[pytest.Item] = []
     for name, by_op in tests.items():
-        groups = by_op if any(len(group) > 1 for group in by_op.values()) else {"": [*chain(*by_op.values())]}
-        for op, group in groups.items():
-            mark = group[0].get_closest_marker("sweep")
-            assert mark is not None
-            kept = set(share(group, f"{name} {op}", **mark.kwargs))
+        mark = next(iter(by_op.values()))[0].get_closest_marker("sweep")
+        assert mark is not None
+        several = mark.kwargs.get("by_op", True) and any(len(group) > 1 for group in by_op.values())
+        for op, group in (by_op if several else {"": [*chain(*by_op.values())]}).items():
+            kept = set(share(group, f"{name} {op}", mark.kwargs["of"]))
             out += [item for item in group if item not in kept]
     return out
 

@@ -81,8 +81,6 @@ class Registry:
             return op.expand(case.specs(dtype), case.attributes)
         inferred = op.inference(case.specs(dtype), case.attributes)
         inputs = inferred.inputs or case.specs(dtype)
-        if not case.free:
-            return traced_rule(self, op, inputs, inferred.outputs, inferred.attributes)
         attributes = {**inferred.attributes, **sealed(case.free, Ledger())}
         return trace_rule(self.ops, op, inputs, inferred.outputs, attributes, self.plugin_of(op.name).name)
 
@@ -108,10 +106,11 @@ def build_registry(
     allowed: Collection[str] | None = None,
 ) -> Registry:
     """Register ``builtin`` plugins, then ``others``, then (if asked) the plugins installed under the entry-point group
-    ``gradproof``, except the names in ``blocked``; then trace every rule on all its cases. With ``allowed``,
+    ``gradproof``, except the names in ``blocked``; then trace every rule of the others on all its cases. With ``allowed``,
     installed plugins of other names are refused, and not even imported.
 
-    A built-in plugin at fault raises PluginRefused; any other is left out and listed in ``refused``.
+    A built-in plugin at fault raises PluginRefused; any other is left out and listed in ``refused``. Built-in rules are
+    traced when they are used, which makes a server start sooner.
     """
     registry = Registry(blocked=tuple(blocked))
     manager = registry.manager
@@ -140,7 +139,7 @@ def build_registry(
             _register(manager, registry, plugin, name, strict=False, version=version)
         except PluginRefused as refusal:
             registry.refused.append(refusal)
-    _trace_all(registry, strict={plugin_name(plugin) for plugin in builtin})
+    _trace_plugins(registry)
     return registry
 
 
@@ -238,16 +237,14 @@ def _collector(
     return register
 
 
-def _trace_all(registry: Registry, strict: set[str]) -> None:
-    """Trace every rule of plugins on every case; built-in rules are traced when they are used. A plugin with a rule that
-    does not trace is taken out, and the rest is traced again, since a rule may use another plugin's op."""
+def _trace_plugins(registry: Registry) -> None:
+    """Trace every rule of other plugins than built-in ones on every case. A plugin with a rule that does not trace is taken
+    out, and the rest is traced again, since a rule may use another plugin's op."""
     while True:
         foreign = [plugin for plugin in registry.plugins if not plugin.builtin]
         refusal = next((fault for plugin in foreign if (fault := _trace_fault(registry, plugin))), None)
         if refusal is None:
             return
-        if refusal.plugin in strict:
-            raise refusal
         registry.refused.append(refusal)
         gone = next(plugin for plugin in registry.plugins if plugin.name == refusal.plugin)
         registry.plugins.remove(gone)

@@ -342,7 +342,7 @@ print(pool._spawner._process.pid, worker.pid, flush=True)
 """
 
 
-@pytest.mark.sweep(of=2)
+@pytest.mark.stress
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 9)", "os.abort()"])
 def test_nothing_is_left_of_an_owner_that_is_gone(end: str) -> None:

@@ -32,7 +32,7 @@ COMPOSITES = [op for op in REGISTRY.ops.values() if op.composite and op.differen
 CASES = [pytest.param(op, case, id=f"{op.name} {case}") for op in DIFFERENTIABLE for case in op.proof_cases()]
 
 
-@pytest.mark.sweep(of=4)
+@pytest.mark.sweep(of=6, by_op=False)
 @pytest.mark.slow
 @pytest.mark.parametrize(("op", "case"), CASES)
 def test_every_built_in_rule_is_proved(op: Op, case: Case) -> None:
@@ -47,6 +47,7 @@ def test_every_built_in_rule_is_proved(op: Op, case: Case) -> None:
         assert verdict.word is RuleWord.PROVED
 
 
+@pytest.mark.sweep(of=6, by_op=False)
 @pytest.mark.slow
 @pytest.mark.parametrize("op", COMPOSITES, ids=lambda op: op.name)
 def test_the_parts_of_every_composite_are_proved(op: Op) -> None:

@@ -239,7 +239,7 @@ def test_every_op_that_is_not_elementwise_is_in_the_table() -> None:
     assert names <= set(SITUATIONS), f"add a row to SITUATIONS for {sorted(names - set(SITUATIONS))}"
 
 
-@pytest.mark.sweep(of=6)
+@pytest.mark.sweep(of=10, by_op=False)
 @pytest.mark.slow
 @pytest.mark.parametrize(("op", "shapes", "attributes", "dtype"), list(situations()))
 def test_the_class_of_a_live_node_is_proved(
