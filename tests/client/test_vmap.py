@@ -73,6 +73,38 @@ def test_function_of_a_slice(function: Callable[[Tensor], Tensor]) -> None:
         close(gradients_of(got.sum(), x)[0], gradients_of(total, x)[0])
 
 
+KEYS: list[Callable[[Any], Any]] = [
+    lambda i: i,
+    lambda i: (i, slice(1, 3)),
+    lambda i: (slice(None), i),
+    lambda i: (slice(None), i, i),
+    lambda i: (i, slice(None), i),
+    lambda i: (0, slice(None), i),
+    lambda i: (..., i),
+    lambda i: (None, i, ..., None),
+    lambda i: (i[0], i),
+    lambda i: (slice(0, 2), i[:, None], i),
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("batched", [(True, True), (True, False), (False, True)])
+def test_indices(key: Callable[[Any], Any], batched: tuple[bool, bool]) -> None:
+    x, places = normal(5, 4, 4, 4), gp.tensor([[0, 3], [1, 1], [3, 2], [-1, 0], [2, -2]])
+    arguments = [t if own else t[0] for t, own in zip((x, places), batched, strict=True)]
+    in_dims = tuple(0 if own else None for own in batched)
+    every = [x if batched[0] else [arguments[0]] * 5, places if batched[1] else [arguments[1]] * 5]
+
+    def put(p: Tensor, i: Tensor) -> Tensor:
+        y = p + 0 * i.sum()
+        y[key(i)] = y[key(i)] * 2
+        return y
+
+    for function in (lambda p, i: p[key(i)], put):
+        true = np.stack([function(p, i).numpy() for p, i in zip(*every, strict=True)])
+        close(vmap(function, in_dims=in_dims)(*arguments), true)
+
+
 class TestAxes:
     def test_in_dims_and_out_dims(self) -> None:
         a, b = normal(3, 5), normal(5, 2, seed=1)
@@ -147,7 +179,9 @@ class TestAxes:
             y = p * 2
             y.add_(p)
             y[0] = p[1]
-            return y
+            z = gp.zeros_like(p) * p
+            z.copy_(y)
+            return z
 
         for batch in (x, x.detach().requires_grad_()):
             got = vmap(function)(batch)
@@ -219,6 +253,17 @@ class TestDerivatives:
         close(vmap(grad(lambda p: Cube.apply(p).sum()))(x.detach()), 3 * x.detach().numpy() ** 2)
         with pytest.raises(RuntimeError, match="You tried to vmap over Cube, but it does not have vmap support"):
             vmap(Cube.apply)(x).sum().backward()
+
+    def test_hooks(self) -> None:
+        def function(p: Tensor) -> Tensor:
+            y = p * 2
+            y.register_hook(lambda g: g * 10)
+            return y.sum()
+
+        x = normal(3, 2, requires_grad=True)
+        close(vmap(grad(function))(x.detach()), np.full((3, 2), 20.0))
+        with pytest.raises(RuntimeError, match="vmap: a hook was registered on a Tensor inside"):
+            vmap(function)(x).sum().backward()
 
     def test_no_grad_and_detach(self) -> None:
         x = normal(3, 2, requires_grad=True)

@@ -42,6 +42,19 @@ class NoRule:
         return "its backward is that of a slice"
 
 
+def refuse_hook(gradient: Recorded) -> None:
+    """Raises RuntimeError, in place of hooks of a tensor of a slice, when a pass comes from outside."""
+    raise RuntimeError(
+        "vmap: a hook was registered on a Tensor inside, which has the gradient of a slice, and a pass from outside has "
+        "that of all slices: register the hook on what vmap returns, or take the gradient inside, vmap(grad(f))"
+    )
+
+
+def _has_hooks(node: Node) -> bool:
+    outputs = map(node.output, range(len(node.specs)))
+    return bool(node.hooks) or any(y is not None and bool(y.hooks) for y in outputs)
+
+
 class Replay:
     """The nodes of a function that was vectorized, recorded again for all slices.
 
@@ -114,8 +127,13 @@ class Replay:
         recording = node.requires_grad or node.condition
         with enable_grad() if recording else no_grad(), in_place_of(node):
             rule: Rule | None = None if self._unrolled else rule_of(application)
-            results = rule(application) if rule else None
-            return list(results) if results is not None else self._one_by_one(application)
+            found = rule(application) if rule else None
+            results = list(found) if found is not None else self._one_by_one(application)
+        if _has_hooks(node):
+            for y in results:
+                if y.requires_grad:
+                    y.register_hook(refuse_hook)
+        return results
 
     def _of_function(self, node: Node, name: str, inputs: Sequence[Input], batched: Sequence[bool]) -> list[Recorded]:
         """The results of a function with a backward of its own, whose first inputs are its results."""

@@ -283,7 +283,7 @@ def _advanced(key: Sequence[Any]) -> Iterator[int]:
 def _apart(key: Sequence[Any]) -> bool:
     """True if something is between the arrays of a key: then their axes come first in the result."""
     places = list(_advanced(key))
-    return places[-1] - places[0] >= len(places)
+    return bool(places) and places[-1] - places[0] >= len(places)
 
 
 def _place(key: Sequence[Any], rank: int) -> int:
