@@ -8,7 +8,7 @@
 (tensor(6.), 'verified')
 """
 
-from gradproof.client import array_api, autograd, func, linalg, nn, ops, special
+from gradproof.client import array_api, autograd, func, linalg, nn, ops, optim, special
 from gradproof.client import numpy_functions as _numpy_functions  # noqa: F401 - fills the tables of NumPy's protocols
 from gradproof.client.aio import AsyncClient, connect_async
 from gradproof.client.aio_session import AsyncSession
@@ -96,7 +96,6 @@ from gradproof.client.tensors.constructors import (
     full,
     full_like,
     linspace,
-    manual_seed,
     ones,
     ones_like,
     rand,
@@ -109,6 +108,7 @@ from gradproof.client.tensors.constructors import (
     zeros,
     zeros_like,
 )
+from gradproof.client.tensors.generator import manual_seed
 from gradproof.client.tensors.method_functions import *  # noqa: F403
 from gradproof.client.tensors.tensor import Tensor
 from gradproof.client.version import __version__
@@ -208,6 +208,7 @@ __all__ = [
     "ones",
     "ones_like",
     "ops",
+    "optim",
     "rand",
     "rand_like",
     "randint",

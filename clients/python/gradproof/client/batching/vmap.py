@@ -16,7 +16,8 @@ from gradproof.client.recording.apply import apply
 from gradproof.client.recording.placeholders import Level, running
 from gradproof.client.recording.record import Recorded
 from gradproof.client.recording.spec import Spec
-from gradproof.client.tensors.constructors import as_tensor, random_state, set_random_state
+from gradproof.client.tensors.constructors import as_tensor
+from gradproof.client.tensors.generator import random_state, set_random_state
 from gradproof.client.tensors.tensor import Tensor
 from gradproof.client.trees import Structure, flatten, text, unflatten
 

@@ -10,18 +10,22 @@ from typing import Literal, TypeVar
 
 from gradproof.client.recording.apply import apply
 from gradproof.client.tensors.arguments import along, axis_of, first
-from gradproof.client.tensors.layers import embedding, linear, one_hot, pad
+from gradproof.client.tensors.convolutions import avg_pool2d, conv2d, max_pool2d
+from gradproof.client.tensors.layers import dropout, embedding, layer_norm, linear, one_hot, pad
 from gradproof.client.tensors.signatures import DTypeLike, Operand, Reduction, given
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
+    "avg_pool2d",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
     "channel_shuffle",
+    "conv2d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "dropout",
     "elu",
     "embedding",
     "gaussian_nll_loss",
@@ -35,11 +39,13 @@ __all__ = [
     "huber_loss",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
     "logsigmoid",
     "margin_ranking_loss",
+    "max_pool2d",
     "mish",
     "mse_loss",
     "multi_margin_loss",

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias, cast
 
 import numpy as np
 
@@ -139,6 +139,11 @@ class Recorded:
     def plain(cls) -> type[Recorded]:
         """The class of gradients and constants: that of all tensors, where ``cls`` derives from it."""
         raise NotImplementedError
+
+    @classmethod
+    def result_class(cls) -> type[Recorded]:
+        """The class that results of ops on ``cls`` have: its own, unless it names another."""
+        return cls
 
     def leaf(self, array: Array, requires_grad: bool = False) -> Recorded:
         """A tensor of the `plain` class with this array, as beside this tensor."""
@@ -283,10 +288,10 @@ class Recorded:
     def detach(self) -> Self:
         """A leaf with the same value, without its history. Follows torch.Tensor.detach."""
         self.check_current()
-        alias = self.from_alias(self.spec, self)
+        alias = self.result_class().from_alias(self.spec, self)
         if self.array is not None:
             alias.array, alias.alias = self.array, self if watched() else None
-        return alias
+        return cast("Self", alias)
 
     def detach_(self) -> Self:
         """Become a leaf that does not require grad, with the same value; returns the tensor. Nodes that used it before keep
@@ -371,8 +376,8 @@ def class_of(inputs: Iterable[object]) -> type[Recorded] | None:
     input is a tensor."""
     kind: type[Recorded] | None = None
     for x in inputs:
-        if isinstance(x, Recorded) and (kind is None or issubclass(type(x), kind)):
-            kind = type(x)
+        if isinstance(x, Recorded) and (kind is None or issubclass(x.result_class(), kind)):
+            kind = x.result_class()
     return kind
 
 

@@ -11,10 +11,11 @@ import numpy as np
 from gradproof.client import dtypes
 from gradproof.client.events import Array
 from gradproof.client.recording.arrays import array_of
-from gradproof.client.recording.placeholders import Placeholder, drawn, is_vectorizing
-from gradproof.client.recording.spec import Spec
+from gradproof.client.tensors.generator import generator, random_tensor
 from gradproof.client.tensors.signatures import DTypeLike, Scalar
 from gradproof.client.tensors.tensor import Tensor
+
+NO_GRADIENTS = "Only Tensors of floating point and complex dtype can require gradients"
 
 
 def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
@@ -47,7 +48,7 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 
 def _leaf(array: Array, requires_grad: bool) -> Tensor:
     if requires_grad and not dtypes.is_differentiable(array.dtype):
-        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+        raise RuntimeError(NO_GRADIENTS)
     return Tensor(array, requires_grad)
 
 
@@ -109,56 +110,26 @@ def eye(n: int, m: int | None = None, *, dtype: DTypeLike | None = None, require
     return _leaf(np.eye(n, m, dtype=_float(dtype)), requires_grad)
 
 
-_random = np.random.default_rng()
-
-
 def _drawn(draw: Callable[[tuple[int, ...]], Any], shape: tuple[int, ...], dtype: DTypeLike, requires_grad: bool) -> Tensor:
-    """Random numbers that ``draw`` gives of a shape; for each slice its own in a function that `vmap` runs with
-    ``randomness="different"``."""
-    if not is_vectorizing():
-        return _leaf(np.asarray(draw(shape)).astype(dtype), requires_grad)
-
-    def batched(sizes: tuple[int, ...]) -> Array:
-        return np.asarray(draw((*sizes, *shape))).astype(dtype)
-
-    def one(batch: Tensor, placeholder: Placeholder) -> Tensor:
-        return Tensor.from_alias(Spec(batch.shape[1:], batch.dtype), placeholder)
-
-    tensor: Tensor = drawn(batched, Tensor, one)
+    """A leaf of random numbers."""
+    if requires_grad and not dtypes.is_differentiable(np.dtype(dtype)):
+        raise RuntimeError(NO_GRADIENTS)
+    tensor = random_tensor(draw, shape, dtype)
     return tensor.requires_grad_() if requires_grad else tensor
-
-
-def random_state() -> Any:
-    """The state of the random numbers, to be set again."""
-    return _random.bit_generator.state
-
-
-def set_random_state(state: Any) -> None:
-    """Set the state of the random numbers, as `random_state` gave it."""
-    _random.bit_generator.state = state
-
-
-def manual_seed(seed: int) -> None:
-    """Seed the random numbers of `rand`, `randn`, `randint` and `randperm`. They are NumPy's, not PyTorch's.
-
-    Follows torch.manual_seed.
-    """
-    global _random
-    _random = np.random.default_rng(seed)
 
 
 def rand(
     *shape: Any, size: Sequence[int] | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Random numbers, uniform in [0, 1). Follows torch.rand."""
-    return _drawn(_random.random, _shape(shape, size), _float(dtype), requires_grad)
+    return _drawn(generator().random, _shape(shape, size), _float(dtype), requires_grad)
 
 
 def randn(
     *shape: Any, size: Sequence[int] | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Random numbers, normal with mean 0 and variance 1. Follows torch.randn."""
-    return _drawn(_random.standard_normal, _shape(shape, size), _float(dtype), requires_grad)
+    return _drawn(generator().standard_normal, _shape(shape, size), _float(dtype), requires_grad)
 
 
 def randint(low: int, high: Any = None, size: Sequence[int] | None = None, *, dtype: DTypeLike | None = None) -> Tensor:
@@ -168,14 +139,14 @@ def randint(low: int, high: Any = None, size: Sequence[int] | None = None, *, dt
     """
     if size is None or high is None:
         low, high, size = 0, low, high if size is None else size
-    return _drawn(lambda shape: _random.integers(low, high, shape), tuple(size), dtype or np.int64, False)
+    return _drawn(lambda shape: generator().integers(low, high, shape), tuple(size), dtype or np.int64, False)
 
 
 def randperm(n: int) -> Tensor:
     """The integers below ``n``, in random order. Follows torch.randperm."""
 
     def permutations(shape: tuple[int, ...]) -> Array:
-        return _random.permuted(np.broadcast_to(np.arange(n), shape), axis=-1) if shape[1:] else _random.permutation(n)
+        return generator().permuted(np.broadcast_to(np.arange(n), shape), axis=-1) if shape[1:] else generator().permutation(n)
 
     return _drawn(permutations, (n,), np.int64, False)
 

@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 
 from gradproof.client.recording.apply import apply
 from gradproof.client.tensors.arguments import first, integers
+from gradproof.client.tensors.generator import generator, random_tensor
 from gradproof.client.tensors.signatures import Operand
 from gradproof.client.tensors.tensor import Tensor
 
@@ -68,3 +69,42 @@ def pad(input: TensorT, pad: Sequence[int], mode: Mode = "constant", value: floa
     wide = [(max(0, a), max(0, b)) for a, b in widths]
     kept = input if wide == widths else input[tuple(cuts)]
     return apply("pad", kept, widths=wide, mode=MODES[mode], value=0 if value is None else value)
+
+
+def layer_norm(
+    input: TensorT,
+    normalized_shape: Sequence[int],
+    weight: Operand | None = None,
+    bias: Operand | None = None,
+    eps: float = 1e-5,
+) -> TensorT:
+    """``input`` (..., *normalized_shape) minus its mean over these axes, over √(variance + eps), times ``weight``, plus
+    ``bias``, both of shape ``normalized_shape``.
+
+    Follows torch.nn.functional.layer_norm. Raises RuntimeError if the last axes have other sizes.
+    """
+    sizes = integers("normalized_shape", normalized_shape)
+    if not sizes or first(input, "layer_norm").shape[-len(sizes) :] != sizes:
+        raise RuntimeError(
+            f"Given normalized_shape={list(sizes)}, expected input with shape [*, {', '.join(map(str, sizes))}], but got "
+            f"input of size{list(input.shape)}"
+        )
+    axes = tuple(range(-len(sizes), 0))
+    centred = input.sub(input.mean(axes, keepdim=True))
+    result = centred.mul(centred.square().mean(axes, keepdim=True).add(eps).rsqrt())
+    result = result if weight is None else result.mul(weight)
+    return result if bias is None else result.add(bias)
+
+
+def dropout(input: TensorT, p: float = 0.5, training: bool = True) -> TensorT:
+    """``input`` with elements set to 0 at random, each with probability ``p``, and the others over 1 - ``p``; itself unless
+    ``training``. The mask is drawn at the client, and is a constant of the graph.
+
+    Follows torch.nn.functional.dropout. Raises ValueError for a probability out of range.
+    """
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if not training or p == 0.0:
+        return first(input, "dropout")
+    scale = 1.0 / (1.0 - p) if p < 1.0 else 0.0
+    return input.mul(random_tensor(lambda shape: (generator().random(shape) >= p) * scale, input.shape, input.dtype))
