@@ -28,7 +28,7 @@ from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2, op_service_pb2, operations_service_pb2, verdict_pb2
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "recipes").glob("*.md"))]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 SOURCES = ("engine", "server", "proto/gradproof/wire")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -177,7 +177,7 @@ def type_name(x: object) -> str:
 
 
 def reals(array: Array) -> Array:
-    """The numbers that steps are computed with: float32 for narrower dtypes, and real and imaginary parts (..., 2) of complex
+    """The numbers that steps are computed with: float32 for narrower dtypes, real and imaginary parts (..., 2) of complex
     numbers."""
     if array.dtype.kind != "c":
         return array.astype(np.float32) if array.dtype.itemsize < 4 else array
