@@ -371,7 +371,7 @@ class TestHooks:
             layer(input=gp.zeros(1))
 
 
-TEXTS = {
+TEXTS: dict[str, Callable[[], object]] = {
     "Linear(in_features=2, out_features=3, bias=True)": lambda: nn.Linear(2, 3),
     "Conv2d(2, 4, kernel_size=(3, 3), stride=(1, 1))": lambda: nn.Conv2d(2, 4, 3),
     "Conv2d(2, 4, kernel_size=(3, 2), stride=(2, 2), padding=(1, 1), dilation=(2, 2), groups=2, bias=False, "

@@ -29,13 +29,12 @@ class _Sequence(Module):
         return list(self._modules)[k]
 
     @overload
-    def __getitem__(self, place: int) -> Module: ...
+    def __getitem__(self, place: int) -> Any: ...  # a checker does not know its class
     @overload
     def __getitem__(self, place: slice) -> Self: ...
-    def __getitem__(self, place: int | slice) -> Module | Self:
+    def __getitem__(self, place: int | slice) -> Any:
         if not isinstance(place, slice):
-            module: Module = self._modules[self._name(place)]
-            return module
+            return self._modules[self._name(place)]
         part = type(self)()
         for name, module in list(self._modules.items())[place]:
             part.add_module(str(len(part)) if isinstance(self, ModuleList) else name, module)
