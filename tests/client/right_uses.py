@@ -139,6 +139,34 @@ assert_type(gp.autograd.functional.jacobian(energy, (x, x)), tuple[Tensor, ...])
 x.register_hook(lambda gradient: gradient * 2)
 x.register_hook("clip", max_norm=1.0)
 
+
+# networks
+
+
+class Bump(gp.nn.Module):
+    """A network with a hidden layer, as users write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = gp.nn.Linear(1, 8)
+        self.rest = gp.nn.Sequential(gp.nn.Tanh(), gp.nn.Linear(8, 1))
+
+    def forward(self, t: Tensor) -> Tensor:
+        """The result."""
+        result: Tensor = self.rest(gp.nn.functional.relu(self.hidden(t)))
+        return result
+
+
+assert_type(Bump().hidden.weight, gp.nn.Parameter)
+assert_type(Bump().train().double(), Bump)
+assert_type(list(Bump().parameters()), list[gp.nn.Parameter])
+assert_type(gp.nn.functional.conv2d(x, x, stride=(1, 2), padding="same"), Tensor)
+assert_type(gp.nn.init.xavier_uniform_(Bump().hidden.weight), gp.nn.Parameter)
+gp.optim.SGD(Bump().parameters(), lr=0.1).step()
+gp.optim.Adam([{"params": [x], "lr": 0.1}])
+gp.optim.AdamW(Bump().named_parameters())
+gp.optim.lr_scheduler.StepLR(gp.optim.SGD([x]), 2).step()
+
 # subclasses
 assert_type(m.exp().sum(0), Measured)
 assert_type(gp.exp(m), Measured)

@@ -467,6 +467,13 @@ class TestDropout:
         gp.manual_seed(1)
         assert (nn.Dropout(0.25)(x).detach().numpy() == values).all()
 
+    def test_slices_of_vmap_have_masks_of_their_own(self) -> None:
+        gp.manual_seed(1)
+        masks = gp.func.vmap(functional.dropout, randomness="different")(gp.ones(2, 1000)).numpy()
+        assert (masks[0] != masks[1]).any()
+        masks = gp.func.vmap(functional.dropout, randomness="same")(gp.ones(2, 1000)).numpy()
+        assert (masks[0] == masks[1]).all()
+
     def test_otherwise(self) -> None:
         x = gp.ones(3)
         assert nn.Dropout(0.5).eval()(x) is x

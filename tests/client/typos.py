@@ -78,6 +78,9 @@ gp.func.grad(gp.sum, argnum=0)  # type: ignore[call-overload]  # pyright: ignore
 gp.autograd.functional.jacobean(gp.sum, x)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 gp.nn.functional.relu(x, inplac=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 gp.linalg.sovle(x, x)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+gp.nn.Linear(1, 2, bais=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+gp.optim.SGD([x], momentun=0.9)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+gp.optim.Adamm([x])  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 # verdicts, formulas, pictures, clients
 x.explain(x=1.0)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

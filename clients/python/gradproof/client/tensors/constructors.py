@@ -146,7 +146,8 @@ def randperm(n: int) -> Tensor:
     """The integers below ``n``, in random order. Follows torch.randperm."""
 
     def permutations(shape: tuple[int, ...]) -> Array:
-        return generator().permuted(np.broadcast_to(np.arange(n), shape), axis=-1) if shape[1:] else generator().permutation(n)
+        source = generator()
+        return source.permuted(np.broadcast_to(np.arange(n), shape), axis=-1) if shape[1:] else source.permutation(n)
 
     return _drawn(permutations, (n,), np.int64, False)
 
