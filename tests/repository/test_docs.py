@@ -111,6 +111,11 @@ def test_the_index_has_a_row_for_each_page() -> None:
     assert sorted([*rows, "README.md"]) == [page.name for page in sorted((ROOT / "docs").glob("*.md"))]
 
 
+def test_the_index_links_each_recipe() -> None:
+    links = re.findall(r"\]\((recipes/[\w-]+\.md)\)", (ROOT / "docs" / "README.md").read_text(encoding="utf-8"))
+    assert set(links) == {f"recipes/{page.name}" for page in (ROOT / "docs" / "recipes").glob("*.md")}
+
+
 def test_requests_by_hand_are_messages_of_their_call() -> None:
     files = (autodiff_service_pb2.DESCRIPTOR, op_service_pb2.DESCRIPTOR)
     services = {name: service for file in files for name, service in file.services_by_name.items()}
