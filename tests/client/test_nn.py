@@ -236,7 +236,7 @@ class TestRegistration:
 class TestParameter:
     def test_results_are_plain_tensors(self) -> None:
         p = nn.Parameter(gp.tensor([1.0, 2.0]))
-        for result in (p * 2, p.detach(), p.data, p.clone(), gp.stack([p, p]), p[0], p.double(), -p):
+        for result in (p * 2, p.detach(), p.data * 2, p.data.clone(), p.clone(), gp.stack([p, p]), p[0], p.double(), -p):
             assert type(result) is Tensor
         assert p.requires_grad
         assert p.is_leaf
@@ -257,6 +257,21 @@ class TestParameter:
             p -= 0.5 * p.grad
         assert type(p) is nn.Parameter
         assert p.tolist() == [0.0, 0.0]
+
+    def test_its_data_are_its_value(self) -> None:
+        p = nn.Parameter(gp.tensor([1.0, 2.0]))
+        y = (p * p).sum()
+        p.data.mul_(2).add_(1)
+        assert (p.tolist(), p.requires_grad, p.is_leaf, p.data.requires_grad) == ([3.0, 5.0], True, True, False)
+        p.data[0] = 7.0
+        p.data -= 1
+        assert p.tolist() == [6.0, 4.0]
+        p.data = gp.zeros(3)
+        assert p.tolist() == [0.0] * 3
+        kept = copy.deepcopy(p.data)
+        kept.fill_(2.0)
+        assert p.tolist() == [0.0] * 3
+        assert y.item() == 5.0
 
 
 class TestState:
