@@ -12,7 +12,7 @@ from tests.support.server_fixture import Served
 import gradproof.client as gp
 from gradproof.client.backward.provenance import UNKNOWN
 from gradproof.client.cards import HUES
-from gradproof.client.events import RuleVerdict, UseVerdict, ValueVerdict, Verdict
+from gradproof.client.events import AccumulationVerdict, RuleVerdict, UseVerdict, ValueVerdict, Verdict
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +86,10 @@ def test_a_verdict_of_a_pass_is_three_lines() -> None:
                 "digits: none of 4 elements checked",
                 "nothing is known: ask for the verdict again, or give the checks a larger budget",
             ],
+        ),
+        (
+            replace(verdict("wrong", "through 'y': off", use()), accumulation=AccumulationVerdict("EXACT", 1, "")),
+            ["wrong", "digits: of the last step only, within 0.5 units in the last place, 3 of 4 elements checked"],
         ),
         (UNKNOWN, ["unchecked", "digits: not checked", UNKNOWN.reason]),
         (replace(verdict("verified"), hooked_by=("h",)), ["verified, below the hook on h"]),

@@ -210,7 +210,13 @@ class Verdict:
             return f"none of {total} elements checked"
         off = max(value.max_ulps for value in values)
         seen = f"{checked} of {total} elements checked" + (f", {screened} screened" if screened else "")
-        return f"within {off:.3g} units in the last place, {seen}"
+        only = "of the last step only, " if self._wrong_elsewhere() else ""
+        return f"{only}within {off:.3g} units in the last place, {seen}"
+
+    def _wrong_elsewhere(self) -> bool:
+        """True for a wrong gradient whose own contributions and sum are right, from cotangents that are not."""
+        own = any(use.rule.word == "REFUTED" or "OFF" in (use.value.word, use.forward.word) for use in self.uses)
+        return self.summary == "wrong" and self.accumulation.word == "EXACT" and not own
 
 
 @dataclass(frozen=True)
