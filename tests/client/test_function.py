@@ -328,6 +328,26 @@ class TestVerdicts:
             assert verdict(g)[0] == "wrong"
             assert "element [0]: -2.0, but 2.0 is the gradient of its forward" in verdict(g)[1]
 
+    @pytest.mark.parametrize("create_graph", [False, True])
+    def test_a_backward_is_no_hook(self, create_graph: bool) -> None:
+        x = leaf(2.0)
+        (g,) = grad(returning(lambda g: 2 * g).apply(x * 3).sum(), x, create_graph=create_graph)
+        assert g.verdict is not None
+        assert repr(g.verdict).startswith("verified\ndigits: within 0 units")
+        (g,) = grad(returning(lambda g: -2 * g).apply(x * 3).sum(), x, create_graph=create_graph)
+        assert repr(g.verdict).startswith("wrong\ndigits: of the last step only, within 0 units")
+
+    @pytest.mark.parametrize("create_graph", [False, True])
+    def test_hooks_beside_a_backward_are_named(self, create_graph: bool) -> None:
+        x = leaf(2.0)
+        y = returning(lambda g: 2 * g).apply(x * 3)
+        assert y.grad_fn is not None
+        handle = y.grad_fn.register_hook(lambda inputs, outputs: (inputs[0] * 2,))
+        (g,) = grad(y.sum(), x, create_graph=create_graph)
+        handle.remove()
+        assert g.verdict is not None
+        assert len(g.verdict.hooked_by) == 1
+
     def test_half_of_the_digits(self) -> None:
         x = leaf(2.0)
         returning(lambda g: (2 + 1e-10) * g).apply(x).sum().backward()

@@ -38,6 +38,7 @@ class Evidence:
         recorded: whether the pass was recorded, and has no result of its own.
         complete: adds to the request what was not known when it was made.
         find: what is known of the rules that run here, and that the gradients under some names came through.
+        rule_places: names of values whose gradients are replaced by rules that run here: the server knows these as hooks.
     """
 
     runtime: Runtime
@@ -48,6 +49,7 @@ class Evidence:
     recorded: bool = False
     complete: Callable[[pb.DifferentiateRequest], None] | None = None
     find: Finder | None = None
+    rule_places: frozenset[str] = frozenset()
     _checked: Result | None = None
     _findings: dict[tuple[str, ...], Sequence[tuple[str, str]]] = field(default_factory=dict)
 
@@ -89,6 +91,8 @@ class Evidence:
             request.verify.progress = report is not None
             checked = self.runtime.differentiate(self.graph, request, watch=watching(report))
         for name, verdict in checked.verdicts.items():
+            hooked_by = tuple(value for value in verdict.hooked_by if value not in self.rule_places)
+            verdict = checked.verdicts[name] = replace(verdict, hooked_by=hooked_by)
             first, again = self.result.gradients.get(name), checked.gradients.get(name)
             if first is not None and first.gradient is not None:
                 gradient = again.gradient if again is not None else None

@@ -81,6 +81,10 @@ class HookSchedule:
         """What rules that run here have made of their gradients."""
         return [hooked.application for hooked in self.surroundings.values() if hooked.application is not None]
 
+    def rule_places(self) -> frozenset[str]:
+        """The names of values whose gradients are replaced by rules that run here, and by no hook."""
+        return frozenset(hooked.rule_place for hooked in self.surroundings.values() if hooked.rule_place is not None)
+
     def cancel(self) -> None:
         """End the pass: hooks that still wait get a RuntimeError."""
         for invocations in self._invocations.values():

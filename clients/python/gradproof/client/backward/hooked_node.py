@@ -123,6 +123,12 @@ class HookedNode:
         """Note that no gradient comes from the rule."""
         self.inside.lost.update(self.inside.bundle.specs)
 
+    @property
+    def rule_place(self) -> str | None:
+        """The name of the value whose gradient a rule that runs here replaces; None where hooks may change it too."""
+        hooked = self.node.hooks is not None and bool(self.node.hooks.post)
+        return None if self.node.client_rule is None or hooked else self.inside.bundle.name
+
     def cuts(self) -> set[tuple[int, int]]:
         """The inputs that no gradient goes on to, each with the number of the node."""
         return {(self.node.number, k) for k in self.inside.lost}

@@ -66,7 +66,7 @@ def run(
         for node in plan.nodes:
             node.freed = True
     evidence = Evidence(runtime, graph, _replay(request, schedule, result, graph), result, plan.names)
-    evidence.find = finder(graph, schedule.applications())
+    evidence.find, evidence.rule_places = finder(graph, schedule.applications()), schedule.rule_places()
     return evidence, plan.results()
 
 

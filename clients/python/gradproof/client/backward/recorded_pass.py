@@ -250,6 +250,7 @@ class RecordedPass:
         complete = Completion(self._graph, self._starts, self._changed, self._passed)
         evidence = Evidence(current(), self._graph, request, Result(), names, recorded=True, complete=complete)
         evidence.find = finder(self._graph, self._applications)
+        evidence.rule_places = frozenset(hooked.rule_place for hooked, _ in self._passed if hooked.rule_place is not None)
         seeds = {seed for _, seed in self._starts}
         results = {}
         for t, gradient in gradients.items():
