@@ -161,6 +161,7 @@ CALLS = [
 ]
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.parametrize("call", CALLS)
 def test_functions_are_those_of_the_standard_as_numpy_has_them(call: str) -> None:
     tensors = {name: gp.tensor(x) for name, x in ARRAYS.items()}

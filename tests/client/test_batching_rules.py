@@ -67,7 +67,7 @@ def replayed(op: Op, case: Case, inputs: Sequence[Tensor], batched: Sequence[boo
     return [y for y in results if y is not None]
 
 
-@pytest.mark.sweep(of=3)
+@pytest.mark.sweep(of=8, by_op=False)
 @pytest.mark.slow
 @pytest.mark.parametrize(("op", "case"), CASES)
 def test_rule_gives_what_each_slice_gives(tensors: Served, op: Op, case: Case) -> None:

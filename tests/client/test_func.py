@@ -58,6 +58,7 @@ class TestNesting:
         outer = sp.diff(x * w * middle, x)
         return outer.subs({x: x0, w: w0}), sp.diff(outer, w).subs({x: x0, w: w0})
 
+    @pytest.mark.sweep(of=4)
     @pytest.mark.parametrize("second", SLOPES)
     @pytest.mark.parametrize("first", SLOPES)
     def test_three_deep(self, first: str, second: str) -> None:
@@ -74,6 +75,7 @@ class TestNesting:
         by_w = gradients(outer, w)[0]
         assert (outer.item(), by_w.item()) == pytest.approx(tuple(map(float, self.expected(2, 3))), rel=1e-13)
 
+    @pytest.mark.sweep(of=10)
     @pytest.mark.slow
     @pytest.mark.parametrize("names", list(itertools.product(OURS, repeat=3)), ids="-".join)
     def test_third_derivatives(self, names: tuple[str, str, str]) -> None:

@@ -76,6 +76,30 @@ class TestData:
         (kept,) = grad(y.sum(), x)
         assert kept.tolist() == [2.0, 4.0]
 
+    def test_a_change_of_data_in_place(self) -> None:
+        x = leaf(1.0, 2.0)
+        y = (x * x).sum()
+        x.data.mul_(2)[0] = 7.0
+        x.data[1] += 1
+        assert (x.tolist(), x.requires_grad, x.is_leaf) == ([7.0, 5.0], True, True)
+        y.backward()
+        assert gradient(x) == [2.0, 4.0]  # of the value that was recorded
+        assert x.grad is not None
+        x.grad.data.zero_()
+        assert gradient(x) == [0.0, 0.0]
+        lazy = leaf(1.0).detach() * 2
+        lazy.data.add_(1)
+        assert lazy.tolist() == [3.0]
+
+    def test_a_change_of_data_that_is_refused(self) -> None:
+        x = leaf(1.0)
+        y = x * 2
+        with pytest.raises(RuntimeError, match="no leaf"):
+            y.data.zero_()
+        with pytest.raises(RuntimeError, match="cannot be recorded"):
+            x.data.mul_(x)
+        assert (x.tolist(), y.tolist()) == ([1.0], [2.0])
+
     def test_data_that_is_refused(self) -> None:
         x = leaf(1.0)
         with pytest.raises(TypeError, match="Variable data has to be a tensor, but got int"):

@@ -270,6 +270,7 @@ def _arrays(result: Any) -> list[Any]:
     return [np.asarray(x) for x in result] if isinstance(result, (tuple, list)) else [np.asarray(result)]
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.parametrize("call", CALLS)
 def test_functions_have_the_values_of_numpy(call: str) -> None:
     expected = eval(call, _with(ARRAYS))

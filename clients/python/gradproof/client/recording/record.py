@@ -87,6 +87,7 @@ class Recorded:
         "alias": "where the value comes from, if it is another tensor's.",
         "argument_of": "the transformation that made this leaf for an argument of its function.",
         "array": "the value, or None as long as it is not computed.",
+        "data_of": "the tensor whose value it is: a change of it in place is a change of that tensor.",
         "hooks": "hooks on its gradient.",
         "node": "the node that it is an output of, or None.",
         "post_hooks": "hooks that run when a pass has added to ``accumulated``.",
@@ -109,6 +110,7 @@ class Recorded:
         self.provenance: object | None = None
         self.argument_of: object | None = None
         self.stale: Recorded | None = None
+        self.data_of: Recorded | None = None
         self._accumulator: Callable[[], AccumulateGrad | None] | None = None
 
     @classmethod
@@ -202,7 +204,12 @@ class Recorded:
         self._requires_grad = bool(flag)
 
     def become_leaf(self, array: Array) -> None:
-        """Take ``array`` as the value, and no node as its origin. ``requires_grad`` stays."""
+        """Take ``array`` as the value, and no node as its origin. ``requires_grad`` stays. Raises RuntimeError for the data
+        of a tensor that is no leaf."""
+        if self.data_of is not None:
+            if self.data_of.grad_fn is not None:
+                raise RuntimeError(DATA_OF_NODE)
+            self.data_of.become_leaf(array)
         if self.node is not None or self.alias is not None:
             self.moved_aside()
         self.spec = Spec(array.shape, array.dtype)
@@ -214,7 +221,10 @@ class Recorded:
             raise RuntimeError(NO_CHANGE_IN_PLACE)
 
     def become_output(self, result: Recorded) -> None:
-        """Become ``result``, an output of a node: a change in place. ``.grad`` and `retain_grad` stay."""
+        """Become ``result``, an output of a node: a change in place. ``.grad`` and `retain_grad` stay. Raises RuntimeError
+        for the data of a tensor."""
+        if self.data_of is not None:
+            raise RuntimeError(RECORDED_DATA)
         node, slot = result.node, result.slot
         assert node is not None
         self.array, self.node, self.slot, self.alias = result.array, node, slot, None
@@ -361,6 +371,8 @@ NO_CHANGE_IN_PLACE = (
     "vmap: a change in place of a Tensor that is the same for all slices is not possible: the new value is another for "
     "each slice. Please use the operation that is not in place (e.g. add instead of add_)."
 )
+DATA_OF_NODE = "the value of a tensor that is no leaf is that of its node; write y = y.detach() first"
+RECORDED_DATA = "a change of .data in place cannot be recorded: write x.data = value.detach()"
 ONLY_LEAVES = "you can only change requires_grad flags of leaf variables."
 ONLY_LEAVES_DETACH = (
     f"{ONLY_LEAVES} If you want to use a computed variable in a subgraph that doesn't require differentiation use "

@@ -24,7 +24,7 @@ from gradproof.client.recording.evaluation import evaluate
 from gradproof.client.recording.modes import is_grad_enabled
 from gradproof.client.recording.placeholders import NO_CONTROL_FLOW, NO_ITEM
 from gradproof.client.recording.reads import note
-from gradproof.client.recording.record import ONLY_LEAVES_DETACH, Recorded, caller_place
+from gradproof.client.recording.record import DATA_OF_NODE, ONLY_LEAVES_DETACH, Recorded, caller_place
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.arguments import axis_of
 from gradproof.client.tensors.formulas import explained
@@ -305,13 +305,15 @@ class Tensor(InPlace):
 
     @property
     def data(self) -> Self:
-        """The tensor without its history, as `detach`. Assigned, it gives a leaf a new value, of any shape; graphs recorded
-        before keep theirs.
+        """The value without history. A change of it in place (``x.data.mul_(2)``) is a change of the tensor. Assigned, a
+        tensor gives a leaf a new value, of any shape. Graphs recorded before keep theirs.
 
         Follows torch.Tensor.data. Raises TypeError for data that are no tensor, and RuntimeError for integers where the
-        tensor requires grad, and for a tensor that is no leaf.
+        tensor requires grad, and for a change of a tensor that is no leaf.
         """
-        return self.detach()
+        data = self.detach()
+        data.data_of = self
+        return data
 
     @data.setter
     def data(self, data: Tensor) -> None:
@@ -320,7 +322,7 @@ class Tensor(InPlace):
         if self._requires_grad and not dtypes.is_differentiable(data.dtype):
             raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
         if self.grad_fn is not None:
-            raise RuntimeError("the value of a tensor that is no leaf is that of its node; write y = y.detach() first")
+            raise RuntimeError(DATA_OF_NODE)
         array = np.array(data.value())
         array.flags.writeable = False
         self.become_leaf(array)
