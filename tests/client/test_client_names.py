@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
@@ -113,6 +114,11 @@ S = np.array([[2.0, 0.5], [0.5, 1.0]])
         (lambda: gp.linalg.matrix_power(gp.tensor(S), -2), np.linalg.matrix_power(S, -2)),
         (lambda: gp.linalg.matrix_power(gp.tensor(np.stack([S, S])), 0), np.stack([np.eye(2)] * 2)),
         (lambda: gp.linalg.solve(gp.tensor(S), gp.tensor(A)), np.linalg.solve(S, A)),
+        (lambda: gp.linalg.solve(gp.tensor([S, 2 * S]), gp.tensor(S)), np.stack([S[0], S[1] / 2]) @ np.linalg.inv(S)),
+        (lambda: gp.linalg.solve(gp.tensor(np.stack([S, 2 * S])), gp.tensor(A)), np.linalg.solve(np.stack([S, 2 * S]), A)),
+        (lambda: gp.index_select(gp.tensor(A), -1, gp.tensor(2)), A[:, [2]]),
+        (lambda: gp.take(gp.tensor(A), gp.tensor([[0, 1], [2, 0]])), A.reshape(-1)[[[0, 1], [2, 0]]]),
+        (lambda: gp.div(gp.tensor([7, -7, 2**53 + 1]), 2, rounding_mode="trunc"), np.array([3, -3, 2**52])),
         (lambda: gp.linalg.solve(gp.tensor(S), gp.tensor(B), left=False), B @ np.linalg.inv(S)),
         (lambda: gp.linalg.cholesky(gp.tensor(S), upper=True), np.linalg.cholesky(S).T),
         (lambda: gp.linalg.multi_dot([gp.tensor(A[0]), gp.tensor(B), gp.tensor(S)]), A[0] @ B @ S),
@@ -187,7 +193,7 @@ class TestAxes:
     @pytest.mark.parametrize("name", ["sum", "softmax", "cumsum", "argmax", "squeeze", "unsqueeze", "flip", "std", "norm"])
     def test_what_is_no_axis(self, name: str) -> None:
         function = getattr(gp.ones(2, 3), name)
-        for wrong in (True, 1.0, "rows"):
+        for wrong in (1.0, "rows") if name == "std" else (True, 1.0, "rows"):  # std(True) is unbiased
             with pytest.raises(TypeError, match=r"must be an integer, not (bool|float|str)"):
                 function(**{"dims" if name == "flip" else "dim": wrong})
         for wrong in (3, -4):
@@ -216,3 +222,27 @@ class TestNumbers:
     def test_where_a_tensor_has_to_be(self) -> None:
         with pytest.raises(TypeError, match=r"expit\(\): the first argument must be a Tensor, not float"):
             gp.special.expit(1.0)  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "text"),
+    [
+        (lambda x: x.mm(x[0]), RuntimeError, "mat2 must be a matrix, but it has 1 dimensions"),
+        (lambda x: x[0].mv(x[0]), RuntimeError, "mv: the first argument must be a matrix"),
+        (lambda x: gp.dot(x, x), RuntimeError, "1D tensors expected"),
+        (lambda x: gp.vdot(x, x), RuntimeError, "1D tensors expected"),
+        (lambda x: gp.bmm(x, x), RuntimeError, "batch1 must be a 3D tensor"),
+        (lambda x: gp.outer(x, x[0]), RuntimeError, "outer: Expected 1-D argument self, but got 2-D"),
+        (lambda x: x.index_select(0, gp.tensor([[0]])), IndexError, "Index is supposed to be a vector"),
+        (lambda x: x[1.5], IndexError, "only integers, slices"),
+        (lambda x: x["a"], IndexError, "(got str)"),
+    ],
+)
+def test_products_and_keys_of_another_rank_or_kind_are_refused(call: Any, kind: type[Exception], text: str) -> None:
+    with pytest.raises(kind, match=re.escape(text)):
+        call(gp.tensor(S))
+
+
+def test_division_of_integers_that_rounds_gives_integers() -> None:
+    quotient = gp.div(gp.tensor([7, -7]), gp.tensor([2, 2]), rounding_mode="trunc")
+    assert (quotient.dtype, quotient.tolist()) == (gp.int64, [3, -3])

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.client.torch_programs import LINES
 
 import gradproof.client as gp
 
@@ -167,6 +168,21 @@ show(x.grad, x.grad.dtype.itemsize)""",
 }
 
 
+LEAVES = {
+    "x": [0.5, -1.5, 2.25],
+    "y": [1.25, 0.75, -0.5],
+    "p": [0.3, 1.7, 2.2],
+    "c": 0.75,
+    "m": [[0.5, -1.0, 2.0], [1.5, 0.25, -3.0]],
+    "s": [[4.0, 1.0, 0.5], [1.0, 3.0, -0.25], [0.5, -0.25, 2.0]],
+    "b": (np.arange(24).reshape(2, 3, 4) % 7 / 3 - 1).tolist(),
+    "e": np.zeros((0, 3)),
+    "nan": [1.0, float("nan"), -2.0],
+    "z": [1 + 2j, -0.5 + 0.25j],
+}
+"""Tensors that require grad, of the programs of a line."""
+
+
 def run(program: str, lib: Any, functional: Any) -> tuple[list[Any], str]:
     """What a program shows, and the first line of its error."""
     shown: list[Any] = []
@@ -199,3 +215,92 @@ def test_a_program_does_the_same_in_both(name: str) -> None:
             np.testing.assert_allclose(mine, other, rtol=2e-3 if other.dtype == np.float16 else 2e-6)
         else:
             assert re.sub(r" object at 0x\w+", "", str(mine)) == re.sub(r" object at 0x\w+", "", str(other))
+
+
+def flat(found: Any) -> list[Any]:
+    """The leaves of tuples, lists and dicts."""
+    parts = list(found.values()) if isinstance(found, dict) else found
+    return [leaf for part in parts for leaf in flat(part)] if isinstance(parts, (list, tuple)) else [found]
+
+
+def numbers(x: Any) -> Any:
+    """Dtype, shape and values of a tensor. Adding 0 allocates the zeros that PyTorch left out."""
+    return (
+        str(x.dtype).removeprefix("torch."),
+        tuple(x.shape),
+        (x.detach() if x.dtype.itemsize < 4 else x.detach() + 0).tolist(),
+    )
+
+
+def squares(lib: Any, tensors: list[Any]) -> Any:
+    return sum((abs(x) ** 2 if lib.is_complex(x) else x * x).sum() for x in tensors)
+
+
+def gradients(lib: Any, found: list[Any], leaves: list[Any], twice: bool) -> list[Any]:
+    """Gradients of weighted results in the leaves, and those of the sum of their squares. None is 0 in the second."""
+    losses = [
+        (x * (lib.arange(1, x.numel() + 1, dtype=lib.float64).reshape(tuple(x.shape)) / 3)).sum()
+        for x in found
+        if hasattr(x, "detach") and x.requires_grad
+    ]
+    if not losses:
+        return []
+    loss = sum(x.abs() if lib.is_complex(x) else x for x in losses)
+    first = lib.autograd.grad(loss, leaves, allow_unused=True, create_graph=twice)
+    shown = [None if g is None else numbers(g) for g in first]
+    again = [g for g in first if g is not None and g.requires_grad]
+    second = lib.autograd.grad(squares(lib, again), leaves, allow_unused=True) if again else [None] * len(leaves)
+    return [*shown, *(numbers(lib.zeros_like(x) if g is None else g) for g, x in zip(second, leaves, strict=True))]
+
+
+def run_line(line: str, lib: Any, twice: bool) -> tuple[list[Any], Exception | None]:
+    """Results of a program of a line, with their gradients in all leaves, and its error."""
+    double, leaves = lib.float64, {}
+    for name, values in LEAVES.items():
+        dtype = lib.complex128 if name == "z" else double
+        leaves[name] = lib.tensor(values, dtype=dtype, requires_grad=True)
+    scope = dict(leaves, T=lib.tensor, lib=lib, i=lib.tensor([1, 0, 1]), k=lib.tensor([True, False, True]))
+    scope |= {"nn": lib.nn.functional, "special": lib.special, "linalg": lib.linalg, "func": lib.func}
+    scope |= {"grad": lib.autograd.grad, "F": lib.autograd.functional}
+    *before, last = line.replace("\\n", "\n").replace("; ", "\n").split("\n")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec("\n".join(before), scope)
+            try:
+                result = compile(last, "<program>", "eval")
+            except SyntaxError:
+                exec(last, scope)
+                return [], None
+            found = flat(eval(result, scope))
+            shown = [(x.requires_grad, *numbers(x)) if hasattr(x, "detach") else x for x in found]
+            return shown + gradients(lib, found, list(leaves.values()), twice), None
+    except Exception as error:
+        return [], error
+
+
+def require_same(ours: Any, theirs: Any) -> None:
+    if isinstance(theirs, (list, tuple)):
+        assert len(ours) == len(theirs), (ours, theirs)
+        for mine, other in zip(ours, theirs, strict=True):
+            require_same(mine, other)
+    elif isinstance(theirs, (float, complex)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+    else:
+        assert type(ours).__name__ == type(theirs).__name__
+        assert ours == theirs
+
+
+@pytest.mark.parametrize(("kind", "line"), [(kind, line) for kind in LINES for line in LINES[kind].split("\n") if line])
+def test_a_line_does_the_same_in_both(kind: str, line: str) -> None:
+    theirs, expected = run_line(line, torch, kind != "once")
+    ours, said = run_line(line, gp, kind != "once")
+    if kind == "refused":
+        assert said is not None
+        assert expected is not None
+    elif said is not None and expected is not None:
+        assert type(expected).__name__ in [kind.__name__ for kind in type(said).__mro__]
+        assert str(said).splitlines()[:1] == str(expected).splitlines()[:1]
+    else:
+        assert (said, expected) == (None, None)
+        require_same(ours, theirs)

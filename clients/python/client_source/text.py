@@ -53,7 +53,7 @@ from typing import Any, Literal, Self, TypeVar, cast, overload
 
 from gradproof.client.recording.apply import apply, apply_as, apply_multiple
 from gradproof.client.recording.record import Recorded
-from gradproof.client.tensors.arguments import along, axes_of, axis_of, first, scaled, spread
+from gradproof.client.tensors.arguments import along, axes_of, axis_of, first, of_rank, scaled, spread
 from gradproof.client.tensors.conversions import Conversions
 from gradproof.client.tensors.ordering import MinAndMax, ValuesAndIndices
 from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Reduction, Scalar, given

@@ -337,7 +337,7 @@ WRITTEN: dict[str, Function] = {
     "nanvar": _nanvar,
     "ndim": lambda a: a.ndim,
     "nonzero": lambda a: as_tensor(a).nonzero(as_tuple=True),
-    "outer": lambda a, b: as_tensor(a).outer(as_tensor(b)),
+    "outer": lambda a, b: as_tensor(a).reshape(-1).outer(as_tensor(b).reshape(-1)),
     "pad": _pad,
     "percentile": _percentile("quantile"),
     "ravel": lambda a, order="C": as_tensor(a).reshape(-1),

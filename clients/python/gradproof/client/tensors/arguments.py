@@ -14,6 +14,7 @@ from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.signatures import Axes, Operand, Scalar
 
 T = TypeVar("T", bound=Recorded)
+OperandT = TypeVar("OperandT")
 
 
 def first(x: T, function: str) -> T:
@@ -21,6 +22,14 @@ def first(x: T, function: str) -> T:
     if not isinstance(x, Recorded):
         raise TypeError(f"{function}(): the first argument must be a Tensor, not {type(x).__name__}")
     return x
+
+
+def of_rank(rank: int, operand: OperandT, fault: str) -> OperandT:
+    """``operand``, which must have ``rank`` axes; RuntimeError otherwise. Products of vectors and of matrices differ."""
+    found = operand.ndim if isinstance(operand, Recorded) else np.ndim(operand)  # type: ignore[arg-type]
+    if found != rank:
+        raise RuntimeError(f"{fault}, but it has {found} dimensions")
+    return operand
 
 
 def integer(name: str, value: object) -> int:

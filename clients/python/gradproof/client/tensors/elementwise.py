@@ -58,8 +58,12 @@ class Elementwise(Uniform):
             raise RuntimeError(
                 f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
             )
-        quotient = apply("divide", self, other)
-        return quotient if rounding_mode is None else quotient.trunc()
+        if rounding_mode is None:
+            return apply("divide", self, other)
+        rest = apply("fmod", self, other) if self.dtype.kind in "iu" else self
+        if rest.dtype.kind in "iu":
+            return apply("floor_divide", apply("subtract", self, rest), other)  # integers have more digits than floats
+        return apply("divide", self, other).trunc()
 
     divide = div
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -15,7 +15,10 @@ Entry = int | str | tuple[Any, ...] | None
 
 
 def read(part: Any) -> Any:
-    """A part of an index with lists as arrays, and integers of NumPy and of tensors whose values are known as ints."""
+    """A part of an index with lists as arrays, and integers of NumPy and of tensors whose values are known as ints.
+
+    Raises IndexError for a part that is no index.
+    """
     if isinstance(part, (list, tuple)):
         return np.asarray(_values(part)) if len(part) else np.zeros(0, np.int64)
     if isinstance(part, np.bool_):
@@ -24,7 +27,14 @@ def read(part: Any) -> Any:
         return int(part)
     if isinstance(part, Recorded) and not part.ndim and part.array is not None and part.dtype.kind in "iu":
         return int(part.value())
-    return part
+    if part is None or part is Ellipsis or isinstance(part, (int, slice, np.ndarray, Recorded)):
+        return part
+    if isinstance(part, SupportsIndex):
+        return index(part)
+    raise IndexError(
+        "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got "
+        f"{type(part).__name__})"
+    )
 
 
 def plain(part: Any) -> Any:

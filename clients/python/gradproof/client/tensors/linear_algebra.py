@@ -17,15 +17,19 @@ TensorT = TypeVar("TensorT", bound=Tensor)
 
 
 def solve(A: TensorT, B: Operand, *, left: bool = True) -> TensorT:
-    """The solution X of A X = B (of X A = B unless ``left``), for matrices A (..., n, n) and a vector or matrices B.
+    """The solution X of A X = B (of X A = B unless ``left``), for matrices A (..., n, n) and a vector or matrices B;
+    B of the shape (..., n) of A without its last axis is a stack of vectors.
 
     Follows torch.linalg.solve and Array API linalg.solve. Raises InvalidRequest if the shapes do not fit; DataFault, when
     the value is computed, for a singular matrix.
     """
+    first(A, "solve")
+    if left and A.ndim > 2 and (B.shape if isinstance(B, Tensor) else np.shape(B)) == A.shape[:-1]:  # type: ignore[arg-type]
+        return apply("squeeze", apply("solve", A, apply("expand_dims", cast("Tensor", B), axis=-1)), axis=-1)
     if left:
-        return apply("solve", first(A, "solve"), B)
+        return apply("solve", A, B)
     transposed = apply("matrix_transpose", B) if isinstance(B, Tensor) else cast("Tensor", B)
-    return apply("matrix_transpose", apply("solve", first(A, "solve").mT, transposed))
+    return apply("matrix_transpose", apply("solve", A.mT, transposed))
 
 
 def cholesky(A: TensorT, *, upper: bool = False) -> TensorT:

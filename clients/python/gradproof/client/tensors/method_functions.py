@@ -1171,7 +1171,7 @@ def gelu(input: TensorT, approximate: Literal["none", "tanh"] = "none") -> Tenso
 def ger(input: TensorT, vec2: Recorded) -> TensorT:
     """The products of all pairs of elements of two vectors (n,) and (m,); (n, m).
 
-    Follows torch.outer and Array API linalg.outer.
+    Follows torch.outer and Array API linalg.outer. Raises RuntimeError for matrices.
     """
     return first(input, "ger").ger(vec2)
 
@@ -1329,8 +1329,8 @@ def index_put(input: TensorT, indices: Sequence[Places], values: Operand, accumu
 def index_select(input: TensorT, dim: int, index: Places) -> TensorT:
     """The parts at the positions ``index`` along an axis. Follows torch.index_select and Array API take.
 
-    Raises IndexError for an axis, and for an index that is known, out of range, RuntimeError for indices that are no
-    integers.
+    Raises IndexError for an axis, and for an index that is known, out of range, and for indices that are no vector (a
+    scalar is a vector of 1), RuntimeError for indices that are no integers.
     """
     return first(input, "index_select").index_select(dim, index)
 
@@ -2066,7 +2066,7 @@ def numel(input: TensorT) -> int:
 def outer(input: TensorT, vec2: Recorded) -> TensorT:
     """The products of all pairs of elements of two vectors (n,) and (m,); (n, m).
 
-    Follows torch.outer and Array API linalg.outer.
+    Follows torch.outer and Array API linalg.outer. Raises RuntimeError for matrices.
     """
     return first(input, "outer").outer(vec2)
 

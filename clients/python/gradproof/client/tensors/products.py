@@ -8,7 +8,7 @@ import numpy as np
 
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.record import Recorded
-from gradproof.client.tensors.arguments import axis_of, scaled
+from gradproof.client.tensors.arguments import axis_of, of_rank, scaled
 from gradproof.client.tensors.shapes import Shapes
 from gradproof.client.tensors.signatures import Operand, Scalar
 
@@ -38,11 +38,14 @@ class Products(Shapes):
 
     def vdot(self, other: Operand) -> Self:
         """The inner product of two vectors (k,), of which the first is conjugated: a scalar. Follows torch.vdot."""
-        return apply("matmul", self.conj(), other)
+        return apply("matmul", of_rank(1, self, "1D tensors expected").conj(), of_rank(1, other, "1D tensors expected"))
 
     def outer(self, vec2: Recorded) -> Self:
         """The products of all pairs of elements of two vectors (n,) and (m,); (n, m). Follows torch.outer and Array API
-        linalg.outer."""
+        linalg.outer. Raises RuntimeError for matrices."""
+        for name, x in (("self", self), ("vec2", vec2)):
+            if x.ndim != 1:
+                raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {x.ndim}-D")
         return self.reshape(-1, 1) * apply("reshape", vec2, shape=(1, vec2.numel()))
 
     ger = outer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self, cast, overload
+from typing import Any, Literal, Self, TypeVar, cast, overload
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from gradproof.client.tensors.arguments import axis_of, integer, integers
 from gradproof.client.tensors.keys import key_of, read, require_within
 from gradproof.client.tensors.products import Products
 from gradproof.client.tensors.signatures import Key, Operand, Places
+
+RecordedT = TypeVar("RecordedT", bound=Recorded)
 
 
 class Selecting(Products):
@@ -105,24 +107,22 @@ class Selecting(Products):
 
         Raises as `index_select`.
         """
-        return self.reshape(-1).index_select(0, index)
+        return _taken(self.reshape(-1), 0, index)
 
     def index_select(self, dim: int, index: Places) -> Self:
         """The parts at the positions ``index`` along an axis. Follows torch.index_select and Array API take.
 
-        Raises IndexError for an axis, and for an index that is known, out of range, RuntimeError for indices that are no
-        integers.
+        Raises IndexError for an axis, and for an index that is known, out of range, and for indices that are no vector (a
+        scalar is a vector of 1), RuntimeError for indices that are no integers.
         """
         axis = axis_of(self, dim)
         if not self.ndim:
             return self.reshape(1).index_select(0, index).reshape(())
-        places = index if isinstance(index, Recorded) else np.asarray(index, None if np.size(index) else np.int64)
-        if places.dtype.kind not in "iu":
-            raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
-        known = places.array if isinstance(places, Recorded) else places
-        if known is not None:
-            require_within(known, axis, self.shape[axis])
-        return apply("take", self, places, axis=axis)
+        rank = index.ndim if isinstance(index, Recorded) else np.ndim(index)
+        if rank > 1:
+            raise IndexError("index_select(): Index is supposed to be a vector")
+        parts = _taken(self, axis, index)
+        return parts if rank else parts.unsqueeze(axis)
 
     def gather(self, dim: int, index: Recorded) -> Self:
         """For each position of ``index`` the element there, but at ``index`` along ``dim``; of the shape of ``index``.
@@ -301,3 +301,14 @@ class Selecting(Products):
         if removed:
             result = apply("squeeze", result, axis=tuple(removed))
         return apply("expand_dims", result, axis=tuple(inserted)) if inserted else result
+
+
+def _taken(x: RecordedT, axis: int, index: Places) -> RecordedT:
+    """The parts of ``x`` at positions of any shape along an axis."""
+    places = index if isinstance(index, Recorded) else np.asarray(index, None if np.size(index) else np.int64)
+    if places.dtype.kind not in "iu":
+        raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
+    known = places.array if isinstance(places, Recorded) else places
+    if known is not None:
+        require_within(known, axis, x.shape[axis])
+    return apply("take", x, places, axis=axis)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal, Self
 
 from gradproof.client.recording.apply import apply, apply_multiple
-from gradproof.client.tensors.arguments import along, axes_of, axis_of, scaled, spread
+from gradproof.client.tensors.arguments import along, axes_of, axis_of, of_rank, scaled, spread
 from gradproof.client.tensors.conversions import Conversions
 from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar, given
 
@@ -758,28 +758,34 @@ class Uniform(Conversions):
 
         Raises InvalidRequest if shapes do not fit. Follows torch.mm.
         """
-        return apply("matmul", self, mat2)
+        return apply("matmul", of_rank(2, self, "self must be a matrix"), of_rank(2, mat2, "mat2 must be a matrix"))
 
     def mv(self, vec: Operand) -> Self:
         """The product of a matrix (n, k) and a vector (k,): (n,).
 
         Raises InvalidRequest if shapes do not fit. Follows torch.mv.
         """
-        return apply("matmul", self, vec)
+        return apply(
+            "matmul",
+            of_rank(2, self, "mv: the first argument must be a matrix"),
+            of_rank(1, vec, "mv: the second argument must be a vector"),
+        )
 
     def dot(self, tensor: Operand) -> Self:
         """The inner product of two vectors (k,): a scalar.
 
         Raises InvalidRequest if shapes do not fit. Follows torch.dot.
         """
-        return apply("matmul", self, tensor)
+        return apply("matmul", of_rank(1, self, "1D tensors expected"), of_rank(1, tensor, "1D tensors expected"))
 
     def bmm(self, mat2: Operand) -> Self:
         """The matrix products of two stacks, (b, n, k) and (b, k, m): (b, n, m).
 
         Raises InvalidRequest if shapes do not fit. Follows torch.bmm.
         """
-        return apply("matmul", self, mat2)
+        return apply(
+            "matmul", of_rank(3, self, "batch1 must be a 3D tensor"), of_rank(3, mat2, "batch2 must be a 3D tensor")
+        )
 
     def sum(
         self,
