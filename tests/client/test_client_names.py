@@ -246,3 +246,7 @@ def test_products_and_keys_of_another_rank_or_kind_are_refused(call: Any, kind: 
 def test_division_of_integers_that_rounds_gives_integers() -> None:
     quotient = gp.div(gp.tensor([7, -7]), gp.tensor([2, 2]), rounding_mode="trunc")
     assert (quotient.dtype, quotient.tolist()) == (gp.int64, [3, -3])
+
+
+def test_reciprocals_of_integers_are_floats() -> None:
+    assert gp.tensor([2, 4]).reciprocal().tolist() == gp.reciprocal(gp.tensor([2, 4])).tolist() == [0.5, 0.25]

@@ -183,6 +183,54 @@ LEAVES = {
 """Tensors that require grad, of the programs of a line."""
 
 
+BACKWARDS = {
+    "cube": (
+        "a",
+        "ctx.save_for_backward(a); return a**3",
+        "g",
+        "a, = ctx.saved_tensors; return 3 * a * a * g",
+        "C.apply(x)",
+    ),
+    "two": (
+        "a, u",
+        "ctx.save_for_backward(a, u); return a * u",
+        "g",
+        "a, u = ctx.saved_tensors; return u * g, a * g",
+        "C.apply(x, y) * p",
+    ),
+    "number": ("a, n", "ctx.n = n; return a * n", "g", "return g * ctx.n, None", "C.apply(x, 3)"),
+    "results": ("a", "return a * 2, a * 3", "g, h", "return g * 2 + h * 3", "C.apply(x)"),
+    "too many": ("a", "return a * 2", "g", "return g * 2, g", "C.apply(x).sum().backward()"),
+    "size": ("a", "return a * 2", "g", "return g[:2]", "C.apply(x).sum().backward()"),
+    "type": ("a", "return a * 2", "g", "return 3", "C.apply(x).sum().backward()"),
+    "none": ("a", "return a * 2", "g", "return None", "C.apply(x).sum().backward(); x.grad"),
+    "still": ("a", "ctx.mark_non_differentiable(a); return a", "g", "return g", "C.apply(i)"),
+    "needs": (
+        "a, u",
+        "return a + u",
+        "g",
+        "return g, g * 2 if ctx.needs_input_grad[1] else None",
+        "C.apply(x, y.detach())",
+    ),
+    "nested": ("a", "return a.clone()", "g", "return g * 10", "C.apply(x) + C.apply(C.apply(x))"),
+    "name": ("a", "return a * 2", "g", "return g * 2", "C.apply(x).grad_fn.name()"),
+    "error": ("a", "raise ValueError('no')", "g", "return g", "C.apply(x)"),
+    "late error": ("a", "return a * 2", "g", "raise ValueError('no')", "C.apply(x).sum().backward()"),
+}
+"""Arguments and body of a forward, those of its backward, and a use."""
+
+
+def of_function(arguments: str, forward: str, gradients: str, backward: str, use: str) -> str:
+    """The program of a line of a function with a backward of its own."""
+    head = "class C(lib.autograd.Function):"
+    bodies = (("forward", arguments, forward), ("backward", gradients, backward))
+    parts = [
+        f"\\n  @staticmethod\\n  def {name}(ctx, {taken}):\\n    " + body.replace("; ", "\\n    ")
+        for name, taken, body in bodies
+    ]
+    return f"{head}{''.join(parts)}\\n{use}"
+
+
 def run(program: str, lib: Any, functional: Any) -> tuple[list[Any], str]:
     """What a program shows, and the first line of its error."""
     shown: list[Any] = []
@@ -304,3 +352,8 @@ def test_a_line_does_the_same_in_both(kind: str, line: str) -> None:
     else:
         assert (said, expected) == (None, None)
         require_same(ours, theirs)
+
+
+@pytest.mark.parametrize("name", BACKWARDS)
+def test_a_function_with_a_backward_does_the_same_in_both(name: str) -> None:
+    test_a_line_does_the_same_in_both("function", of_function(*BACKWARDS[name]))

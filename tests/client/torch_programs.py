@@ -1102,6 +1102,68 @@ x.nonexistent
 x.size(3)
 m.sum_to_size(2, 2)
 """,
+    "corners": r"""
+lib.median(T([1.0, 3.0, 2.0, 2.0]))
+T([[1, 2], [2, 1]]).max(1)
+T([1, 2, 2, 1]).argmax(), T([2, 2]).argmin()
+(m * k.double()).sum(1)
+m.prod(0) + m[0].prod()
+(x - x).prod()
+(x * T([0.0, 0.0, 1.0])).prod()
+(m * T([0.0, 0.0, 1.0])).prod(1)
+(x * T([0.0, 1.0, 0.0])).cumprod(0)
+x.clamp(-1.5, 2.25)
+nn.hardtanh(x, -1.5, 0.5)
+nn.relu6(x * 0 + 6)
+nn.leaky_relu(x * 0)
+nn.elu(x * 0)
+nn.threshold(x, -1.5, 0.0)
+nn.hardshrink(x, 0.5)
+nn.softshrink(x, 0.5)
+nn.huber_loss(x, x - 1)
+nn.smooth_l1_loss(x, x - 1)
+x.fmod(0.5)
+x % x
+x.remainder(x * 2)
+lib.fmax(x, x)
+lib.fmin(x, x)
+lib.minimum(x, x * 1)
+lib.clamp(x, x, x)
+x.sort(descending=True)[0]
+(m * 0 + 1).topk(2)[0]
+(m * 0).median(1)[0]
+(m * 0).cummax(1)[0]
+x.logsumexp(0) + (x / 0 * 0).nan_to_num(0.0)
+T([float("inf"), 1.0], requires_grad=True).logsumexp(0)
+T([float("-inf")] * 2).logsumexp(0)
+T([float("-inf"), 0.0]).softmax(0)
+T([float("-inf")] * 2).softmax(0)
+T([float("-inf")] * 2).log_softmax(0)
+lib.logaddexp(T(float("-inf")), T(float("-inf")))
+T([float("nan"), 1.0]).clamp(0, 2)
+T([float("nan"), 1.0]).relu()
+T([float("nan"), 1.0]).sort()[1]
+T([1.0, float("nan"), 3.0]).min(0)
+T([-0.0, 0.0]).sign(), T([-0.0]).sqrt(), T([-0.0]).abs()
+T([-0.5, 0.4]).round()
+T([127], dtype=lib.int8) + 1
+T([-128], dtype=lib.int8).abs()
+T([3, -3]) // T([-2, 2])
+T([2**31 - 1], dtype=lib.int32) + T([1], dtype=lib.int32)
+T([0, 2]) ** 0
+lib.atan2(T([0.0, -0.0]), T([-1.0, -1.0]))
+lib.cumsum(T([1, 2], dtype=lib.int32), 0)
+T([1, 2], dtype=lib.int32).sum()
+T([1, 2], dtype=lib.int32).prod()
+T([1.0], dtype=lib.float16).std()
+T([1.0]).var()
+T([[1.0], [2.0]]).std(1)
+nn.layer_norm(m, (3,))
+nn.dropout(x, 0.0)
+nn.dropout(x, 0.5, training=False)
+nn.layer_norm(m, (3,), x, y)
+nn.layer_norm(m, (2, 3))
+""",
     "once": r"""
 p.lgamma() + p.digamma() + special.psi(p) + special.gammaln(p)
 nn.hardtanh(x) + nn.hardsigmoid(x).detach() + nn.hardswish(x).detach()

@@ -9,7 +9,7 @@ UNARY = (
     Row("neg negative",   "negative",       "-x of each element.", "negative"),
     Row("positive",       "positive",       "Each element as it is.", "="),
     Row("square",         "square",         "x² of each element.", "="),
-    Row("reciprocal",     "reciprocal",     "1 / x of each element.", "="),
+    Row("reciprocal",     "reciprocal",     "1 / x of each element, of integers in float64.", "=", "", "apply({op}, apply('astype', {x}, dtype='float64') if {x}.dtype.kind in 'iub' else {x})"),
     Row("sqrt",           "sqrt",           "√x of each element.", "="),
     Row("rsqrt",          "rsqrt",          "1 / √x of each element."),
     Row("cbrt",           "cbrt",           "∛x of each element.", follows="numpy.cbrt"),

@@ -2219,7 +2219,10 @@ def real(input: TensorT) -> TensorT:
 
 
 def reciprocal(input: TensorT) -> TensorT:
-    """1 / x of each element. The shape stays. Follows torch.reciprocal and Array API reciprocal."""
+    """1 / x of each element, of integers in float64.
+
+    The shape stays. Follows torch.reciprocal and Array API reciprocal.
+    """
     return first(input, "reciprocal").reciprocal()
 
 

@@ -59,8 +59,11 @@ class Uniform(Conversions):
         return apply("square", self)
 
     def reciprocal(self) -> Self:
-        """1 / x of each element. The shape stays. Follows torch.reciprocal and Array API reciprocal."""
-        return apply("reciprocal", self)
+        """1 / x of each element, of integers in float64.
+
+        The shape stays. Follows torch.reciprocal and Array API reciprocal.
+        """
+        return apply("reciprocal", apply("astype", self, dtype="float64") if self.dtype.kind in "iub" else self)
 
     def sqrt(self) -> Self:
         """√x of each element. The shape stays. Follows torch.sqrt and Array API sqrt."""
