@@ -36,6 +36,7 @@ CRITICAL: dict[str, Callable[..., Any]] = {
     "erfinv": lambda u: 1 - u * u,
     "erfcinv": lambda u: u * (2 - u),
     "bessely": lambda n, x: x,
+    "besselk": lambda n, x: x,
     "power": lambda x, y: x,
 }
 """Expressions of the arguments: where they are not 0, the other functions are analytic. On both sides of a cut they are
