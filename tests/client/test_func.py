@@ -58,7 +58,7 @@ class TestNesting:
         outer = sp.diff(x * w * middle, x)
         return outer.subs({x: x0, w: w0}), sp.diff(outer, w).subs({x: x0, w: w0})
 
-    @pytest.mark.sweep(of=4)
+    @pytest.mark.sweep(of=8)
     @pytest.mark.parametrize("second", SLOPES)
     @pytest.mark.parametrize("first", SLOPES)
     def test_three_deep(self, first: str, second: str) -> None:

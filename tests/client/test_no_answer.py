@@ -94,12 +94,14 @@ def ends_in_time(call: Callable[[], Any]) -> None:
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.parametrize("name", CALLS)
 def test_every_call_has_a_deadline_for_all_of_it(silent: str, name: str) -> None:
     with Client(silent) as client:
         ends_in_time(lambda: list(answer) if hasattr(answer := CALLS[name](client, SECONDS), "__next__") else answer)
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.parametrize("name", CALLS)
 def test_every_call_of_asyncio_has_too(silent: str, name: str) -> None:
     async def ask() -> None:

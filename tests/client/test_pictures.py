@@ -325,6 +325,7 @@ class TestFolding:
             seconds.append(time.process_time() - started)
         assert min(seconds) < 1.0
 
+    @pytest.mark.stress
     @pytest.mark.slow
     def test_a_hundred_thousand_values_do_not_stop_a_notebook(self) -> None:
         y = steps(25_000, leaf(2.0))

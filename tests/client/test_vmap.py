@@ -87,6 +87,7 @@ KEYS: list[Callable[[Any], Any]] = [
 ]
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("batched", [(True, True), (True, False), (False, True)])
 def test_indices(key: Callable[[Any], Any], batched: tuple[bool, bool]) -> None:

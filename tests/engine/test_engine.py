@@ -636,6 +636,7 @@ def test_two_interleaved_runs_of_one_plan_do_not_meet(engine: Engine) -> None:
         assert second.gradient == pytest.approx(scale * (2.0 if first.name == "x" else 1.0) * np.exp(4.0), rel=1e-15)
 
 
+@pytest.mark.stress
 @pytest.mark.slow
 def test_a_chain_of_100_000_nodes(engine: Engine) -> None:
     count = 100_000

@@ -267,6 +267,7 @@ def test_rules_are_proved_on_the_real_line_and_compared_beyond(op: str) -> None:
         assert verdict.seconds < 5
 
 
+@pytest.mark.sweep(of=5, by_op=False)
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("op", "n"), [*product(HOLOMORPHIC_OPS, (2, 3, 4, 9, 30))])
@@ -305,6 +306,7 @@ KINDS: dict[str, Array] = {
 }
 
 
+@pytest.mark.sweep(of=5, by_op=False)
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
@@ -379,6 +381,7 @@ def direct(op: str, rule: Callable[..., Any]) -> Registry:
     )
 
 
+@pytest.mark.sweep(of=3, by_op=False)
 @pytest.mark.slow
 @pytest.mark.parametrize("op", RIGHT)
 def test_a_rule_with_conjugates_is_proved_in_real_and_imaginary_parts(op: str) -> None:
@@ -392,6 +395,7 @@ def test_a_rule_with_conjugates_is_proved_in_real_and_imaginary_parts(op: str) -
         assert verdict.summary is SummaryWord.VERIFIED, verdict.reason
 
 
+@pytest.mark.sweep(of=5, by_op=False)
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", WRONG)
 def test_a_forgotten_conjugate_is_wrong_at_any_size(fault: str) -> None:

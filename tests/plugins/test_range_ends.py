@@ -544,6 +544,7 @@ LARGE: list[tuple[Any, ...]] = [
 ]
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize(("op", "inputs", "attributes"), LARGE)
 def test_ops_of_high_rank_and_of_many_inputs_are_proved(op: str, inputs: tuple[Any, ...], attributes: Any) -> None:

@@ -83,7 +83,7 @@ def run(job: Job) -> Iterator[DataFault]:
             pass
 
 
-@pytest.mark.sweep(of=5)
+@pytest.mark.sweep(of=8, by_op=False)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REGISTRY.ops)
 def test_no_value_is_a_fault_of_an_op(name: str) -> None:

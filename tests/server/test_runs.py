@@ -23,7 +23,7 @@ from gradproof.wire import decode_tensor, encode_tensor
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     plugins = ["tests.support.faulty_plugin", "tests.support.slow_plugin"]
-    with serving(tmp_path_factory.mktemp("proofs"), plugin=plugins, proof_seconds=3.0) as served:
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=plugins, proof_seconds=3.0, shipped_proofs=False) as served:
         yield served
 
 

@@ -48,6 +48,7 @@ def picked(run: Run, seed: int) -> list[tuple[Spot, int]]:
     return [(spot, element) for spot in places for element in elements(run, spot, max(1, PLANTS), seed)]
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", REAL_SMALL)

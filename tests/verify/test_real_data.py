@@ -122,6 +122,7 @@ def test_programs_of_tensors_are_the_same(tensors: Served, name: str, sizes: tup
 # the words
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32], ids=str)
 @pytest.mark.parametrize("name", REAL_SMALL)
@@ -164,7 +165,7 @@ def nothing(dtype: DType) -> Workload:
     return s.done(s.sum(s.softmax(s.leaf(np.linspace(-1, 2, 12)), axis=0)))
 
 
-@pytest.mark.slow
+@pytest.mark.skipif(not PLANTS, reason="for make check")
 def test_the_table_prints_words_and_ratios(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(at_size, "REAL", {"gelu": REAL_SMALL["gelu"], "nothing": nothing})
     monkeypatch.setattr(at_size, "ROUNDS", 1)

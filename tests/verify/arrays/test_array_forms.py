@@ -339,6 +339,7 @@ WRONG: tuple[tuple[str, Callable[..., Any]], ...] = (
 )
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "form"), WRONG)
 def test_a_wrong_form_is_refuted(name: str, form: Callable[..., Any]) -> None:

@@ -91,7 +91,7 @@ def test_values_at_floats_are_contained(name: str, unit: float) -> None:
     assert known > 0.4 * arguments[0].size
 
 
-@pytest.mark.sweep(of=4)
+@pytest.mark.sweep(of=8)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("seed", range(4))
@@ -131,7 +131,7 @@ def test_values_of_balls_are_contained(name: str, seed: int) -> None:
     assert known > arguments[0].size / 3
 
 
-@pytest.mark.sweep(of=4)
+@pytest.mark.sweep(of=8)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_derivatives_are_contained_and_keep_their_digits(name: str) -> None:

@@ -69,6 +69,7 @@ def test_what_a_node_computes_raises_no_alarm(name: str, dtype: DType) -> None:
     assert verdicts.forward.sampled >= (64 if application.op.elementwise else 1)
 
 
+@pytest.mark.sweep(of=4)
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", FULL, ids=str)
 @pytest.mark.parametrize("name", NODES)

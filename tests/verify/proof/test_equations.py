@@ -326,6 +326,7 @@ COMPLEX_ROOT = replace(
 COMPLEX = (CONJUGATE, COMPLEX_ROOT, replace(SYLVESTER, complex=HOLOMORPHIC))
 
 
+@pytest.mark.sweep(of=3)
 @pytest.mark.slow
 @pytest.mark.parametrize("op", COMPLEX, ids=lambda op: str(op.name))
 def test_equations_of_complex_numbers_are_proved_and_verified(op: Op) -> None:
