@@ -274,6 +274,47 @@ class TestParameter:
         assert y.item() == 5.0
 
 
+class TestFunctionalCall:
+    def test_gradients_of_each_sample(self) -> None:
+        """By the closed form of least squares: 2 (w x + b - t) times (x, 1)."""
+        model = nn.Sequential(nn.Linear(2, 1))
+        x, t = gp.tensor([[1.0, 2.0], [3.0, -1.0]]), gp.tensor([0.5, -2.0])
+        parameters = {name: p.detach() for name, p in model.named_parameters()}
+
+        def loss(parameters: dict[str, Any], x: Any, t: Any) -> Any:
+            return (gp.func.functional_call(model, parameters, x)[0] - t) ** 2
+
+        gradients: Any = gp.vmap(gp.func.grad(loss), in_dims=(None, 0, 0))(parameters, x, t)  # type: ignore[arg-type]
+        w, b = (parameters[f"0.{name}"].numpy() for name in ("weight", "bias"))
+        residual = 2 * (x.numpy() @ w[0] + b - t.numpy())
+        np.testing.assert_allclose(gradients["0.bias"].numpy()[:, 0], residual, rtol=1e-6)
+        np.testing.assert_allclose(gradients["0.weight"].numpy()[:, 0], residual[:, None] * x.numpy(), rtol=1e-6)
+
+    def test_parameters_come_back(self) -> None:
+        layer = nn.Linear(2, 2, bias=False)
+        before = layer.weight
+        assert gp.func.functional_call(layer, {"weight": gp.eye(2)}, (gp.ones(2),)).tolist() == [1.0, 1.0]
+        with pytest.raises(gp.InvalidRequest):
+            gp.func.functional_call(layer, {"weight": gp.eye(3)}, gp.ones(2))
+        assert layer.weight is before
+
+    def test_tied_weights(self) -> None:
+        both = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+        both[1].weight = both[0].weight
+        with gp.no_grad():
+            both[0].weight.fill_(3.0)
+        two = {"0.weight": gp.full((1, 1), 2.0)}
+        assert gp.func.functional_call(both, two, gp.ones(1)).item() == 4.0
+        assert gp.func.functional_call(both, two, gp.ones(1), tie_weights=False).item() == 6.0
+
+    def test_names_at_fault(self) -> None:
+        layer = nn.Linear(1, 1)
+        with pytest.raises(KeyError, match="Linear has no parameter or buffer"):
+            gp.func.functional_call(layer, {"wieght": gp.ones(1, 1)}, gp.ones(1))
+        with pytest.raises(ValueError, match="appeared in multiple dictionaries"):
+            gp.func.functional_call(layer, [{"bias": gp.ones(1)}, {"bias": gp.ones(1)}], gp.ones(1))
+
+
 class TestState:
     def test_a_round_trip(self) -> None:
         a, b = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3)), nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))

@@ -17,6 +17,7 @@ from gradproof.client.backward.engine import cotangent_of
 from gradproof.client.batching.vmap import vmap as vmap
 from gradproof.client.dtypes import is_differentiable
 from gradproof.client.recording.modes import is_grad_enabled
+from gradproof.client.stateless import functional_call as functional_call
 from gradproof.client.tensors.constructors import as_tensor
 from gradproof.client.tensors.tensor import Tensor
 from gradproof.client.transformation import (

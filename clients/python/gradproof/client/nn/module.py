@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -182,6 +183,33 @@ class Module(Registry):
         if (buffer := buffers.get(name)) is None:
             raise AttributeError(f"`{name}` is not a buffer")
         return buffer
+
+    @contextmanager
+    def replaced(self, tensors: Mapping[str, Tensor], *, tie_weights: bool = True) -> Iterator[None]:
+        """Have ``tensors`` in place of the parameters and buffers of these names, within a ``with``; with ``tie_weights``
+        under all names that a parameter has. `gradproof.client.func.functional_call` calls a module so.
+
+        Raises KeyError for names that there are not.
+        """
+        places: dict[str, tuple[dict[str, Any], str]] = {
+            f"{place}.{name}" if place else name: (vars(module)[kind], name)
+            for place, module in self.named_modules(remove_duplicate=False)
+            for kind in ("_parameters", "_buffers")
+            for name in vars(module)[kind]
+        }
+        if unknown := [name for name in tensors if name not in places]:
+            raise KeyError(f"{type(self).__name__} has no parameter or buffer {_quoted(unknown)}")
+        known_now = {key: known[name] for key, (known, name) in places.items()}
+        by_identity = {id(known_now[key]): tensor for key, tensor in tensors.items() if known_now[key] is not None}
+        changed = {key: by_identity[id(x)] for key, x in known_now.items() if tie_weights and id(x) in by_identity}
+        try:
+            for key, tensor in {**changed, **tensors}.items():
+                known, name = places[key]
+                known[name] = tensor
+            yield
+        finally:
+            for key, (known, name) in places.items():
+                known[name] = known_now[key]
 
     # state
 
