@@ -62,8 +62,8 @@ def _record(kind: type[Recorded], op: str, inputs: Sequence[Any], attributes: Ma
     node = Node(kind, info, operands, plain, runtime.infer(info, operands, plain), source.rules if source else ())
     if source is not None:
         node.place = source.place
-    if node.requires_grad:
-        for recorder in recorders():
+    for recorder in recorders():
+        if node.requires_grad:
             recorder(node)
     return node.outputs()
 

@@ -388,8 +388,9 @@ def class_of(inputs: Iterable[object]) -> type[Recorded] | None:
     input is a tensor."""
     kind: type[Recorded] | None = None
     for x in inputs:
-        if isinstance(x, Recorded) and (kind is None or issubclass(x.result_class(), kind)):
-            kind = x.result_class()
+        if isinstance(x, Recorded):
+            own = x.result_class()
+            kind = own if kind is None or issubclass(own, kind) else kind
     return kind
 
 
@@ -429,17 +430,28 @@ class Node(Hookable):
     ) -> None:
         self.kind, self.op, self.info, self.attributes = kind, info.name, info, attributes
         self._inputs, self.specs = tuple(inputs), tuple(specs)
-        self._origins = tuple((x.node or x.alias, x.slot) if isinstance(x, Recorded) else None for x in inputs)
         self._moved = _moved
         recording = modes.is_grad_enabled() and info.differentiable
-        self.needs = tuple(recording and isinstance(x, Recorded) and x.requires_grad for x in inputs)
+        needs: list[bool] = []
+        arrays: list[Array | None] = []
+        origins: list[tuple[Node | HasValue | None, int] | None] = []
+        self.derived: bool = bool(rules)
+        self.placeholder: Placeholder | None = None
+        for x in self._inputs:  # in a single pass: each op that is recorded comes here
+            if isinstance(x, Recorded):
+                node = x.node
+                needs.append(recording and x.requires_grad)
+                arrays.append(x.array if node is None else None)
+                origins.append((node or x.alias, x.slot))
+                self.derived = self.derived or (node is not None and node.derived)
+                self.placeholder = self.placeholder or x.placeholder
+            else:
+                needs.append(False)
+                arrays.append(None)
+                origins.append(None)
+        self.needs, self.arrays, self._origins = tuple(needs), tuple(arrays), tuple(origins)
         self.moves = self._moves()
-        self.arrays = tuple(x.array if isinstance(x, Recorded) and x.node is None else None for x in inputs)
-        self.placeholder = next((p for x in inputs if isinstance(x, Recorded) and (p := x.placeholder)), None)
         self.rules = rules
-        self.derived: bool = bool(rules) or any(
-            isinstance(x, Recorded) and x.node is not None and x.node.derived for x in inputs
-        )
         self.number = next(_numbers)
         self.place = caller_place()
         self.freed = self.overwritten = False
@@ -451,7 +463,7 @@ class Node(Hookable):
 
     def _moves(self) -> tuple[bool, ...]:
         steps = not any(dtypes.is_differentiable(spec.dtype) for spec in self.specs)
-        plain = steps or not any(isinstance(x, Recorded) and x.requires_grad for x in self.inputs)
+        plain = steps or not any(isinstance(x, Recorded) and x.requires_grad for x in self._inputs)
         if not plain or not modes.is_grad_enabled():
             return (False,) * len(self.inputs)
         return tuple(
