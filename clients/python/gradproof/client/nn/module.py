@@ -140,11 +140,19 @@ class Module(Registry):
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def _members(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+        for key, known, name in self._places(kind, prefix, recurse, remove_duplicate):
+            if known[name] is not None:
+                yield key, known[name]
+
+    def _places(
+        self, kind: str, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, dict[str, Any], str]]:
+        """The names of parameters or buffers, each with the dict of its module and its name there."""
         modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
         for place, module in modules:
-            for name, member in vars(module)[kind].items():
-                if member is not None:
-                    yield f"{place}.{name}" if place else name, member
+            known = vars(module)[kind]
+            for name in known:
+                yield f"{place}.{name}" if place else name, known, name
 
     def get_submodule(self, target: str) -> Module:
         """The module of a name such as ``layers.0``. Follows torch.nn.Module.get_submodule.
@@ -191,11 +199,10 @@ class Module(Registry):
 
         Raises KeyError for names that there are not.
         """
-        places: dict[str, tuple[dict[str, Any], str]] = {
-            f"{place}.{name}" if place else name: (vars(module)[kind], name)
-            for place, module in self.named_modules(remove_duplicate=False)
+        places = {
+            key: (known, name)
             for kind in ("_parameters", "_buffers")
-            for name in vars(module)[kind]
+            for key, known, name in self._places(kind, remove_duplicate=False)
         }
         if unknown := [name for name in tensors if name not in places]:
             raise KeyError(f"{type(self).__name__} has no parameter or buffer {_quoted(unknown)}")
