@@ -279,7 +279,8 @@ def _bytes(console: Console) -> dict[str, Any]:
         table.add_column(column, justify="right")
     results: dict[str, Any] = {}
     for count in (100_000, 1_000_000):
-        compiled = ENGINE.function(elementwise(count).graph)._compiled
+        compiled = ENGINE.function(elementwise(count).graph).compiled()
+        assert compiled is not None
         calls = [call for recipe in compiled._recipes for call in recipe.calls]
         moved = sum(buffer.spec.nbytes for call in calls for buffer in (*call.inputs, call.out))
         row = [size / count for size in (compiled.plan.cost.nbytes, compiled._layout.nbytes, moved)]

@@ -23,9 +23,8 @@ from gradproof.engine.compiled.compiled import Compiled, Variant
 from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.compiled.tiling import tiled
 from gradproof.engine.engine import Engine, Event, GradientEvent, ValueEvent
-from gradproof.engine.errors import ForwardFault, InvalidRequest
+from gradproof.engine.errors import ForwardFault
 from gradproof.engine.extend import HOLOMORPHIC, Inferred, Op, case
-from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.hooks import ClientHook, Hook, HookCall
 from gradproof.engine.job import Job
 from gradproof.engine.lru import Bound
@@ -455,43 +454,6 @@ class TestStore:
         fresh = recycler.take()
         assert not np.may_share_memory(fresh, view)
         assert all(fresh is not array for array in again)
-
-
-class TestFunction:
-    def test_values_and_gradients_by_order(self) -> None:
-        graph = Graph(
-            (Leaf("x", spec(()), True), Leaf("w", spec((3,)), True), Leaf("c", spec((3,)))),
-            (Node("multiply", ("x", "w"), ("a",)), Node("multiply", ("a", "c"), ("b",)), Node("sum", ("b",), ("s",))),
-            ("s",),
-        )
-        f = Engine(REGISTRY).function(graph)
-        w, c = np.array([1.0, 2.0, 3.0]), np.array([1.0, 0.0, -1.0])
-        for _ in range(2):
-            (value,), (dx, dw) = f(2.0, w, c)
-            assert value == -4.0
-            assert dx == -2.0
-            np.testing.assert_array_equal(dw, [2.0, 0.0, -2.0])
-
-    def test_numbers_that_python_has_not(self) -> None:
-        graph = Graph((Leaf("x", spec(()), True),), (Node("log", ("x",), ("y",)),), ("y",))
-        f = Engine(REGISTRY).function(graph)
-        assert [f(0.0) for _ in range(4)] == [((-np.inf,), (np.inf,))] * 4
-        assert f._compiled.careful
-        assert f._compiled.failures == 0
-
-    def test_a_leaf_that_does_not_matter_has_none(self) -> None:
-        graph = Graph((Leaf("x", spec(()), True), Leaf("y", spec(()), True)), (Node("sin", ("x",), ("s",)),), ("s",))
-        assert Engine(REGISTRY).function(graph)(0.0, 1.0) == ((0.0,), (1.0, None))
-
-    def test_what_does_not_fit_is_named(self) -> None:
-        graph = Graph((Leaf("x", spec((2,)), True),), (Node("sum", ("x",), ("s",)),), ("s",))
-        f = Engine(REGISTRY).function(graph)
-        with pytest.raises(InvalidRequest, match=r"leaf 'x' is float64\[2\], its value is float64\[3\]"):
-            f(np.ones(3))
-        with pytest.raises(TypeError, match="1 leaves"):
-            f(np.ones(2), np.ones(2))
-        with pytest.raises(InvalidRequest):
-            Engine(REGISTRY).function(Graph((), (), ("s",)))
 
 
 UNARY = ("sin", "exp", "tanh", "sqrt", "negative", "square", "sigmoid", "log", "reciprocal")

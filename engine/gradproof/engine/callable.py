@@ -1,89 +1,124 @@
-"""Graph as a Python function: for programs that hold an engine, without events, hooks or checks."""
+"""Graph as a Python function: values in, results out, without events, hooks or checks.
+
+It is the lean way through the engine: whatever depends on the structure alone (inference, plan, order of the results,
+cost) was done when the function was made, and a call does nothing beside its numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradproof.engine.compiled.compiled import MAX_FAILURES, Compiled, Variant
+from gradproof.engine.cancellation import NEVER, Cancellation
+from gradproof.engine.compiled.compiled import Compiled
 from gradproof.engine.errors import InvalidRequest, Violation
+from gradproof.engine.estimate import Cost, leaving_bytes
 from gradproof.engine.execution import interpreted
 from gradproof.engine.plan import Plan
 from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.scalars import is_number
 from gradproof.engine.spec import Array, Spec
 
+Find: TypeAlias = Callable[[], Compiled | None]
+"""The compiled plan for the next run, or None if that is to be interpreted."""
 
-class CompiledFunction:
-    """Function ``f(*leaves) -> (values, gradients)``: the outputs of a graph, and the gradients of the leaves that require
-    grad, in order. `Engine.function` makes it.
 
-    A 0-d float64 is passed as an array or a Python float, and is returned as a Python float. The seed of an output is all
-    ones. The bits are those of any other run of the graph.
+class GraphFunction:
+    """Function ``f(*leaves, *seeds) -> (values, gradients)``: the fetched values of a graph, and the gradients that were
+    asked for, in order. `Engine.function` makes it. Any number of threads may call it.
+
+    A 0-d float64 is passed as an array or a Python float, and is returned as a Python float. Any other value is an array of
+    the shape and dtype of its leaf; an array that is returned is not shared. An output without a seed has ones. A gradient
+    that does not exist is None. The bits are those of any other run of the graph.
+
+    Attributes:
+        leaves, seeds: names of the arguments, in order.
+        fetch, gradients: names of the results, in order.
+        leaving: the names in the order in which `results` are computed: all of ``fetch``, then the gradients from the last
+            node to the first, then those that do not exist.
+        cost: cost of a call, estimated from shapes.
+        compiled: finds the compiled plan for the next call, or None if that is to be interpreted.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        graph = plan.lowered.graph
-        self.names = tuple(leaf.name for leaf in graph.leaves)
-        self.outputs, self.targets = graph.outputs, tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
-        self._plan, self._specs = plan, [leaf.spec for leaf in graph.leaves]
-        self._compiled = Compiled(plan, Variant(graph.outputs))
-        where = {name: k for k, name in enumerate(self._compiled.names) if k >= len(self.outputs)}
-        self._places = [where.get(name) for name in self.targets]
+    def __init__(
+        self, plan: Plan, fetch: Sequence[str], gradients: Sequence[str], seeds: Sequence[str], find: Find
+    ) -> None:
+        leaves, specs = plan.lowered.graph.leaves, plan.program.specs
+        self.leaves, self.seeds = tuple(leaf.name for leaf in leaves), tuple(seeds)
+        self.fetch, self.gradients = tuple(fetch), tuple(gradients)
+        reached = [cut.name for cut in plan.backward.cuts]
+        self._missing = [name for name in self.gradients if name not in reached]
+        self.leaving = (*self.fetch, *reached, *self._missing)
+        self.cost = plan.cost + Cost(leaving_bytes(self.fetch, plan.specs))
+        where = {name: len(self.fetch) + k for k, name in enumerate(reached)}
+        self._places = [where.get(name) for name in self.gradients]
+        self._plan, self.compiled = plan, find
+        self._specs = [*(leaf.spec for leaf in leaves), *(specs[plan.backward.seeds[name]] for name in self.seeds)]
 
-    def __call__(self, *leaves: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """Run the graph. Raises InvalidRequest where a value does not fit its leaf, ForwardFault naming the node where an
-        op fails."""
-        if len(leaves) != len(self._specs):
-            raise TypeError(f"the graph has {len(self._specs)} leaves ({', '.join(self.names)}), got {len(leaves)} values")
-        values: Sequence[Any] = leaves if all(map(_fits, leaves, self._specs)) else self._checked(leaves)
-        try:
-            results = self._compiled.all(values)
-        except BaseException as error:
-            reraise_own(error)
-            self._failed()
-            results = self._interpreted(self._checked(leaves))
-        count = len(self.outputs)
+    def __call__(self, *arguments: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Run the graph. Raises InvalidRequest where a value does not fit its leaf or output, ForwardFault naming the node
+        where an op fails."""
+        results = self.results(arguments)
+        count = len(self.fetch)
         return tuple(results[:count]), tuple([None if k is None else results[k] for k in self._places])
 
-    def _failed(self) -> None:
-        """Count a run that raised, since Python's floats or an op did. After `MAX_FAILURES` the plan is compiled anew, so
-        that NumPy is asked at each op that may raise."""
-        self._compiled.failures += 1
-        if self._compiled.failures >= MAX_FAILURES and not self._compiled.careful:
-            self._compiled = Compiled(self._plan, Variant(self.outputs), careful=True)
+    def results(self, arguments: Sequence[Any], cancellation: Cancellation = NEVER) -> list[Any]:
+        """The results of a call in the order of ``leaving``. Raises as a call does, and Cancelled."""
+        if len(arguments) != len(self._specs):
+            names = ", ".join((*self.leaves, *(f"seed of {name}" for name in self.seeds)))
+            raise TypeError(f"the function takes {len(self._specs)} values ({names}), got {len(arguments)}")
+        values = arguments if all(map(_fits, arguments, self._specs)) else self._checked(arguments)
+        compiled = self.compiled()
+        if compiled is not None:
+            try:
+                return [*compiled.all(values, cancellation), *[None] * len(self._missing)]
+            except BaseException as error:
+                reraise_own(error)
+                compiled.failures += 1
+        return self._interpreted(self._checked(values), cancellation)
 
-    def _checked(self, leaves: Sequence[Any]) -> list[Array]:
-        arrays = [np.asarray(value) for value in leaves]
-        faults = [
-            Violation(f"leaves[{k}]", f"leaf {name!r} is {spec}, its value is {Spec(a.shape, a.dtype)}", "VALUE_SPEC")
-            for k, (name, spec, a) in enumerate(zip(self.names, self._specs, arrays, strict=True))
-            if a.shape != spec.shape or a.dtype != spec.dtype
-        ]
+    def _checked(self, arguments: Sequence[Any]) -> list[Array]:
+        """The arguments as arrays that cannot be written to. Raises InvalidRequest."""
+        arrays = [np.asarray(value).view() for value in arguments]
+        count = len(self.leaves)
+        faults = list[Violation]()
+        for k, (spec, array) in enumerate(zip(self._specs, arrays, strict=True)):
+            got = Spec(array.shape, array.dtype)
+            if got != spec.strong and k < count:
+                text = f"leaf {self.leaves[k]!r} is {spec}, its value is {got}"
+                faults.append(Violation(f"leaves[{k}]", text, "VALUE_SPEC"))
+            elif got != spec.strong:
+                text = f"the seed of {self.seeds[k - count]!r} is to be {spec}, it is {got}"
+                faults.append(Violation(f"seeds[{k - count}]", text, "VALUE_SPEC"))
         if faults:
             raise InvalidRequest(faults)
+        for array in arrays:
+            array.flags.writeable = False
         return arrays
 
-    def _interpreted(self, arrays: Sequence[Array]) -> list[Any]:
-        plan = self._plan
+    def _interpreted(self, arrays: Sequence[Array], cancellation: Cancellation) -> list[Any]:
+        plan, count = self._plan, len(self.leaves)
         specs = plan.program.specs
-        seeds = {n: np.ones(specs[k].shape, specs[k].dtype) for n, k in plan.backward.seeds.items()}
-        stream = interpreted(plan, partial(plan.start, dict(zip(self.names, arrays, strict=True))), seeds, self.outputs)
-        results: dict[tuple[str, bool], Any] = {}
+        given = dict(zip(self.seeds, arrays[count:], strict=True))
+        seeds: Mapping[str, Array] = {
+            name: given[name] if name in given else np.ones(specs[k].shape, specs[k].dtype)
+            for name, k in plan.backward.seeds.items()
+        }
+        start = partial(plan.start, dict(zip(self.leaves, arrays[:count], strict=True)), cancellation=cancellation)
+        stream = interpreted(plan, start, seeds, self.fetch, cancellation)
+        results: list[Any] = []
         sent: Array | None = None
         while True:
             try:
                 output = stream.send(sent)
             except StopIteration:
-                break
+                return [*results, *[None] * len(self._missing)]
             sent = output.value if output.is_gradient else None
             single = output.value.shape == () and output.value.dtype == np.float64
-            results[output.name, output.is_gradient] = output.value.item() if single else output.value
-        count = len(self.outputs)
-        return [results.get((name, k >= count)) for k, name in enumerate(self._compiled.names)]
+            results.append(output.value.item() if single else output.value)
 
 
 def _fits(value: Any, spec: Spec) -> bool:

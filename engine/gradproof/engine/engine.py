@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from gradproof.engine.backward import Backward, append_backward
-from gradproof.engine.callable import CompiledFunction
+from gradproof.engine.callable import GraphFunction
 from gradproof.engine.cancellation import NEVER, Cancellation, current, watched
 from gradproof.engine.compiled.compiled import Variant
 from gradproof.engine.compiled.store import MAX_INSTRUCTIONS, Compilations, Plans
-from gradproof.engine.errors import InvalidRequest, RuleFault
+from gradproof.engine.errors import InvalidRequest, RuleFault, Violation
 from gradproof.engine.estimate import NOTHING, Cost, leaving_bytes, run_cost
 from gradproof.engine.execution import ExecutionStream, compared, compiled, interpreted
 from gradproof.engine.graph import Graph
+from gradproof.engine.hints import did_you_mean
 from gradproof.engine.hooks import BoundHook, HookCall, HookTrace, run_hooks
-from gradproof.engine.job import Job, check_job
+from gradproof.engine.job import Job, check_job, job_faults
 from gradproof.engine.lower import Lowered, lower
 from gradproof.engine.lru import Bound, LRUCache
 from gradproof.engine.named_hook import NamedHook
@@ -236,22 +237,45 @@ class Engine:
 
     def compile(self, graph: Graph) -> Plan:
         """The plan of the forward half of a graph without faults."""
-        key = (graph.digest(), ())
-        return self._plans.get(key) or self._compile(graph, ())
+        key: PlanKey = (graph.digest(), ())
+        plan = self._plans.get(key)
+        return plan or self._plans.put(key, compile_plan(lower(graph, self.registry), self.registry, ()))
 
-    def _compile(self, graph: Graph, targets: tuple[str, ...]) -> Plan:
-        plan = compile_plan(lower(graph, self.registry), self.registry, targets)
-        return self._plans.put((graph.digest(), targets), plan)
-
-    def function(self, graph: Graph) -> CompiledFunction:
-        """A graph as a Python function of its leaves: outputs, and gradients of the leaves that require grad. Raises
-        InvalidRequest with all faults of the graph, or RuleFault."""
-        lowered = self.infer(graph)
-        if lowered.faults:
-            raise InvalidRequest(lowered.faults)
-        targets = tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
+    def function(
+        self,
+        graph: Graph,
+        *,
+        fetch: Sequence[str] | None = None,
+        gradients: Sequence[str] | None = None,
+        seeds: Sequence[str] = (),
+        at_once: bool = True,
+    ) -> GraphFunction:
+        """A graph as a Python function of its leaves, then of the seeds of the outputs ``seeds``: the values ``fetch``
+        (default: the outputs), and the gradients of ``gradients`` (default: the leaves that require grad). It is compiled
+        now, where its plan is to be compiled at all; with ``at_once=False`` when the engine would compile the plan of a
+        job. Raises InvalidRequest with all faults, or RuleFault."""
+        leaves = [leaf.name for leaf in graph.leaves if leaf.requires_grad]
+        targets = tuple(dict.fromkeys(leaves if gradients is None else gradients))
+        fetched = tuple(graph.outputs if fetch is None else fetch)
         key = (graph.digest(), targets)
-        return CompiledFunction(self._plans.get(key) or self._compile(graph, targets))
+        plan = self._plans.get(key)
+        lowered = plan.lowered if plan else lower(graph, self.registry)
+        job = Job(graph, gradients=targets, fetch=fetched)
+        faults = job_faults(job, lowered.faults, lowered.specs(), self)
+        faults += [
+            Violation(f"seeds[{k}]", f"{name!r} is not an output{did_you_mean(name, graph.outputs)}", "VALUE_UNKNOWN")
+            if targets
+            else Violation(f"seeds[{k}]", f"a seed of {name!r}, and no gradient is asked for", "NOTHING_TO_DIFFERENTIATE")
+            for k, name in enumerate(seeds)
+            if name not in graph.outputs or not targets
+        ]
+        if faults:
+            raise InvalidRequest(faults)
+        if plan is None:
+            plan = self._plans.put(key, compile_plan(lowered, self.registry, targets))
+        variant = Variant(fetched, seeded=tuple(seeds))
+        find = self.compilations.held(plan, variant) if at_once else partial(self.compilations.find, plan, variant)
+        return GraphFunction(plan, fetched, targets, seeds, find)
 
     @property
     def plans_cached(self) -> int:

@@ -84,24 +84,18 @@ class Compiled:
             stream.close()
             self._give_back(workspace)
 
-    def all(self, arrays: Sequence[Any]) -> list[Any]:
-        """Run the plan without hooks: the values that leave, in the order of ``names``; None where no gradient arrives. A
-        0-d float64 is a Python float, any other value an array that is not shared. Raises any exception of an op."""
-        results: list[Any] = [None] * len(self.names)
+    def all(self, arrays: Sequence[Any], cancellation: Cancellation = NEVER) -> list[Any]:
+        """Run the plan without hooks: the values that leave, in the order of ``names``. A 0-d float64 is a Python float,
+        any other value an array that is not shared. Raises Cancelled, and any exception of an op."""
         if not self._arrays:
-            for index, value in self._function((), (), (), (), arrays, NEVER):
-                results[index] = value
-            return results
+            return [value for _, value in self._function((), (), (), (), arrays, cancellation)]
         workspace = self._idle.pop() if self._idle else self._workspace()
         try:
+            memory = workspace.readable, workspace.writable, workspace.bound, workspace.outputs
             with np.errstate(all="ignore"):
-                for index, value in self._function(
-                    workspace.readable, workspace.writable, workspace.bound, workspace.outputs, arrays, NEVER
-                ):
-                    results[index] = value
+                return [value for _, value in self._function(*memory, arrays, cancellation)]
         finally:
             self._give_back(workspace)
-        return results
 
     def _leaving(self, index: int, value: Any) -> Array:
         if isinstance(value, np.ndarray):

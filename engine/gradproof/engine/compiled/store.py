@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final
@@ -69,7 +70,7 @@ class Compilations:
 
     def find(self, plan: Plan, variant: Variant) -> Compiled | None:
         """The compiled plan for the next run, or None if that is to be interpreted."""
-        if self.plans is Plans.NEVER or len(plan.program.instructions) > MAX_ITEMS:
+        if not self._may_compile(plan):
             return None
         entry = self._entries.setdefault((plan, variant), _Entry())
         entry.runs += 1
@@ -90,3 +91,21 @@ class Compilations:
             return None
         self._entries.trim()
         return entry.compiled
+
+    def held(self, plan: Plan, variant: Variant) -> Callable[[], Compiled | None]:
+        """A function that gives the plan for each run, compiled now and held by it, or None where plans of this size, or by
+        this policy, are interpreted. After `MAX_FAILURES` it is compiled anew, to be careful."""
+        if not self._may_compile(plan):
+            return lambda: None
+        held = Compiled(plan, variant)
+
+        def find() -> Compiled:
+            nonlocal held
+            if held.failures >= MAX_FAILURES and not held.careful:
+                held = Compiled(plan, variant, careful=True)
+            return held
+
+        return find
+
+    def _may_compile(self, plan: Plan) -> bool:
+        return self.plans is not Plans.NEVER and len(plan.program.instructions) <= MAX_ITEMS
