@@ -39,6 +39,7 @@ ATTRIBUTES = {
     "low": "float | None", "high": "float | None", "reduction": "str", "margin": "float", "eps": "float", "p": "float",
     "delta": "float", "full": "bool", "swap": "bool", "log_input": "bool", "log_target": "bool", "ignore_index": "int",
     "label_smoothing": "float", "d": "int", "results": "int",
+    "subscripts": "str",
 }  # fmt: skip
 """Types of the attributes of ops, by name."""
 

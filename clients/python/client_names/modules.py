@@ -25,7 +25,7 @@ MODULES = (
         same("broadcast_to", "clip", "cross", "divide", "ger", "matrix_power", "true_divide"),
         dict.fromkeys(SEVERAL, f"{TENSORS}.functions")
         | dict.fromkeys(LINES, f"{TENSORS}.lines")
-        | {"tensordot": f"{TENSORS}.linear_algebra"},
+        | dict.fromkeys(("einsum", "tensordot"), f"{TENSORS}.linear_algebra"),
     ),
     Module(
         "nn.functional",

@@ -99,6 +99,7 @@ __all__ = [
     "divide",
     "dsplit",
     "dstack",
+    "einsum",
     "elu",
     "embedding",
     "entr",
@@ -904,6 +905,14 @@ def dsplit(x: Operand, /, *, indices_or_sections: int | Sequence[int]) -> tuple[
 def dstack(*arrays: Operand) -> Tensor:
     """The op dstack: arrays joined along the third axis. Inputs: arrays. Attributes: none."""
     return apply_as(Tensor, "dstack", *arrays)[0]
+
+
+def einsum(*operands: Operand, subscripts: str) -> Tensor:
+    """The op einsum: sums of products over axes that letters name, as in 'ij,jk->ik'.
+
+    Inputs: operands. Attributes: subscripts.
+    """
+    return apply_as(Tensor, "einsum", *operands, subscripts=subscripts)[0]
 
 
 def elu(x: Operand, /, *, alpha: float = 1.0) -> Tensor:

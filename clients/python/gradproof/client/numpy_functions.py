@@ -276,6 +276,11 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     return linear_algebra.tensordot(as_tensor(a), as_tensor(b), dims)
 
 
+def _einsum(*operands: Any, optimize: Any = False, order: str = "K", casting: str = "safe") -> Tensor:
+    """``optimize`` and the like change no number: the order of the products is always chosen."""
+    return linear_algebra.einsum(*operands)
+
+
 def _cross(a: Any, b: Any, axis: int = -1) -> Tensor:
     return as_tensor(a).cross(as_tensor(b), axis)
 
@@ -319,6 +324,7 @@ WRITTEN: dict[str, Function] = {
     "diff": _diff,
     "dot": _dot,
     "ediff1d": _ediff1d,
+    "einsum": _einsum,
     "empty_like": _like(zeros),
     "extract": lambda condition, arr: _compress(as_tensor(condition).reshape(-1), arr),
     "flatnonzero": lambda a: as_tensor(a).reshape(-1).nonzero(as_tuple=True)[0],

@@ -8,6 +8,7 @@ a rule: a missing rule costs only speed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from string import ascii_letters
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -180,6 +181,19 @@ def matmul(a: Application) -> Results:
     if a.batched[1]:
         right = _matrices(right, rank, row=False, column=n == 1)
     return a.restored(left, right)
+
+
+def einsum(a: Application) -> Results:
+    """A letter for the batch axis in front of each batched operand, and of the result."""
+    left, arrow, right = a.attributes["subscripts"].partition("->")
+    letters = [letter for letter in left if letter.isalpha()]
+    unused = next((letter for letter in ascii_letters if letter not in letters), None)
+    if unused is None:
+        return None
+    if not arrow:
+        right = "..." * ("..." in left) + "".join(sorted(letter for letter in letters if letters.count(letter) == 1))
+    terms = [unused * batched + term for term, batched in zip(left.split(","), a.batched, strict=True)]
+    return a.results(*a.inputs, subscripts=f"{','.join(terms)}->{unused}{right}")
 
 
 def _matrices(x: Any, rank: int, *, row: bool, column: bool = False) -> Recorded:
@@ -373,6 +387,7 @@ RULES: dict[str, Rule] = {
     "matmul": matmul,
     "solve": solve,
     "take": take,
+    "einsum": einsum,
     "embedding": embedding,
     "getitem": getitem,
     "index_put": index_put,

@@ -112,7 +112,9 @@ class Runtime:
                     answer.faults[0].reason,
                     faults=answer.faults,
                 )
-            raise InvalidRequest(f"{info.name}: {text}", answer.faults[0].reason, faults=answer.faults)
+            named = text.find(f"{info.name}(): ")  # PyTorch's text names the function
+            said = text[named:] if named >= 0 else f"{info.name}: {text}"
+            raise InvalidRequest(said, answer.faults[0].reason, faults=answer.faults)
         return tuple(Spec(answer.specs[name][1], answer.specs[name][0]) for name in node.outputs)
 
     def evaluate(self, graph: Subgraph, fetch: Sequence[str], *, keep: bool = False) -> dict[str, Any]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import reduce
-from typing import TypeVar, cast
+from string import ascii_lowercase, ascii_uppercase
+from types import EllipsisType
+from typing import Any, TypeAlias, TypeVar, cast, overload
 
 import numpy as np
 
-from gradproof.client.recording.apply import apply
+from gradproof.client.recording.apply import apply, apply_as
 from gradproof.client.tensors.arguments import axis_of, first
 from gradproof.client.tensors.signatures import Operand
 from gradproof.client.tensors.tensor import Tensor
 
 TensorT = TypeVar("TensorT", bound=Tensor)
+Sublist: TypeAlias = Sequence[int | EllipsisType]
+"""The labels of the axes of an operand of `einsum`: integers from 0 to 51, and ``...``."""
 
 
 def solve(A: TensorT, B: Operand, *, left: bool = True) -> TensorT:
@@ -76,7 +81,54 @@ def tensordot(a: TensorT, b: Tensor, dims: int | Sequence[Sequence[int]] = 2) ->
         raise RuntimeError(
             f"contracted dimensions need to match, but first has sizes {sizes} and second {[b.shape[k] for k in inner[1]]}"
         )
-    count = int(np.prod(sizes, dtype=int))
-    rows = a.permute([*free[0], *inner[0]]).reshape(a.numel() // max(count, 1), count)
-    columns = b.permute([*inner[1], *free[1]]).reshape(count, b.numel() // max(count, 1))
-    return rows.matmul(columns).reshape([*(a.shape[k] for k in free[0]), *(b.shape[k] for k in free[1])])
+    outer = [a.shape[k] for k in free[0]], [b.shape[k] for k in free[1]]
+    count = math.prod(sizes)
+    rows = a.permute([*free[0], *inner[0]]).reshape(math.prod(outer[0]), count)
+    columns = b.permute([*inner[1], *free[1]]).reshape(count, math.prod(outer[1]))
+    return rows.matmul(columns).reshape([*outer[0], *outer[1]])
+
+
+@overload
+def einsum(equation: str, /, *operands: Operand | Sequence[Operand]) -> Tensor: ...
+@overload
+def einsum(operand: Operand, sublist: Sublist, /, *rest: Operand | Sublist) -> Tensor: ...
+def einsum(*args: Any) -> Tensor:
+    """The sums of products over axes that letters name: ``einsum("ij,jk->ik", a, b)`` is ``a @ b``.
+
+    A letter that is repeated takes a diagonal; ``...`` stands for axes that broadcast; without ``->`` the result has the
+    axes behind ``...`` and those whose letter appears once, in alphabetical order. Axes of size 1 are repeated. Three
+    operands or more are multiplied by pairs, in the order that `numpy.einsum_path` finds.
+
+    Also ``einsum(a, [0, 1], b, [1, 2], [0, 2])``, with numbers in place of letters. Follows torch.einsum. Raises
+    RuntimeError for an equation that does not fit the operands, ValueError without operands and for numbers from 52 on.
+    """
+    if len(args) < 2:
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or at least one operand and its "
+            "subscripts list"
+        )
+    if isinstance(args[0], str):
+        equation, operands = args[0], args[1:]
+        if (
+            len(operands) == 1
+            and isinstance(operands[0], (list, tuple))
+            and any(isinstance(x, Tensor) for x in operands[0])
+        ):
+            operands = tuple(operands[0])
+    else:
+        pairs = len(args) // 2
+        operands, sublists = args[: 2 * pairs : 2], args[1 : 2 * pairs : 2]
+        equation = ",".join(map(_letters, sublists))
+        if len(args) % 2:
+            equation += f"->{_letters(args[-1])}"
+    return apply_as(Tensor, "einsum", *operands, subscripts=equation)[0]
+
+
+def _letters(sublist: Sublist) -> str:
+    """Labels in place of numbers, in the same order."""
+    if not all(label is ... or 0 <= label < len(_LABELS) for label in sublist):
+        raise ValueError("einsum(): subscript in subscript list is not within the valid range [0, 52)")
+    return "".join("..." if label is ... else _LABELS[label] for label in sublist)
+
+
+_LABELS = ascii_uppercase + ascii_lowercase

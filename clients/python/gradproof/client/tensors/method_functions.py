@@ -32,7 +32,7 @@ from gradproof.client.tensors.functions import (
     vstack,
     where,
 )
-from gradproof.client.tensors.linear_algebra import tensordot
+from gradproof.client.tensors.linear_algebra import einsum, tensordot
 from gradproof.client.tensors.lines import (
     bucketize,
     cumulative_trapezoid,
@@ -142,6 +142,7 @@ __all__ = [
     "dot",
     "dsplit",
     "dstack",
+    "einsum",
     "eq",
     "equal",
     "erf",
