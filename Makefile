@@ -47,6 +47,7 @@ bench: $(BIN)/ready
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.verdicts
 	$(BIN)/python -m benchmarks.faults
+	$(BIN)/python -m benchmarks.users
 
 lint: $(BIN)/ready
 	$(BIN)/ruff check .

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,9 @@ from benchmarks import leaving, speed, workloads
 from benchmarks.by_hand import written
 from benchmarks.real_data import REAL_SMALL
 from benchmarks.systems import ENGINE, SYSTEMS, Absent
+from benchmarks.users.clients import KINDS, Clients
+from benchmarks.users.requests import servers
+from benchmarks.users.stages import SERVER, STAGES, Clock
 from benchmarks.workloads import SMALL, WORKLOADS, Workload
 
 from gradproof.v1 import autodiff_service_pb2, op_service_pb2
@@ -112,3 +117,26 @@ def test_every_kind_of_call_is_left() -> None:
     services.append(op_service_pb2.DESCRIPTOR.services_by_name["OpService"])
     calls = {method.name for service in services for method in service.methods} - {"GetServerInfo"}
     assert calls == {name.split(",")[0] for name, _ in leaving.cases()}
+
+
+@pytest.mark.slow
+def test_every_kind_of_request_has_the_right_gradient() -> None:
+    with servers() as targets:
+        clients = Clients(targets)
+        for kind in KINDS:
+            x = np.array([0.5, -2.0, 3.0])
+            np.testing.assert_array_equal(clients.run_of(kind, 3)(x), x if kind.startswith("echo") else 2 * x)
+
+
+def test_stages_leave_out_the_stages_inside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 1.0, 4.0, 10.0])
+    monkeypatch.setattr("benchmarks.users.stages.perf_counter", lambda: next(now))
+    clock = Clock()
+    inner = clock.around(lambda: None, 1)
+    clock.around(inner, 0)()
+    assert clock.read() == dict(zip(STAGES, (7.0, 3.0, 0.0, 0.0), strict=True))
+
+
+def test_the_functions_whose_time_is_read_are_there() -> None:
+    for _, module, name in SERVER:
+        attrgetter(name)(import_module(module))

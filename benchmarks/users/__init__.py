@@ -1,0 +1,1 @@
+"""Speed where users stand: programs through tensors beside torch, requests beside an echo of the same bytes, memory."""
