@@ -224,7 +224,7 @@ def test_a_client_alone_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
 ALONE = """
 import sys
 from importlib.abc import MetaPathFinder
-from gradproof.client.client import SERVER_LIBRARIES
+from gradproof.client.server_extra import SERVER_LIBRARIES
 
 class Missing(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -271,7 +271,7 @@ def test_a_server_that_does_not_start_is_given_up() -> None:
 
 def test_the_modules_of_the_extra_are_those_that_the_server_needs() -> None:
     """A module that is blocked ends the command line, or is no module of the extra."""
-    from gradproof.client.client import SERVER_LIBRARIES
+    from gradproof.client.server_extra import SERVER_LIBRARIES
 
     assert all(importlib.util.find_spec(name) for name in SERVER_LIBRARIES)
     extra = {line for line in _requirements() if line}

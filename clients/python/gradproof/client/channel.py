@@ -8,16 +8,21 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 import grpc
 
 from gradproof.client.origin import Origin, held
+from gradproof.client.server_extra import require_server
 
+T = TypeVar("T")
 Token: TypeAlias = str | Callable[[], str]
 REQUEST_ID = "x-request-id"
 MAX_PORT = 65_535
+LOCAL = "local"
+"""The target of a server in this process, without gRPC."""
+
 KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS = 30_000, 10_000
 """Time after which a peer with open calls is pinged, and time after which a ping counts as lost."""
 
@@ -45,13 +50,20 @@ class Connection:
         token: Token = "",
         retries: int = 6,
         on_loss: Callable[[float], None] | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         targets = [target] if isinstance(target, str) else list(target)
         if not targets:
             raise ValueError("a client needs an address")
+        self.local = targets == [LOCAL]
+        if LOCAL in targets and not self.local:
+            raise ValueError(f"{LOCAL!r} is the server in this process: it does not take turns with others")
+        if arguments and not self.local:
+            raise ValueError(f"arguments are those of a server that is made for the client: the target is {LOCAL!r} then")
+        self._arguments = tuple(arguments)
         for text in targets:
             _check_port(text)
-        here = all(map(_here, targets))
+        here = self.local or all(map(_here, targets))
         if token and not tls and not here:
             raise ValueError(
                 "a token is sent over TLS only, or to this machine: give tls=True, or the path of certificates"
@@ -61,7 +73,7 @@ class Connection:
         if certificate and not tls:
             raise ValueError("a client certificate is shown over TLS only: give tls=True, or the path of certificates")
         self.target = targets[0] if len(targets) == 1 else f"ipv4:{','.join(map(_numeric, targets))}"
-        self.origin = Origin()
+        self.origin = Origin(survives_fork=self.local)
         self.retries, self.on_loss = retries, on_loss
         self.closed = False
         self._token = token
@@ -92,9 +104,13 @@ class Connection:
             metadata.append(("authorization", f"Bearer {token.strip()}"))
         return {"timeout": timeout, "metadata": tuple(metadata)}
 
+    def held(self, call: T) -> T:
+        """Note a call; see `origin.held`."""
+        return call if self.local else held(call)
+
     def answers(self, call: Any) -> Generator[Any, None, None]:
         """The messages of a stream, which is cancelled when it is left. Raises Forked."""
-        held(call)
+        self.held(call)
         try:
             while True:
                 self.origin.check()
@@ -116,13 +132,20 @@ class Connection:
             call.cancel()
 
     def channel(self) -> grpc.Channel:
-        """A channel; it connects when it is first used."""
+        """A channel; it connects when it is first used. Raises ImportError if a local server is not installed."""
+        if self.local:
+            require_server()
+            from gradproof.server.local.local_channel import LocalChannel  # noqa: PLC0415  # not needed for other servers
+
+            return LocalChannel(self._arguments)
         if self._credentials is None:
             return held(grpc.insecure_channel(self.target, self._options))
         return held(grpc.secure_channel(self.target, self._credentials, self._options))
 
     def aio_channel(self) -> grpc.aio.Channel:
-        """As the method above, for asyncio."""
+        """As the method above, for asyncio. Raises ValueError for a local server."""
+        if self.local:
+            raise ValueError(f"a server in this process has no asyncio client: use Client({LOCAL!r}), or an embedded server")
         if self._credentials is None:
             return held(grpc.aio.insecure_channel(self.target, self._options))
         return held(grpc.aio.secure_channel(self.target, self._credentials, self._options))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,17 +13,18 @@ from weakref import WeakSet
 from numpy.typing import NDArray
 
 from gradproof.client import requests
-from gradproof.client.channel import Connection, Token
+from gradproof.client.channel import LOCAL, Connection, Token
 from gradproof.client.decoding import decode_op
 from gradproof.client.dispatch import Digests, attempts
 from gradproof.client.errors import GradproofError
 from gradproof.client.events import Accepted, Event, OpInfo, Result
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
-from gradproof.client.origin import claim
+from gradproof.client.origin import Origin, claim
 from gradproof.client.progress_bar import reporting
 from gradproof.client.requests import Derived, Inference, OnProgress, Options, ProofStep, RunExchange, Watch, translated
 from gradproof.client.retry import Call, retried, retried_stream
+from gradproof.client.server_extra import require_server
 from gradproof.client.session import Session, collected
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
@@ -33,11 +33,6 @@ if TYPE_CHECKING:
     from gradproof.server.supervision.embedded import EmbeddedServer
 
 T = TypeVar("T")
-SERVER_LIBRARIES = (
-    "cryptography", "flint", "gmpy2", "grpc_channelz", "grpc_health", "grpc_reflection", "platformdirs", "pluggy",
-    "prometheus_client", "pydantic", "pydantic_settings", "rich", "scipy", "structlog", "sympy", "threadpoolctl", "typer",
-)  # fmt: skip
-"""Modules of the extra ``server``, without which an embedded server does not start."""
 
 
 class Client:
@@ -46,7 +41,7 @@ class Client:
 
     Args:
         target: address of the server, or addresses of several, which take turns (they share no graphs: a server that
-            has not seen a graph is sent it).
+            has not seen a graph is sent it); ``local`` is a server in this process, without gRPC (see `connect`).
         timeout: seconds that a call may take with all its repetitions, unless the call says otherwise; the budget of its
             checks is added.
         tls: encrypt; True trusts the usual authorities, a path is that of a file with the certificates to trust.
@@ -61,6 +56,10 @@ class Client:
             otherwise. Nothing is drawn where standard error is no terminal.
         on_loss: called with the seconds that are left when a call that lost its server is to be repeated; it returns when
             the server may be back (an embedded server is started again).
+        arguments: flags of ``gradproof serve`` for a server of this client alone, where the target is ``local``; without
+            any, all local clients of the process share a server.
+
+    Raises ImportError for the target ``local`` where the server's libraries are not installed.
     """
 
     def __init__(  # noqa: PLR0913  # each is a keyword that users give
@@ -76,10 +75,18 @@ class Client:
         on_close: Callable[[], None] | None = None,
         on_loss: Callable[[float], None] | None = None,
         progress: bool = True,
+        arguments: Sequence[str] = (),
     ) -> None:
         self.timeout, self.progress = timeout, progress
         self._connection = Connection(
-            target, tls=tls, certificate=certificate, key=key, token=token, retries=retries, on_loss=on_loss
+            target,
+            tls=tls,
+            certificate=certificate,
+            key=key,
+            token=token,
+            retries=retries,
+            on_loss=on_loss,
+            arguments=arguments,
         )
         self.target = self._connection.target
         self._on_close = on_close
@@ -105,6 +112,10 @@ class Client:
     def check_process(self) -> None:
         """Raises Forked in a fork of the process that made the client."""
         self._connection.origin.check()
+
+    def new_origin(self) -> Origin:
+        """This process as the origin of something that belongs to the client. Raises Forked."""
+        return Origin(survives_fork=self._connection.local)
 
     def __enter__(self) -> Client:
         return self
@@ -362,13 +373,15 @@ class Client:
 def connect(
     target: str | Sequence[str] | None = None, *, timeout: float = 60.0, arguments: Sequence[str] = (), **options: Any
 ) -> Client:
-    """A client of the server at ``target``; without a target, of a server that is started here, on a free loopback port,
-    started again when it is killed, and stopped when the client is closed. ``arguments`` are those of ``gradproof serve``
-    for such a server; ``options`` those of `Client`.
+    """A client of the server at ``target``; without a target, of a server that is started here, as a process of its own,
+    started again when it is killed, and stopped when the client is closed; for the target ``local``, of a server in this
+    process, without gRPC. ``arguments`` are those of ``gradproof serve`` for such a server; ``options`` those of `Client`.
 
     Raises ImportError if a server is to be started and its libraries are not installed; Forked in a fork of a process that
-    has made a client.
+    has made a client, unless the target is ``local``.
     """
+    if target == LOCAL:
+        return Client(target, timeout=timeout, arguments=arguments, **options)
     claim()
     if target is not None:
         return Client(target, timeout=timeout, **options)
@@ -378,12 +391,7 @@ def connect(
 
 def start_server(arguments: Sequence[str]) -> EmbeddedServer:
     """An embedded server. Raises ImportError if its libraries are not installed, RuntimeError if it does not come up."""
-    missing = [name for name in SERVER_LIBRARIES if find_spec(name) is None]
-    if missing:
-        raise ImportError(
-            f"starting a server needs libraries that are not installed ({', '.join(missing)}): pip install "
-            "'gradproof[server]', or give the address of a server that runs: connect('HOST:PORT')"
-        )
+    require_server()
     from gradproof.server.supervision.embedded import EmbeddedServer  # noqa: PLC0415  # not needed for a server elsewhere
 
     return EmbeddedServer(arguments)

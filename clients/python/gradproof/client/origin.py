@@ -20,10 +20,15 @@ _held: WeakSet[object] = WeakSet()
 
 
 class Origin:
-    """The process that makes a connection. Raises Forked if it is a fork of a process that has made any."""
+    """The process that makes a connection. Raises Forked if it is a fork of a process that has made any.
 
-    def __init__(self) -> None:
-        claim()
+    ``survives_fork``: the connection has no gRPC, and may also be used, and made, in a fork.
+    """
+
+    def __init__(self, *, survives_fork: bool = False) -> None:
+        if not survives_fork:
+            claim()
+        self.survives_fork = survives_fork
         self._pid = os.getpid()
 
     @property
@@ -32,8 +37,8 @@ class Origin:
         return os.getpid() == self._pid
 
     def check(self) -> None:
-        """Raises Forked if this is a fork of it."""
-        if not self.here:
+        """Raises Forked if this is a fork of it, unless the connection survives that."""
+        if not self.here and not self.survives_fork:
             raise _forked(self._pid)
 
 

@@ -21,7 +21,7 @@ from gradproof.client.dispatch import Digests, RequestT, attempts, recipients
 from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired
 from gradproof.client.events import Accepted, Event, Result
 from gradproof.client.graph import Graph
-from gradproof.client.origin import Origin, held
+from gradproof.client.origin import Origin
 from gradproof.client.progress_bar import reporting
 from gradproof.client.requests import OnProgress, Options, RunExchange, Watch, check_seconds, translated, watching
 from gradproof.client.retry import Call, retried_stream
@@ -51,7 +51,7 @@ class Session:
         timeout: float = 60.0,
     ) -> None:
         self._digests, self._connection, self._timeout = digests, connection, timeout
-        self._origin = Origin()
+        self._origin = Origin(survives_fork=connection.local)
         self._frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
         self._deadlines: dict[str, float] = {}
         self._responses: dict[str, deque[pb.SessionResponse]] = {}
@@ -61,7 +61,7 @@ class Session:
         self._reading = False  # a thread that waits for a response reads the stream, for all threads
         self._ended: GradproofError | None = None
         self._open = True
-        self._answers = held(call(self._outgoing()))
+        self._answers = connection.held(call(self._outgoing()))
 
     def __enter__(self) -> Session:
         return self

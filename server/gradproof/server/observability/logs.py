@@ -31,8 +31,19 @@ worker_log = structlog.get_logger("gradproof.worker")
 
 
 def configure(form: Form = "console", level: Level = "info") -> None:
-    """Write log lines of at least ``level`` to standard error, as text or JSON. Records of the standard library's loggers
-    and warnings take the same way."""
+    """As `configure_own`; records of the standard library's loggers and warnings take the same way."""
+    configure_own(form, level)
+    logging.captureWarnings(True)
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, _StructlogHandler)]
+    root.addHandler(_StructlogHandler())
+    root.setLevel(level.upper())
+    for name in LOUD:
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def configure_own(form: Form = "console", level: Level = "info") -> None:
+    """Write the server's own log lines of at least ``level`` to standard error, as text or JSON."""
     renderer: Any = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     as_json = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
     structlog.configure(
@@ -47,13 +58,6 @@ def configure(form: Form = "console", level: Level = "info") -> None:
         logger_factory=lambda *_: _LineWriter(sys.stderr),  # the stderr of the moment
         cache_logger_on_first_use=False,
     )
-    logging.captureWarnings(True)
-    root = logging.getLogger()
-    root.handlers = [handler for handler in root.handlers if not isinstance(handler, _StructlogHandler)]
-    root.addHandler(_StructlogHandler())
-    root.setLevel(level.upper())
-    for name in LOUD:
-        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def _add_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -14,7 +14,6 @@ from gradproof.client.client import Client
 from gradproof.client.errors import NotFound, NotServed, Unavailable
 from gradproof.client.events import Result
 from gradproof.client.graph import Hook
-from gradproof.client.origin import Origin
 from gradproof.client.recording.kept import CachedForward, Lost, release_name
 from gradproof.client.recording.record import Node
 from gradproof.client.recording.subgraph import Subgraph
@@ -44,7 +43,7 @@ class ServerCache:
     """The session of a runtime, opened when it is first needed."""
 
     def __init__(self, client: Client) -> None:
-        self._client, self._origin = client, Origin()
+        self._client, self._origin = client, client.new_origin()
         self._session: Session | None = None
         self._served = True
         self._lock = RLock()
