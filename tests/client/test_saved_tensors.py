@@ -21,6 +21,7 @@ from gradproof.client.recording import apply, runtime
 from gradproof.client.recording.subgraph import SMALL
 from gradproof.client.tensors.tensor import Tensor
 from gradproof.server.limits import Limits
+from gradproof.server.runs.handler import Handler
 from gradproof.server.services.services import AutodiffServicer
 
 
@@ -67,13 +68,13 @@ def held(served: Served) -> tuple[int, int]:
 def requests_of(served: Served, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The requests that the server gets from now on."""
     seen: list[Any] = []
-    prepare = served.host.handler._prepare
+    prepare = Handler._prepare
 
-    def noted(asked: Any, *rest: Any) -> Any:
+    def noted(handler: Handler, asked: Any, *rest: Any) -> Any:
         seen.append(asked)
-        return prepare(asked, *rest)
+        return prepare(handler, asked, *rest)
 
-    monkeypatch.setattr(served.host.handler, "_prepare", noted)
+    monkeypatch.setattr(Handler, "_prepare", noted)
     return seen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,14 @@ import grpc
 from gradproof.client import Client
 from gradproof.engine.compiled.store import Compilations
 from gradproof.server.configuration.settings import Settings
+from gradproof.server.local.local_server import LocalServer
 from gradproof.server.process.host import Host
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2_grpc, operations_service_pb2_grpc
 from gradproof.wire import encode_tensor
+
+LOCAL = os.environ.get("GRADPROOF_TEST_USE") == "local"
+"""True if clients of servers in this process are local: their runs compute in the thread of the test."""
 
 
 class Served:
@@ -30,7 +35,13 @@ class Served:
         self.autodiff = autodiff_service_pb2_grpc.AutodiffServiceStub(self.channel)
         self.ops = op_service_pb2_grpc.OpServiceStub(self.channel)
         self.operations = operations_service_pb2_grpc.OperationsServiceStub(self.channel)
-        self.client = Client(self.target)
+        self.client = self._local_client(loop) if LOCAL else Client(self.target)
+
+    def _local_client(self, loop: asyncio.AbstractEventLoop) -> Client:
+        client = Client("local")
+        channel: Any = client._channel
+        channel._server = LocalServer(self.host.handler, loop)
+        return client
 
     def close(self) -> None:
         self.client.close()

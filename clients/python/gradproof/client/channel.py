@@ -40,7 +40,7 @@ class Connection:
     together, OSError if a file cannot be read.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a keyword that users give
         self,
         target: str | Sequence[str],
         *,
@@ -145,7 +145,9 @@ class Connection:
     def aio_channel(self) -> grpc.aio.Channel:
         """As the method above, for asyncio. Raises ValueError for a local server."""
         if self.local:
-            raise ValueError(f"a server in this process has no asyncio client: use Client({LOCAL!r}), or an embedded server")
+            raise ValueError(
+                f"a server in this process has no asyncio client: use Client({LOCAL!r}), or an embedded server"
+            )
         if self._credentials is None:
             return held(grpc.aio.insecure_channel(self.target, self._options))
         return held(grpc.aio.secure_channel(self.target, self._credentials, self._options))

@@ -20,6 +20,7 @@ from gradproof.client.errors import GradproofError
 from gradproof.client.events import Accepted, Event, OpInfo, Result
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
+from gradproof.client.local import LocalSession, run_events
 from gradproof.client.origin import Origin, claim
 from gradproof.client.progress_bar import reporting
 from gradproof.client.requests import Derived, Inference, OnProgress, Options, ProofStep, RunExchange, Watch, translated
@@ -143,6 +144,8 @@ class Client:
 
         def attempt() -> Result:
             run = RunExchange(request)
+            if self._connection.local:
+                return collected(run_events(self._channel, run, call.left(), self.target))
             if run.needs_session:
                 return collected(self._session(run, call))
             with translated(self.target):
@@ -323,6 +326,8 @@ class Client:
         return self._opened(self._connection.call(timeout, uuid.uuid4().hex))
 
     def _opened(self, options: Mapping[str, Any]) -> Session:
+        if self._connection.local:
+            return LocalSession(self._channel, self._digests, self._connection, self.timeout)
         session = Session(partial(self._autodiff.Session, **options), self._digests, self._connection, self.timeout)
         self._sessions.add(session)
         return session
@@ -344,6 +349,9 @@ class Client:
     ) -> Generator[Event, None, None]:
         """Attempt a run once."""
         run = RunExchange(request, hooks)
+        if self._connection.local:
+            yield from run_events(self._channel, run, call.left(), self.target)
+            return
         if run.needs_session:
             yield from self._session(run, call)
             return

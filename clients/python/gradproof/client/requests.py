@@ -169,6 +169,11 @@ class RunExchange:
                 self.request.hooks.append(hook)
 
     @property
+    def functions(self) -> Mapping[int, CallableHook]:
+        """The hooks that run here, by their ids."""
+        return self._hooks
+
+    @property
     def needs_session(self) -> bool:
         """True if a hook runs here, or the request is too large for a message."""
         return bool(self._hooks) or self.request.ByteSize() > INLINE_BYTES

@@ -12,10 +12,12 @@ from threading import Thread
 from typing import Any, NoReturn
 
 import grpc
+from google.rpc import status_pb2
 
 from gradproof.engine.verify.processes import ORIGIN
-from gradproof.server.calls.calls import CURRENT, MAX_REQUEST_ID, REQUEST_ID, Call
+from gradproof.server.calls.calls import CURRENT, DETAILS, MAX_REQUEST_ID, REQUEST_ID, Call
 from gradproof.server.local.loop_stream import LoopStream
+from gradproof.v1 import autodiff_service_pb2 as pb
 
 PEER = "local:"
 Metadata = tuple[tuple[str, str | bytes], ...]
@@ -27,6 +29,17 @@ class EndedCall(grpc.RpcError, grpc.Call):
     def __init__(self, code: grpc.StatusCode, details: str, trailing_metadata: Metadata = ()) -> None:
         super().__init__(f"{code.name}: {details}")
         self._code, self._details, self._metadata = code, details, trailing_metadata
+        self.status: status_pb2.Status | None = None
+        self.place: pb.RunFault | None = None
+        """The event that says which node or hook failed, if any did."""
+
+    @classmethod
+    def of(cls, status: status_pb2.Status, place: pb.RunFault | None = None) -> EndedCall:
+        """A call that ended with this status."""
+        code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
+        ended = cls(code, status.message, ((DETAILS, status.SerializeToString()),))
+        ended.status, ended.place = status, place
+        return ended
 
     def code(self) -> grpc.StatusCode:
         """The status code."""
@@ -36,11 +49,11 @@ class EndedCall(grpc.RpcError, grpc.Call):
         """The text of the status."""
         return self._details
 
-    def trailing_metadata(self) -> Metadata:
+    def trailing_metadata(self) -> Any:
         """The metadata behind the status; google.rpc.Status is part of it."""
         return self._metadata
 
-    def initial_metadata(self) -> Metadata:
+    def initial_metadata(self) -> Any:
         """Empty."""
         return ()
 
@@ -48,7 +61,7 @@ class EndedCall(grpc.RpcError, grpc.Call):
         """False."""
         return False
 
-    def time_remaining(self) -> float | None:
+    def time_remaining(self) -> Any:
         """None."""
         return None
 

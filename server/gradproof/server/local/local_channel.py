@@ -9,8 +9,14 @@ from typing import Any
 
 import grpc
 
+from gradproof.server.calls.calls import REQUEST_ID
+from gradproof.server.calls.scopes import AUTODIFF
+from gradproof.server.local.direct_runs import DirectRuns
 from gradproof.server.local.local_calls import LocalContext, LocalStream
 from gradproof.server.local.local_server import LocalServer, shared_server, start_local
+
+DIRECT = {f"{AUTODIFF}Infer": "infer", f"{AUTODIFF}Derive": "derive"}
+"""Calls that are answered in the thread that makes them, as runs are."""
 
 
 class LocalChannel(grpc.Channel):
@@ -28,6 +34,8 @@ class LocalChannel(grpc.Channel):
 
     def unary_unary(self, method: str, *_: Any, **__: Any) -> Any:
         """A call with one message on each side."""
+        if method in DIRECT:
+            return self._direct(DIRECT[method])
         return _UnaryMethod(method, self.behaviour)
 
     def unary_stream(self, method: str, *_: Any, **__: Any) -> Any:
@@ -61,21 +69,37 @@ class LocalChannel(grpc.Channel):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def runs(self) -> DirectRuns:
+        """Runs in the thread that calls. Raises ValueError if the channel is closed."""
+        self._check_open()
+        return self.server().runs
+
     def behaviour(self, method: str) -> tuple[LocalServer, Callable[..., Any]]:
         """The server, and its method of this name. Raises ValueError if the channel is closed."""
-        if self._closed:
-            raise ValueError("Cannot invoke RPC on closed channel!")
+        self._check_open()
         server = self.server()
         return server, server.behaviour(method)
 
     def server(self) -> LocalServer:
         """The server; in a fork a new server."""
+        server = self._server
+        if server is not None and server.here:
+            return server
         if not self._arguments:
             return shared_server()
         with self._lock:
-            if self._server is None or not self._server.here:
-                self._server = start_local(self._arguments)
+            self._server = start_local(self._arguments)
             return self._server
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError("Cannot invoke RPC on closed channel!")
+
+    def _direct(self, name: str) -> Callable[..., Any]:
+        def call(request: Any, timeout: float | None = None, metadata: Any = (), **_: Any) -> Any:
+            return getattr(self.runs(), name)(request, timeout, dict(metadata).get(REQUEST_ID, ""))
+
+        return call
 
     def _stream(self, method: str, *, many_requests: bool) -> Callable[..., Iterator[Any]]:
         def call(request: Any, **options: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""A server in this process: the handler of every call, on an event loop in a thread of its own."""
+"""A server in this process: the handler of every call, and the event loop on which it waits."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.server.calls.scopes import AUTODIFF, OPS
 from gradproof.server.configuration.configuration import configure
 from gradproof.server.configuration.settings import Settings
+from gradproof.server.local.direct_handler import DirectHandler
+from gradproof.server.local.direct_runs import DirectRuns
 from gradproof.server.observability import logs
 from gradproof.server.runs.handler import Handler
 from gradproof.server.services.services import AutodiffServicer, OpServicer
@@ -30,11 +32,46 @@ log = structlog.get_logger("gradproof.server")
 
 
 class LocalServer:
-    """Serves calls of this process. Numbers are computed in threads; checks run in worker processes, which start with the
-    first check, and end with this process, however it ends.
+    """Calls of this process to a handler, whose event loop runs in another thread. Runs compute in the threads that call;
+    checks run in worker processes, which end with this process, however it ends. Belongs to the process that made it."""
 
-    ``settings``: those of network, encryption and callers mean nothing here. Belongs to the process that made it.
-    """
+    def __init__(self, handler: Handler, loop: asyncio.AbstractEventLoop) -> None:
+        self.handler, self.loop = handler, loop
+        self.runs = DirectRuns(DirectHandler(handler, loop, self))
+        self._services = {AUTODIFF: AutodiffServicer(handler), OPS: OpServicer(handler)}
+        self._owner = os.getpid()
+
+    @property
+    def here(self) -> bool:
+        """True in the process that made the server, and in no fork of it."""
+        return os.getpid() == self._owner
+
+    def behaviour(self, method: str) -> Callable[..., Any]:
+        """The servicer's method of this full name. Raises AttributeError if there is none."""
+        service, _, name = method.rpartition("/")
+        found: Callable[..., Any] = getattr(self._services[f"{service}/"], name)
+        return found
+
+    def call_later(self, seconds: float, function: Callable[[], object]) -> Callable[[], object]:
+        """Call a function on the event loop after ``seconds``, unless the function that is returned was called before."""
+        timers: list[asyncio.TimerHandle] = []
+
+        def start() -> None:
+            timers.append(self.loop.call_later(max(0.0, seconds), function))
+
+        def stop() -> None:
+            timers.pop().cancel()
+
+        self.loop.call_soon_threadsafe(start)
+        return lambda: self.loop.call_soon_threadsafe(stop)
+
+    def stop(self) -> None:
+        """Do nothing: the handler is another's."""
+
+
+class OwnServer(LocalServer):
+    """A local server with a handler and a loop of its own. ``settings``: those of network, encryption and callers mean
+    nothing here."""
 
     def __init__(self, settings: Settings) -> None:
         use_threads(settings.threads)
@@ -52,28 +89,14 @@ class LocalServer:
             seconds=settings.proof_seconds,
         )
         engine = Engine(registry, compilations=Compilations(settings.plans))
-        self.handler = Handler(engine, proofs, settings.limits)
-        self._services = {AUTODIFF: AutodiffServicer(self.handler), OPS: OpServicer(self.handler)}
-        self.loop = asyncio.new_event_loop()
-        self._owner = os.getpid()
+        super().__init__(Handler(engine, proofs, settings.limits), asyncio.new_event_loop())
         self._thread = Thread(target=self.loop.run_forever, name="gradproof-local", daemon=True)
         self._thread.start()
         atexit.register(self.stop)
 
-    @property
-    def here(self) -> bool:
-        """True in the process that made the server, and in no fork of it."""
-        return os.getpid() == self._owner
-
-    def behaviour(self, method: str) -> Callable[..., Any]:
-        """The servicer's method of this full name. Raises AttributeError if there is none."""
-        service, _, name = method.rpartition("/")
-        found: Callable[..., Any] = getattr(self._services[f"{service}/"], name)
-        return found
-
     def stop(self) -> None:
         """End all calls and worker processes. May be called twice; does nothing in a fork of the owner."""
-        if not self.here or self.loop.is_closed() or not self._thread.is_alive():
+        if not self.here or not self._thread.is_alive():
             return
         atexit.unregister(self.stop)
         asyncio.run_coroutine_threadsafe(self._end_calls(), self.loop).result(2 * STOP_SECONDS)
@@ -92,7 +115,7 @@ class LocalServer:
             await asyncio.wait(calls, timeout=STOP_SECONDS)
 
 
-def start_local(arguments: Sequence[str] = ()) -> LocalServer:
+def start_local(arguments: Sequence[str] = ()) -> OwnServer:
     """A server with the settings that ``arguments`` of ``gradproof serve`` and the environment give. Raises
     ConfigurationError."""
     configuration = configure(["--owner", str(os.getpid()), *arguments])
@@ -100,7 +123,7 @@ def start_local(arguments: Sequence[str] = ()) -> LocalServer:
     settings = configuration.settings
     if not structlog.is_configured():
         logs.configure_own(settings.log_format, "warning" if settings.log_level == "info" else settings.log_level)
-    return LocalServer(settings)
+    return OwnServer(settings)
 
 
 _shared: LocalServer | None = None
@@ -108,7 +131,7 @@ _lock = Lock()
 
 
 def shared_server() -> LocalServer:
-    """The server of this process for all clients that bring none; made at the first call, with the environment's settings."""
+    """The process's server for all clients that bring none, with the environment's settings; made at the first call."""
     global _shared
     with _lock:
         if _shared is None:

@@ -16,9 +16,9 @@ READ_AHEAD = 4  # items that wait for a slow reader; the coroutine then waits to
 
 
 class LoopStream(Generic[T]):
-    """The items that a coroutine puts, until it ends; its exception is raised behind them. ``work`` makes the coroutine from
-    a function that puts an item, and waits while the reader has not taken the last ones. Raises ConnectionError in a fork,
-    which has no loop."""
+    """The items that a coroutine puts, until it ends; its exception is raised behind them. ``work`` makes the coroutine
+    from a function that puts an item, and waits while the reader has not taken the last ones. Raises ConnectionError in a
+    fork, which has no loop."""
 
     def __init__(
         self,

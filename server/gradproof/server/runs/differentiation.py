@@ -34,10 +34,11 @@ class Differentiation:
         turn: Turn,
         session: SessionContext | None,
         save: Callable[[Forward], int],
+        encoder: encode.Encoder,
     ) -> None:
         self.request, self.batcher, self.digest = request, batcher, digest
         self.turn, self.session, self.save = turn, session, save
-        self.encoder = encode.Encoder(batcher.chunked, request.input.tensor_format)
+        self.encoder = encoder
         self.summary = pb.RunSummary(nodes_computed=batcher.prepared.missing)
 
     async def events(self, checks: Checks) -> AsyncGenerator[pb.Event]:

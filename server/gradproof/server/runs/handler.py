@@ -96,7 +96,8 @@ class Handler:
             )
             turn.reserve(batcher.prepared.cost)
             save = partial(self._save, request.input.save_as, session=session)
-            run = Differentiation(request, batcher, digest, turn, session, save)
+            encoder = self.encoder(chunked, request.input.tensor_format)
+            run = Differentiation(request, batcher, digest, turn, session, save, encoder)
             async with aclosing(run.events(self.checks)) as events:
                 async for event in events:
                     event.sequence = next(count)
@@ -121,6 +122,10 @@ class Handler:
             turn.enter_phase("run")
             batcher.begin()
         return batcher, digest
+
+    def encoder(self, chunked: bool, tensor_format: encode.Format) -> encode.Encoder:
+        """The encoder of a run's values and gradients. ``chunked``: whether large tensors go in chunks."""
+        return encode.Encoder(chunked, tensor_format)
 
     def _fits(self, nbytes: int, call: str) -> None:
         """Raises LimitExceeded where a response in a single message would be too long; ``call`` is the call to make
