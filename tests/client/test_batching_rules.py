@@ -17,7 +17,7 @@ from gradproof.client.batching.replay import Replay
 from gradproof.client.recording.apply import apply_multiple
 from gradproof.client.recording.evaluation import evaluate
 from gradproof.client.recording.placeholders import Level, running
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.tensor import Tensor
 from gradproof.engine.cases import Case

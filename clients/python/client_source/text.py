@@ -52,7 +52,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, Self, TypeVar, cast, overload
 
 from gradproof.client.recording.apply import apply, apply_as, apply_multiple
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.arguments import along, axes_of, axis_of, first, of_rank, scaled, spread
 from gradproof.client.tensors.conversions import Conversions
 from gradproof.client.tensors.ordering import MinAndMax, ValuesAndIndices

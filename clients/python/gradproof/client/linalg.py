@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from gradproof.client.recording.apply import apply
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.arguments import axes_of, first
 from gradproof.client.tensors.linear_algebra import cholesky, multi_dot, solve, vecdot
 from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand

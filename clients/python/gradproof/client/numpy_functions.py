@@ -15,7 +15,7 @@ import numpy as np
 
 from gradproof.client import linalg
 from gradproof.client.recording.apply import apply_as
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.runtime import current
 from gradproof.client.tensors import linear_algebra, protocols
 from gradproof.client.tensors.arguments import axes_of

@@ -16,7 +16,8 @@ from gradproof.client.backward.provenance import attach_rows, without_history
 from gradproof.client.backward.recorded_pass import backward_recorded, forward_recorded
 from gradproof.client.recording.apply import apply_as
 from gradproof.client.recording.modes import enable_grad, is_grad_enabled
-from gradproof.client.recording.record import Input, Node, Recorded, next_number
+from gradproof.client.recording.record import Node, next_number
+from gradproof.client.recording.recorded import Input, Recorded
 from gradproof.client.tensors.constructors import zeros
 from gradproof.client.tensors.tensor import Tensor
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradproof.client import dtypes
 from gradproof.client.recording.apply import apply_as
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors import constructors
 from gradproof.client.tensors.signatures import DTypeLike, Scalar
 from gradproof.client.tensors.tensor import Tensor

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeVar, cast
 import numpy as np
 
 from gradproof.client.recording.apply import apply
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.signatures import Operand, Scalar
 from gradproof.client.tensors.tensor import Tensor
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from gradproof.client.recording.apply import apply, apply_as
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.tensor import Tensor
 
 TensorT = TypeVar("TensorT", bound=Tensor)

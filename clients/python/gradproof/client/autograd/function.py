@@ -14,10 +14,13 @@ from gradproof.client import dtypes
 from gradproof.client.autograd.saved import Saved, save
 from gradproof.client.backward.passes import FREED
 from gradproof.client.recording.apply import apply_as
+from gradproof.client.recording.client_rule import Reference
 from gradproof.client.recording.modes import calling_recorders, enable_grad, is_grad_enabled, no_grad
 from gradproof.client.recording.reads import watching
-from gradproof.client.recording.record import Node, Recorded, Reference, class_of, next_number
+from gradproof.client.recording.record import Node, next_number
+from gradproof.client.recording.recorded import Recorded, class_of
 from gradproof.client.recording.runtime import current
+from gradproof.client.recording.signature import Signature
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.tensor import Tensor
 
@@ -228,8 +231,8 @@ class _Application:
         values = [_plain(outputs[k]) for k in slots]
         operands = [*values, *self._inputs.values()]
         kind = class_of(self._inputs.values()) or Tensor
-        attributes = {"results": len(slots)}
-        node = FunctionNode(kind, current().op("external"), operands, attributes, [y.spec for y in values])
+        signature = Signature(current().op("external"), {"results": len(slots)}, [y.spec for y in values])
+        node = FunctionNode(kind, signature, operands)
         node.context = self._context
         raws = [outputs[k] for k in slots]
         specs = [y.spec if isinstance(y, Tensor) else None for y in outputs]
@@ -445,5 +448,5 @@ def recorded_again(tensors: Sequence[Recorded], stand_ins: Mapping[Key, Recorded
             if isinstance(node.client_rule, FunctionRule):
                 again[number] = inputs
             else:
-                again[number] = Node(node.kind, node.info, inputs, node.attributes, node.specs).outputs()
+                again[number] = Node(node.kind, node.signature, inputs).outputs()
         return [found(x) for x in tensors]

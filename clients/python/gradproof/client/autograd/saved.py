@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 
 from gradproof.client.backward.application import outputs_of
 from gradproof.client.backward.derivation import pulled_through
+from gradproof.client.recording.client_rule import Reference
 from gradproof.client.recording.modes import calling_recorders, no_grad
-from gradproof.client.recording.record import Node, Recorded, Reference
+from gradproof.client.recording.record import Node
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.tensor import Tensor
 
 T = TypeVar("T")
@@ -95,7 +97,7 @@ class _SavedRule:
             same = x is inputs[k] or x.value().tobytes() == inputs[k].value().tobytes()
             inputs[k] = inputs[k] if same else x.detach()
         with calling_recorders():
-            copy = Node(node.kind, node.info, inputs, node.attributes, node.specs)
+            copy = Node(node.kind, node.signature, inputs)
             return pulled_through(copy, grad_outputs, positions)
 
     def reference(self, node: Node) -> Reference | str:

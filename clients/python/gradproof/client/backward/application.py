@@ -12,8 +12,10 @@ import numpy as np
 from gradproof.client.backward.agreement import NEAR, ORDER
 from gradproof.client.backward.evidence import Evidence
 from gradproof.client.events import Array
+from gradproof.client.recording.client_rule import Reference
 from gradproof.client.recording.modes import enable_grad
-from gradproof.client.recording.record import Node, Recorded, Reference
+from gradproof.client.recording.record import Node
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.subgraph import Subgraph
 
 Pass = Callable[[Sequence[Recorded], Sequence[Array], Sequence[Recorded]], Evidence]
@@ -159,4 +161,4 @@ def mark(gradients: Mapping[int, Recorded], start: int, origin: str) -> None:
 def outputs_of(node: Node, stand_ins: Sequence[Any]) -> list[Recorded]:
     """The outputs of a node recorded once more on other inputs."""
     with enable_grad():
-        return Node(node.kind, node.info, stand_ins, node.attributes, node.specs).outputs()
+        return Node(node.kind, node.signature, stand_ins).outputs()

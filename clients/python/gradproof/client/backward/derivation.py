@@ -10,7 +10,8 @@ import numpy as np
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.evaluation import graph_of
 from gradproof.client.recording.modes import enable_grad
-from gradproof.client.recording.record import Input, Node, Recorded
+from gradproof.client.recording.record import Node
+from gradproof.client.recording.recorded import Input, Recorded
 from gradproof.client.recording.runtime import current
 from gradproof.client.recording.subgraph import Subgraph
 from gradproof.client.requests import Derived
@@ -83,7 +84,7 @@ def pulled_through(node: Node, grad_outputs: Sequence[Recorded | None], position
         for k, x in enumerate(node.inputs)
     ]
     with enable_grad():
-        copy = Node(kind, node.info, stand_ins, node.attributes, node.specs, node.rules)
+        copy = Node(kind, node.signature, stand_ins, node.rules)
         graph = graph_of(copy.outputs(), backward=True)
     derived = current().derive(graph, [graph.edge(copy, k) for k in positions])
     environment: Environment = {}
@@ -129,11 +130,10 @@ def _join(derived: Derived, environment: Environment, seeds: Mapping[str, Record
             continue
         inputs = [environment[name] for name in message.inputs]
         attributes = decode_attributes(message.attributes)
-        info = runtime.op(message.op)
         if not any(isinstance(x, Recorded) for x in inputs):
             inputs = [kind.from_array(np.asarray(x)) for x in inputs]
-        specs = runtime.infer(info, inputs, attributes)
-        node = Node(kind, info, inputs, attributes, specs, tuple(rules[k] for k in message.rules))
+        signature = runtime.signature(message.op, inputs, attributes)
+        node = Node(kind, signature, inputs, tuple(rules[k] for k in message.rules))
         environment.update(zip(message.outputs, node.outputs(), strict=True))
 
 

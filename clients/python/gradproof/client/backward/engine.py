@@ -18,7 +18,7 @@ from gradproof.client.recording.apply import apply
 from gradproof.client.recording.hooks import label_of
 from gradproof.client.recording.modes import enable_grad, no_grad
 from gradproof.client.recording.placeholders import is_vectorizing
-from gradproof.client.recording.record import Recorded, class_of
+from gradproof.client.recording.recorded import Recorded, class_of
 
 REFERENCE_CYCLE = (
     "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which "

@@ -11,7 +11,7 @@ import numpy as np
 from gradproof.client.backward.agreement import ORDER, compared, weakened
 from gradproof.client.events import Array, Gradient, HookTrace, Result, Verdict
 from gradproof.client.progress_bar import reporting
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.runtime import Runtime
 from gradproof.client.recording.subgraph import Subgraph
 from gradproof.client.requests import watching

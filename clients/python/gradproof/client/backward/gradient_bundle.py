@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.client.recording.apply import apply
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.spec import Spec
 from gradproof.v1 import graph_pb2
 from gradproof.wire import encode_attributes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gradproof.client.recording.record import AccumulateGrad, Node, Recorded
+from gradproof.client.recording.record import AccumulateGrad, Node, accumulator_of
+from gradproof.client.recording.recorded import Recorded
 
 
 class GradientEdge(NamedTuple):
@@ -30,7 +31,7 @@ def get_gradient_edge(tensor: Recorded) -> GradientEdge:
     """
     if not tensor.requires_grad:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
-    return GradientEdge(tensor.grad_fn or tensor.accumulator(), tensor.slot)
+    return GradientEdge(tensor.grad_fn or accumulator_of(tensor), tensor.slot)
 
 
 def tensor_of(edge: Recorded | GradientEdge) -> Recorded:

@@ -13,7 +13,7 @@ from gradproof.client.events import Array
 from gradproof.client.recording.evaluation import graph_of
 from gradproof.client.recording.hooks import label_of
 from gradproof.client.recording.modes import no_grad
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.spec import Spec
 from gradproof.v1 import graph_pb2
 

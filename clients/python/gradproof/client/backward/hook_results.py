@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.client import dtypes
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.spec import Spec
 
 

@@ -25,7 +25,8 @@ from gradproof.client.graph import CallableHook, Hook
 from gradproof.client.graph import hook as server_hook
 from gradproof.client.recording.hooks import Hooks, NodeHooks, ServerHook, label_of
 from gradproof.client.recording.modes import no_grad
-from gradproof.client.recording.record import Node, Recorded
+from gradproof.client.recording.record import Node
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.spec import Spec
 
 

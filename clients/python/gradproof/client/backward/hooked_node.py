@@ -13,7 +13,8 @@ from gradproof.client.backward.hook_results import checked_results
 from gradproof.client.events import Array
 from gradproof.client.recording.hooks import label_of
 from gradproof.client.recording.names import edges_of
-from gradproof.client.recording.record import Node, Recorded
+from gradproof.client.recording.record import Node
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.spec import Spec
 from gradproof.client.recording.subgraph import Subgraph
 from gradproof.v1 import graph_pb2

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from gradproof.client.recording.hooks import Handle, Hooks
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 
 
 class _Handles(Hooks):

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from gradproof.client.events import Array
 from gradproof.client.recording import modes
 from gradproof.client.recording.evaluation import graph_of
-from gradproof.client.recording.record import Node, Recorded
+from gradproof.client.recording.record import Node
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.subgraph import SMALL, Subgraph
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.wire import encode_tensor

@@ -16,7 +16,8 @@ from gradproof.client.events import Array, Gradient, Result
 from gradproof.client.graph import CallableHook
 from gradproof.client.recording import modes
 from gradproof.client.recording.evaluation import naming_failed_node
-from gradproof.client.recording.record import Node, Recorded
+from gradproof.client.recording.record import Node
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.runtime import current
 from gradproof.client.recording.subgraph import Subgraph
 from gradproof.v1 import autodiff_service_pb2 as pb

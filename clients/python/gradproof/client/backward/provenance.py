@@ -14,7 +14,7 @@ import numpy as np
 from gradproof.client.backward.agreement import ORDER, weakened
 from gradproof.client.backward.evidence import Evidence
 from gradproof.client.events import AccumulationVerdict, Array, GraphVerdict, HookTrace, Verdict
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 
 MAX_PARTS: Final = 256
 """The most passes that a sum remembers."""

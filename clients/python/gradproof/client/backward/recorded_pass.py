@@ -24,7 +24,8 @@ from gradproof.client.recording.evaluation import graph_of
 from gradproof.client.recording.hooks import NodeHooks, ServerHook, label_of
 from gradproof.client.recording.modes import enable_grad
 from gradproof.client.recording.names import edges_of
-from gradproof.client.recording.record import Node, Recorded, next_number
+from gradproof.client.recording.record import Node, next_number
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.runtime import current
 from gradproof.client.recording.subgraph import Subgraph
 from gradproof.v1 import autodiff_service_pb2 as pb

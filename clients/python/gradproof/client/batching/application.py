@@ -7,7 +7,8 @@ from typing import Any
 
 from gradproof.client.events import REQUIRED
 from gradproof.client.recording.apply import apply, apply_multiple
-from gradproof.client.recording.record import Input, Node, Recorded
+from gradproof.client.recording.record import Node
+from gradproof.client.recording.recorded import Input, Recorded
 
 
 class Application:

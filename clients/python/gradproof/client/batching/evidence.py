@@ -20,7 +20,7 @@ from gradproof.client.recording.apply import apply
 from gradproof.client.recording.evaluation import graph_of
 from gradproof.client.recording.modes import enable_grad
 from gradproof.client.recording.placeholders import Level
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.runtime import current
 from gradproof.client.recording.subgraph import Subgraph
 from gradproof.v1 import autodiff_service_pb2 as pb

@@ -11,7 +11,9 @@ from gradproof.client.batching.rules import Rule, rule_of
 from gradproof.client.recording.apply import apply, apply_multiple, in_place_of
 from gradproof.client.recording.modes import enable_grad, no_grad
 from gradproof.client.recording.placeholders import Level, Placeholder
-from gradproof.client.recording.record import Input, Node, Recorded
+from gradproof.client.recording.record import Node
+from gradproof.client.recording.recorded import Input, Recorded
+from gradproof.client.recording.signature import Signature
 from gradproof.client.recording.spec import Spec
 
 
@@ -140,8 +142,9 @@ class Replay:
         application = Application(node, inputs, batched, self._level.size)
         specs = [Spec((self._level.size, *spec.shape), spec.dtype) for spec in node.specs]
         with enable_grad() if node.requires_grad else no_grad():
-            of_all = Node(node.kind, node.info, application.all_spread(), node.attributes, specs)
-        of_all.place, of_all.client_rule = node.place, NoRule(name)
+            of_all = Node(node.kind, Signature(node.info, node.attributes, specs), application.all_spread())
+        of_all.take_place_of(node)
+        of_all.client_rule = NoRule(name)
         return of_all.outputs()
 
     def _one_by_one(self, a: Application) -> list[Recorded]:

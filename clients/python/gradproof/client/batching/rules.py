@@ -15,7 +15,7 @@ import numpy as np
 
 from gradproof.client.batching.application import Application, lifted, moved, reshaped
 from gradproof.client.recording.apply import apply
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 
 Results: TypeAlias = Sequence[Recorded] | None
 Rule: TypeAlias = Callable[[Application], Results]

@@ -14,7 +14,7 @@ from gradproof.client.batching.evidence import attach_provenance
 from gradproof.client.batching.replay import Replay
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.placeholders import Level, running
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.constructors import as_tensor
 from gradproof.client.tensors.generator import random_state, set_random_state

@@ -11,7 +11,8 @@ from gradproof.client.drawing.box import Kind
 from gradproof.client.drawing.drawing import NOTHING_KNOWN, Drawing, Known
 from gradproof.client.drawing.picture import Picture
 from gradproof.client.events import Array
-from gradproof.client.recording.record import Input, Node, Recorded
+from gradproof.client.recording.record import Node
+from gradproof.client.recording.recorded import Input, Recorded
 
 Key: TypeAlias = tuple[str, int, int]
 """The identity of a value: ("node", number, slot), or ("leaf", id of the tensor, id of its array)."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.tensor import Tensor
 
 

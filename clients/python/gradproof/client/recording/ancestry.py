@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from gradproof.client.recording.kept import CachedForward
-from gradproof.client.recording.record import Input, Node, Recorded
+from gradproof.client.recording.record import Node
+from gradproof.client.recording.recorded import Input, Recorded
 
 Key: TypeAlias = tuple[str | int, ...]
 RunOf: TypeAlias = Callable[[Node | None], CachedForward | None]

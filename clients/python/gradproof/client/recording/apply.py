@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar, cast, overload
 
-import numpy as np
-
 from gradproof.client.recording.arrays import array_of
 from gradproof.client.recording.modes import recorders
 from gradproof.client.recording.names import is_number
-from gradproof.client.recording.record import Input, Node, Recorded, class_of
+from gradproof.client.recording.record import Node
+from gradproof.client.recording.recorded import Input, Recorded, changes
 from gradproof.client.recording.runtime import current
 
 T = TypeVar("T", bound=Recorded)
@@ -28,7 +27,7 @@ def apply(op: str, /, *inputs: Any, **attributes: Any) -> Any:
     The result has the class of the first tensor, or of a later input whose class derives from that. Raises TypeError,
     ValueError or RuntimeError at once if shapes, dtypes or attributes do not fit, and TypeError if no input is a tensor.
     """
-    return apply_multiple(op, *inputs, **attributes)[0]
+    return _record(None, op, inputs, attributes).held(0)
 
 
 @overload
@@ -37,35 +36,54 @@ def apply_multiple(op: str, x: T, /, *inputs: Any, **attributes: Any) -> list[T]
 def apply_multiple(op: str, /, *inputs: Any, **attributes: Any) -> list[Recorded]: ...
 def apply_multiple(op: str, /, *inputs: Any, **attributes: Any) -> Any:
     """As `apply`, for ops with several results."""
-    kind = class_of(inputs)
-    if kind is None:
-        raise TypeError(f"{op}: no input is a tensor")
-    return _record(kind, op, inputs, attributes)
+    return _record(None, op, inputs, attributes).outputs()
 
 
 def apply_as(kind: type[T], op: str, *inputs: Any, **attributes: Any) -> list[T]:
     """As `apply_multiple`, for inputs that need not contain a tensor: without any, the results have the class ``kind``."""
-    return cast("list[T]", _record(class_of(inputs) or kind, op, inputs, attributes))
+    return cast("list[T]", _record(kind, op, inputs, attributes).outputs())
 
 
 def as_subclass(x: Recorded, kind: type[T]) -> T:
     """``x`` as a tensor of the class ``kind``; a gradient flows through."""
-    return cast("T", _record(kind, "reshape", [x], {"shape": x.shape})[0])
+    node = _record(None, "reshape", (x,), {"shape": x.shape})
+    node.kind = kind
+    return cast("T", node.held(0))
 
 
-def _record(kind: type[Recorded], op: str, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> list[Recorded]:
-    runtime = current()
-    info = runtime.op(op)
-    operands = [_operand(x, kind) for x in inputs]
-    plain = {name: _plain(value) for name, value in attributes.items()}
-    source = _source.get()
-    node = Node(kind, info, operands, plain, runtime.infer(info, operands, plain), source.rules if source else ())
+def _record(kind: type[Recorded] | None, op: str, inputs: tuple[Any, ...], attributes: Mapping[str, Any]) -> Node:
+    """The node of an op. ``kind``: the class of the outputs where no input is a tensor."""
+    own: type[Recorded] | None = None
+    kinds: list[Any] = []
+    converted = False
+    for x in inputs:  # in a single pass: each op that is recorded comes here
+        if isinstance(x, Recorded):
+            if x.stale is not None or changes.last:
+                x.check_current()
+            other = x.result_class()
+            if own is None or (other is not own and issubclass(other, own)):
+                own = other
+            kinds.append(x.spec)
+        elif is_number(x):
+            kinds.append(type(x))
+        else:
+            converted = True
+    kind = own or kind
+    if kind is None:
+        raise TypeError(f"{op}: no input is a tensor")
+    runtime, source = current(), _source.get()
+    if converted:
+        inputs = tuple(_operand(x, kind) for x in inputs)
+        signature = runtime.signature(op, inputs, attributes)
+    else:
+        signature = runtime.signature_of(op, tuple(kinds), inputs, attributes)
+    node = Node(kind, signature, inputs, source.rules if source is not None else ())
     if source is not None:
-        node.place = source.place
-    for recorder in recorders():
-        if node.requires_grad:
+        node.take_place_of(source)
+    if node.requires_grad:
+        for recorder in recorders():
             recorder(node)
-    return node.outputs()
+    return node
 
 
 _source: ContextVar[Node | None] = ContextVar("gradproof_source", default=None)
@@ -82,18 +100,4 @@ def in_place_of(source: Node) -> Iterator[None]:
 
 
 def _operand(x: Any, kind: type[Recorded]) -> Input:
-    if isinstance(x, Recorded):
-        x.check_current()
-        return x
-    return cast("Input", x) if is_number(x) else kind.plain().from_array(array_of(x))
-
-
-def _plain(value: Any) -> Any:
-    """An attribute as plain Python: tuples for lists, int for NumPy's integers, a name for a dtype."""
-    if isinstance(value, (list, tuple)):
-        return tuple(map(_plain, value))
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, (np.dtype, type)):
-        return np.dtype(value).name
-    return value
+    return cast("Input", x) if isinstance(x, Recorded) or is_number(x) else kind.plain().from_array(array_of(x))

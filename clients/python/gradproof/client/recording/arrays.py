@@ -9,7 +9,7 @@ import numpy as np
 
 from gradproof.client import dtypes
 from gradproof.client.events import Array
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 
 
 def array_of(data: Any, dtype: Any = None) -> Array:

@@ -9,7 +9,8 @@ from gradproof.client.errors import RunError
 from gradproof.client.recording.ancestry import Ancestry, RunOf
 from gradproof.client.recording.kept import Lost
 from gradproof.client.recording.reads import unwatched
-from gradproof.client.recording.record import Node, Recorded
+from gradproof.client.recording.record import Node
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.runtime import current
 from gradproof.client.recording.subgraph import SMALL, Subgraph
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 _ids = itertools.count()
 
@@ -77,6 +77,17 @@ class Hooks:
 
     def __bool__(self) -> bool:
         return bool(self._hooks)
+
+
+class _NoHooks(Hooks):
+    """The hooks of all tensors that have none."""
+
+    def add(self, hook: Any) -> Handle:
+        """Raises TypeError: a hook is added to the hooks of a single tensor."""
+        raise TypeError("these are the hooks of all tensors that have none")
+
+
+NO_HOOKS: Final[Hooks] = _NoHooks()
 
 
 class NodeHooks:

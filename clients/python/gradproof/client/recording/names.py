@@ -58,10 +58,21 @@ VIEWS = frozenset(
 class Application(Protocol):
     """An application of an op, as much of it as its name depends on."""
 
-    op: str
-    attributes: Mapping[str, Any]
-    specs: tuple[Spec, ...]
-    info: OpInfo
+    @property
+    def op(self) -> str:
+        """The name of the op."""
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """The attributes of the op."""
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        """Shapes and dtypes of the outputs."""
+
+    @property
+    def info(self) -> OpInfo:
+        """The op."""
 
     @property
     def inputs(self) -> tuple[Any, ...]:
@@ -78,9 +89,12 @@ def is_view(node: Application) -> bool:
     return node.op in VIEWS and not (node.op == "reshape" and node.inputs[0].shape == node.specs[0].shape)
 
 
+_NUMBERS = frozenset({bool, int, float, complex})
+
+
 def is_number(x: object) -> bool:
     """True if ``x`` is a Python number, which an op takes with a weak type."""
-    return type(x) in (bool, int, float, complex)
+    return type(x) in _NUMBERS
 
 
 def edges_of(node: Application) -> tuple[int, ...]:

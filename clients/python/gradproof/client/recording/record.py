@@ -7,402 +7,38 @@ no graph.
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol, Self, TypeAlias, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import numpy as np
-
-from gradproof.client import dtypes
 from gradproof.client.events import Array, OpInfo
 from gradproof.client.recording import modes
-from gradproof.client.recording.hooks import Handle, Hookable, Hooks, NodeHooks, ServerHook
+from gradproof.client.recording.client_rule import ClientRule
+from gradproof.client.recording.hooks import Hookable, NodeHooks
 from gradproof.client.recording.kept import CachedForward
-from gradproof.client.recording.names import edges_of, is_view, name_of, saves
-from gradproof.client.recording.placeholders import NO_VALUE, Placeholder
-from gradproof.client.recording.reads import watched
+from gradproof.client.recording.names import edges_of, name_of
+from gradproof.client.recording.place import Place, caller, text_of
+from gradproof.client.recording.placeholders import Placeholder
+from gradproof.client.recording.recorded import HasValue, Input, Recorded, changes
+from gradproof.client.recording.signature import Signature
 from gradproof.client.recording.spec import Spec
 
-_PACKAGE = str(Path(__file__).parents[1])
 _numbers = itertools.count()
-_moves = itertools.count(1)
-_moved = 0
-"""The number of the last change in place of a tensor that nodes may have used."""
-
-
-class HasValue(Protocol):
-    """A source of the value of a tensor."""
-
-    def value(self) -> Array:
-        """The array; computed, or waited for, if it is not known yet."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The outputs of a node recorded once more, from stand-ins for its inputs (by their positions).
-
-    Attributes:
-        outputs: the outputs.
-        inputs: the stand-ins.
-        arguments: the numbers that the caller knows inputs by, where these are not their positions.
-    """
-
-    outputs: Sequence[Recorded]
-    inputs: Mapping[int, Recorded]
-    arguments: Mapping[int, int] = field(default_factory=dict)
-
-
-class ClientRule(Protocol):
-    """A rule that runs here, in place of the rule of an op.
-
-    Attributes:
-        name: the name of the backward node; empty for that of the op.
-        saves: whether it needs values of the forward pass.
-    """
-
-    name: str
-    saves: bool
-
-    def __call__(
-        self, node: Node, grad_outputs: Sequence[Recorded | None], positions: Sequence[int]
-    ) -> Mapping[int, Recorded]:
-        """The gradients of the inputs at ``positions``; none where no gradient flows on."""
-
-    def reference(self, node: Node) -> Reference | str:
-        """The computation that the gradients are compared with, or the reason why there is none."""
-
-
-class Recorded:
-    """A tensor as the record knows it: a leaf with an array, or an output of a node."""
-
-    __slots__ = {
-        "__weakref__": "weak references",
-        "_accumulator": "the node that adds to ``accumulated``, or None",
-        "_requires_grad": "whether gradients flow to it",
-        "accumulated": "the sum of the gradients of backward passes (``.grad`` without its warning).",
-        "alias": "where the value comes from, if it is another tensor's.",
-        "argument_of": "the transformation that made this leaf for an argument of its function.",
-        "array": "the value, or None as long as it is not computed.",
-        "data_of": "the tensor whose value it is: a change of it in place is a change of that tensor.",
-        "hooks": "hooks on its gradient.",
-        "node": "the node that it is an output of, or None.",
-        "post_hooks": "hooks that run when a pass has added to ``accumulated``.",
-        "provenance": "the passes that its gradient, or its own numbers, came from.",
-        "retains_grad": "whether ``.grad`` is kept although this tensor is no leaf.",
-        "slot": "the position among the outputs of ``node``.",
-        "spec": "shape and dtype.",
-        "stale": "a view of this tensor that has changed in place, without this tensor; or None.",
-        "tainted": "it does not require grad, but was computed from a tensor that does.",
-    }
-
-    def _initialise(self, spec: Spec, array: Array | None, requires_grad: bool) -> None:
-        self.spec, self.array, self._requires_grad = spec, array, requires_grad
-        self.node: Node | None = None
-        self.slot = 0
-        self.alias: HasValue | None = None
-        self.tainted = self.retains_grad = False
-        self.accumulated: Recorded | None = None
-        self.hooks, self.post_hooks = Hooks(), Hooks()
-        self.provenance: object | None = None
-        self.argument_of: object | None = None
-        self.stale: Recorded | None = None
-        self.data_of: Recorded | None = None
-        self._accumulator: Callable[[], AccumulateGrad | None] | None = None
-
-    @classmethod
-    def from_array(cls, array: Array, requires_grad: bool = False) -> Self:
-        """A leaf with this array, which becomes read-only."""
-        leaf = object.__new__(cls)
-        array.flags.writeable = False
-        leaf._initialise(Spec(array.shape, array.dtype), array, requires_grad)
-        return leaf
-
-    @classmethod
-    def from_alias(cls, spec: Spec, alias: HasValue) -> Self:
-        """A leaf whose value is taken from ``alias`` when it is looked at."""
-        leaf = object.__new__(cls)
-        leaf._initialise(spec, None, False)
-        leaf.alias = alias
-        return leaf
-
-    @classmethod
-    def from_node(cls, node: Node, slot: int, *, requires_grad: bool, tainted: bool) -> Self:
-        """The output ``slot`` of a node."""
-        output = object.__new__(cls)
-        output._initialise(node.specs[slot], None, requires_grad)
-        output.node, output.slot, output.tainted = node, slot, tainted
-        return output
-
-    @classmethod
-    def plain(cls) -> type[Recorded]:
-        """The class of gradients and constants: that of all tensors, where ``cls`` derives from it."""
-        raise NotImplementedError
-
-    @classmethod
-    def result_class(cls) -> type[Recorded]:
-        """The class that results of ops on ``cls`` have: its own, unless it names another."""
-        return cls
-
-    def leaf(self, array: Array, requires_grad: bool = False) -> Recorded:
-        """A tensor of the `plain` class with this array, as beside this tensor."""
-        return self.plain().from_array(array, requires_grad)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The size of each axis. Follows torch.Tensor.shape."""
-        return self.spec.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype, as NumPy has it (bfloat16 is that of ml_dtypes)."""
-        return self.spec.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.spec.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """The size of the value in bytes."""
-        return self.spec.nbytes
-
-    def numel(self) -> int:
-        """The number of elements. Follows torch.numel."""
-        return self.spec.size
-
-    @property
-    def is_leaf(self) -> bool:
-        """True if no recorded node made it (``grad_fn`` is None). Follows torch.Tensor.is_leaf."""
-        return self.grad_fn is None
-
-    @property
-    def grad_fn(self) -> Node | None:
-        """The node that made it, if a gradient flows through that."""
-        return self.node if self._requires_grad else None
-
-    @property
-    def requires_grad(self) -> bool:
-        """True if gradients flow to it. May be set on leaves of floating point and complex dtype."""
-        return self._requires_grad
-
-    @requires_grad.setter
-    def requires_grad(self, flag: bool) -> None:
-        if self.grad_fn is not None:
-            raise RuntimeError(ONLY_LEAVES if flag else ONLY_LEAVES_DETACH)
-        if flag and not dtypes.is_differentiable(self.dtype):
-            raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
-        self._set_requires_grad(flag)
-
-    def _set_requires_grad(self, flag: bool) -> None:
-        if flag and self.node is not None:  # computed without gradients: from now on a leaf like any other
-            self.become_leaf(self.value())
-        self._requires_grad = bool(flag)
-
-    def become_leaf(self, array: Array) -> None:
-        """Take ``array`` as the value, and no node as its origin. ``requires_grad`` stays. Raises RuntimeError for the data
-        of a tensor that is no leaf."""
-        if self.data_of is not None:
-            if self.data_of.grad_fn is not None:
-                raise RuntimeError(DATA_OF_NODE)
-            self.data_of.become_leaf(array)
-        if self.node is not None or self.alias is not None:
-            self.moved_aside()
-        self.spec = Spec(array.shape, array.dtype)
-        self.array, self.node, self.slot, self.alias, self.tainted = array, None, 0, None, False
-
-    def check_slices(self, new: Recorded) -> None:
-        """Raises RuntimeError if this tensor is the same for all slices and ``new``, its new value, is not."""
-        if new.placeholder is not None and self.placeholder is None:
-            raise RuntimeError(NO_CHANGE_IN_PLACE)
-
-    def become_output(self, result: Recorded) -> None:
-        """Become ``result``, an output of a node: a change in place. ``.grad`` and `retain_grad` stay. Raises RuntimeError
-        for the data of a tensor."""
-        if self.data_of is not None:
-            raise RuntimeError(RECORDED_DATA)
-        node, slot = result.node, result.slot
-        assert node is not None
-        self.array, self.node, self.slot, self.alias = result.array, node, slot, None
-        self._requires_grad, self.tainted, self.provenance = result.requires_grad, result.tainted, None
-        self.retains_grad = self.retains_grad and result.requires_grad
-        self.stale = None
-        node.give_output(slot, self)
-
-    def replaces(self, view: Recorded) -> bool:
-        """True if this tensor has been such a view before it changed in place."""
-        before = self.node.inputs[0] if self.node is not None else None
-        while isinstance(before, Recorded) and before.node is not None and view.node is not None:
-            if (before.node.op, before.node.attributes) != (view.node.op, view.node.attributes):
-                return False
-            before, after = before.node.inputs[0], view.node.inputs[0]
-            if before is after:
-                return True
-            assert isinstance(after, Recorded)
-            view = after
-        return False
-
-    def check_current(self) -> None:
-        """Raises RuntimeError where PyTorch would see a change of shared memory: of a view of this tensor, or of the tensor
-        that this is a view of."""
-        if self.stale is not None:
-            raise RuntimeError(
-                "a view of this tensor was changed in place, and tensors do not share memory here: write "
-                "y[key] = y[key] + 1 in place of v = y[key]; v += 1"
-            )
-        if not _moved or not self._requires_grad:
-            return
-        if any(base.node is not None and base.node.overwritten for base in bases_of(self)):
-            raise RuntimeError(
-                "this tensor is a view of a tensor that was changed in place since, and tensors do not share memory here: "
-                "take the view after the change, or clone() it before"
-            )
-
-    def moved_aside(self) -> Self:
-        """A tensor with the history, the value and the hooks that this tensor has had so far. Nodes that have used this
-        tensor use the other from now on."""
-        global _moved
-        old = object.__new__(type(self))
-        old._initialise(self.spec, self.array, self._requires_grad)
-        old.node, old.slot, old.alias, old.tainted = self.node, self.slot, self.alias, self.tainted
-        old.hooks, self.hooks = self.hooks, Hooks()
-        if self.node is not None:
-            self.node.overwritten = True
-            self.node.give_output(self.slot, old)
-        _moved = next(_moves)
-        return old
-
-    def value(self) -> Array:
-        """The value as a read-only array; computed now if it was not."""
-        raise NotImplementedError
-
-    @property
-    def placeholder(self) -> Placeholder | None:
-        """The placeholder that the value would depend on, if it depends on any."""
-        x = self
-        while x.node is None and x.array is None and isinstance(x.alias, Recorded):
-            x = x.alias
-        if x.node is not None:
-            return x.node.placeholder
-        return x.alias if x.array is None and isinstance(x.alias, Placeholder) else None
-
-    def require_value(self, text: str = NO_VALUE) -> None:
-        """Raises RuntimeError with ``text`` if the value depends on a placeholder."""
-        if (placeholder := self.placeholder) is not None:
-            placeholder.refuse(f"{text} At {caller_place()}.")
-
-    def detach(self) -> Self:
-        """A leaf with the same value, without its history. Follows torch.Tensor.detach."""
-        self.check_current()
-        alias = self.result_class().from_alias(self.spec, self)
-        if self.array is not None:
-            alias.array, alias.alias = self.array, self if watched() else None
-        return cast("Self", alias)
-
-    def detach_(self) -> Self:
-        """Become a leaf that does not require grad, with the same value; returns the tensor. Nodes that used it before keep
-        its history.
-
-        Follows torch.Tensor.detach_. Raises RuntimeError for a view.
-        """
-        if self.node is not None:
-            if self._requires_grad and is_view(self.node):
-                raise RuntimeError("Can't detach views in-place. Use detach() instead.")
-            old = self.moved_aside()
-            self.node, self.slot, self.alias = None, 0, None if self.array is not None else old
-        self._requires_grad = self.retains_grad = self.tainted = False
-        return self
-
-    def register_hook(self, hook: Callable[[Self], object] | str, **attributes: object) -> Handle:
-        """Call ``hook(gradient)`` when the gradient of this tensor is known, before it goes on; a tensor that it returns
-        takes the gradient's place. A string names a hook of the server, with its attributes:
-        ``register_hook("clip", max_norm=1.0)``.
-
-        Follows torch.Tensor.register_hook.
-        """
-        if not self._requires_grad:
-            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        if isinstance(hook, str):
-            return self.hooks.add(ServerHook(hook, attributes))
-        if attributes:
-            raise TypeError("only a hook of the server takes attributes")
-        return self.hooks.add(hook)
-
-    def register_post_accumulate_grad_hook(self, hook: Callable[[Self], None]) -> Handle:
-        """Call ``hook(tensor)`` when a pass has added to ``.grad`` of this leaf.
-
-        Follows torch.Tensor.register_post_accumulate_grad_hook.
-        """
-        if not self._requires_grad:
-            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        if self.grad_fn is not None:
-            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
-        return self.post_hooks.add(hook)
-
-    def retain_grad(self) -> None:
-        """Keep ``.grad`` of a tensor that is no leaf. Follows torch.Tensor.retain_grad."""
-        if not self._requires_grad:
-            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        self.retains_grad = self.grad_fn is not None
-
-    def accumulator(self) -> AccumulateGrad:
-        """The node that adds to ``.grad`` of this leaf; a new node if nobody holds the last."""
-        node = self._accumulator() if self._accumulator is not None else None
-        if node is None:
-            node = AccumulateGrad(self)
-            self._accumulator = weakref.ref(node)
-        return node
-
-    def hold_accumulator(self, node: AccumulateGrad) -> None:
-        """Keep ``node`` alive as long as this leaf: a new node would not have its hooks."""
-        self._accumulator = lambda: node
-
-    def accumulator_hooks(self) -> NodeHooks | None:
-        """The hooks of the `accumulator`, if it has any."""
-        node = self._accumulator() if self._accumulator is not None else None
-        return node.hooks if node is not None else None
-
-
-NO_CHANGE_IN_PLACE = (
-    "vmap: a change in place of a Tensor that is the same for all slices is not possible: the new value is another for "
-    "each slice. Please use the operation that is not in place (e.g. add instead of add_)."
-)
-DATA_OF_NODE = "the value of a tensor that is no leaf is that of its node; write y = y.detach() first"
-RECORDED_DATA = "a change of .data in place cannot be recorded: write x.data = value.detach()"
-ONLY_LEAVES = "you can only change requires_grad flags of leaf variables."
-ONLY_LEAVES_DETACH = (
-    f"{ONLY_LEAVES} If you want to use a computed variable in a subgraph that doesn't require differentiation use "
-    "var_no_grad = var.detach()."
-)
-
-Number: TypeAlias = bool | int | float | complex
-Input: TypeAlias = Recorded | Number
-
-
-def class_of(inputs: Iterable[object]) -> type[Recorded] | None:
-    """The class of an op's results: that of the first tensor, or of a later tensor whose class derives from it; None if no
-    input is a tensor."""
-    kind: type[Recorded] | None = None
-    for x in inputs:
-        if isinstance(x, Recorded):
-            own = x.result_class()
-            kind = own if kind is None or issubclass(own, kind) else kind
-    return kind
 
 
 class Node(Hookable):
     """An application of an op: the ``grad_fn`` of its outputs.
 
     Attributes:
+        signature: the op with its attributes, and the specs of the outputs.
         needs: for each input whether a gradient flows to it.
+        requires_grad: whether a gradient flows through it.
+        arrays: for each input that is a leaf the value that it had.
+        slots: for each input the output that it was of the node that made it.
         moves: for each input of a condition, or of a node made of conditions, whether it depends on a tensor that requires
             grad. No gradient flows there, but a verdict must know where the condition flips.
         kind: the class of its outputs.
-        place: file and line of the caller that recorded it.
         hooks: the hooks registered on it, or None.
         placeholder: a placeholder that the outputs depend on, or None.
         rules: the rules that it was derived by, as serialized messages.
@@ -414,75 +50,105 @@ class Node(Hookable):
     """
 
     __slots__ = (
-        "__weakref__", "_inputs", "_moved", "_origins", "_outputs", "arrays", "attributes", "client_rule", "derived",
-        "freed", "info", "kept", "kind", "moves", "needs", "number", "op", "origin", "overwritten", "place",
-        "placeholder", "rules", "specs",
+        "__weakref__", "_inputs", "_moved", "_origins", "_outputs", "_place", "arrays", "client_rule", "derived", "freed",
+        "kept", "kind", "moves", "needs", "number", "origin", "overwritten", "placeholder", "requires_grad", "rules",
+        "signature", "slots",
     )  # fmt: skip
 
     def __init__(
-        self,
-        kind: type[Recorded],
-        info: OpInfo,
-        inputs: Sequence[Input],
-        attributes: Mapping[str, Any],
-        specs: Sequence[Spec],
-        rules: tuple[bytes, ...] = (),
+        self, kind: type[Recorded], signature: Signature, inputs: Sequence[Input], rules: tuple[bytes, ...] = ()
     ) -> None:
-        self.kind, self.op, self.info, self.attributes = kind, info.name, info, attributes
-        self._inputs, self.specs = tuple(inputs), tuple(specs)
-        self._moved = _moved
-        recording = modes.is_grad_enabled() and info.differentiable
+        self.kind, self.signature, self.rules = kind, signature, rules
+        self._inputs = tuple(inputs)
+        self._moved = changes.last
+        enabled = modes.is_grad_enabled()
+        recording = enabled and signature.differentiable
         needs: list[bool] = []
         arrays: list[Array | None] = []
-        origins: list[tuple[Node | HasValue | None, int] | None] = []
-        self.derived: bool = bool(rules)
-        self.placeholder: Placeholder | None = None
+        origins: list[Node | HasValue | None] = []
+        slots: list[int] = []
+        derived: bool = bool(rules)
+        placeholder: Placeholder | None = None
+        varies = conditional = False  # whether an input requires grad, or is made of conditions on such an input
         for x in self._inputs:  # in a single pass: each op that is recorded comes here
             if isinstance(x, Recorded):
-                node = x.node
-                needs.append(recording and x.requires_grad)
-                arrays.append(x.array if node is None else None)
-                origins.append((node or x.alias, x.slot))
-                self.derived = self.derived or (node is not None and node.derived)
-                self.placeholder = self.placeholder or x.placeholder
+                flag, node = x._requires_grad, x.node  # noqa: SLF001 - the property costs more than the rest of the line
+                varies = varies or flag
+                needs.append(recording and flag)
+                slots.append(x.slot)
+                if node is None:
+                    arrays.append(x.array)
+                    origins.append(x.alias)
+                    if x.array is None:
+                        placeholder = placeholder or x.placeholder
+                else:
+                    arrays.append(None)
+                    origins.append(node)
+                    conditional = conditional or True in node.moves
+                    derived = derived or node.derived
+                    placeholder = placeholder or node.placeholder
             else:
                 needs.append(False)
                 arrays.append(None)
                 origins.append(None)
-        self.needs, self.arrays, self._origins = tuple(needs), tuple(arrays), tuple(origins)
-        self.moves = self._moves()
-        self.rules = rules
+                slots.append(0)
+        self.needs, self.arrays = tuple(needs), tuple(arrays)
+        self._origins, self.slots = tuple(origins), tuple(slots)
+        self.derived: bool = derived
+        self.placeholder: Placeholder | None = placeholder
+        self.requires_grad = True in needs
+        moving = enabled and ((varies or conditional) if signature.is_step else (conditional and not varies))
+        self.moves: tuple[bool, ...] = tuple(map(_moves, self._inputs)) if moving else (False,) * len(needs)
         self.number = next(_numbers)
-        self.place = caller_place()
+        self._place: Place = caller(4)  # between the caller and this there is a function of this package at least
         self.freed = self.overwritten = False
         self.hooks = self._metadata = None
         self.client_rule: ClientRule | None = None
         self.origin = ""
         self.kept: CachedForward | None = None
-        self._outputs: list[Callable[[], Recorded | None] | None] = [None] * len(self.specs)
+        self._outputs: list[Callable[[], Recorded | None] | None] = [None] * len(signature.specs)
 
-    def _moves(self) -> tuple[bool, ...]:
-        steps = not any(dtypes.is_differentiable(spec.dtype) for spec in self.specs)
-        plain = steps or not any(isinstance(x, Recorded) and x.requires_grad for x in self._inputs)
-        if not plain or not modes.is_grad_enabled():
-            return (False,) * len(self.inputs)
-        return tuple(
-            isinstance(x, Recorded) and (x.requires_grad or (x.node is not None and any(x.node.moves))) for x in self.inputs
-        )
+    @property
+    def op(self) -> str:
+        """The name of the op."""
+        return self.signature.op
+
+    @property
+    def info(self) -> OpInfo:
+        """The op."""
+        return self.signature.info
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """The attributes of the op."""
+        return self.signature.attributes
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        """Shapes and dtypes of the outputs."""
+        return self.signature.specs
+
+    @property
+    def place(self) -> str:
+        """File and line of the caller that recorded it."""
+        return text_of(self._place)
+
+    def take_place_of(self, node: Node) -> None:
+        """Have the place of ``node``."""
+        self._place = node._place
 
     @property
     def inputs(self) -> tuple[Input, ...]:
         """The tensors and Python numbers it was applied to, as they were then."""
-        if self._moved != _moved:
-            self._inputs = tuple(map(self._as_it_was, self._inputs, self._origins, self.arrays))
-            self._moved = _moved
+        if self._moved != changes.last:
+            self._inputs = tuple(map(self._as_it_was, self._inputs, self._origins, self.slots, self.arrays))
+            self._moved = changes.last
         return self._inputs
 
-    def _as_it_was(self, x: Input, origin: tuple[Node | HasValue | None, int] | None, array: Array | None) -> Input:
+    def _as_it_was(self, x: Input, node: Node | HasValue | None, slot: int, array: Array | None) -> Input:
         """An input, or in its place a tensor that is still what the input was when the node was recorded."""
-        if not isinstance(x, Recorded) or origin is None:
+        if not isinstance(x, Recorded):
             return x
-        node, slot = origin
         if isinstance(node, Node):
             return x if x.node is node and x.slot == slot else node.held(slot)
         if x.node is None and (array is not None or x.alias is node):
@@ -495,17 +161,12 @@ class Node(Hookable):
     @property
     def condition(self) -> bool:
         """True if it is a condition, or made of conditions, that depends on a tensor that requires grad."""
-        return any(self.moves)
-
-    @property
-    def requires_grad(self) -> bool:
-        """True if a gradient flows through it."""
-        return any(self.needs)
+        return True in self.moves
 
     @property
     def saves(self) -> bool:
         """True if its rule needs values of the forward pass, which are given up after a backward pass."""
-        return saves(self.op) if self.client_rule is None else self.client_rule.saves
+        return self.signature.saves if self.client_rule is None else self.client_rule.saves
 
     @property
     def stops(self) -> bool:
@@ -525,7 +186,7 @@ class Node(Hookable):
         """The tensor of output ``slot``; a new tensor if nobody holds it."""
         output = self.output(slot)
         if output is None:
-            flows = self.requires_grad and dtypes.is_differentiable(self.specs[slot].dtype)
+            flows = self.requires_grad and self.signature.flows[slot]
             tainted = not flows and any(isinstance(x, Recorded) and (x.requires_grad or x.tainted) for x in self.inputs)
             output = self.kind.from_node(self, slot, requires_grad=flows, tainted=tainted)
             self._outputs[slot] = weakref.ref(output)
@@ -533,7 +194,7 @@ class Node(Hookable):
 
     def outputs(self) -> list[Recorded]:
         """The tensors of all outputs."""
-        return [self.held(slot) for slot in range(len(self.specs))]
+        return [self.held(slot) for slot in range(len(self.signature.specs))]
 
     def leaf(self, array: Array, requires_grad: bool = False) -> Recorded:
         """A tensor of the plain class with this array, as beside the outputs."""
@@ -552,21 +213,15 @@ class Node(Hookable):
     def _edge(self, x: Input, needs: bool) -> tuple[Node | AccumulateGrad | None, int]:
         if not isinstance(x, Recorded) or not needs:
             return None, 0
-        return (x.accumulator(), 0) if x.node is None else (x.node, x.slot)
+        return (accumulator_of(x), 0) if x.node is None else (x.node, x.slot)
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"
 
 
-def bases_of(tensor: Recorded) -> list[Recorded]:
-    """The tensors that PyTorch would share memory with: of a view its input, and so on."""
-    bases: list[Recorded] = []
-    while tensor.node is not None and is_view(tensor.node):
-        base = tensor.node.inputs[0]
-        assert isinstance(base, Recorded)
-        bases.append(base)
-        tensor = base
-    return bases
+def _moves(x: Input) -> bool:
+    """True if an input of a condition depends on a tensor that requires grad."""
+    return isinstance(x, Recorded) and (x.requires_grad or (x.node is not None and x.node.condition))
 
 
 def next_number() -> int:
@@ -595,10 +250,10 @@ class AccumulateGrad(Hookable):
         return "<AccumulateGrad>"
 
 
-def caller_place() -> str:
-    """File and line of the first frame outside this package."""
-    frame = inspect.currentframe()
-    assert frame is not None
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+def accumulator_of(leaf: Recorded) -> AccumulateGrad:
+    """The node that adds to ``.grad`` of a leaf; a new node if nobody holds the last."""
+    node = leaf.held_accumulator()
+    if node is None:
+        node = AccumulateGrad(leaf)
+        leaf.hold_accumulator(node, weakly=True)
+    return node

@@ -12,15 +12,16 @@ from functools import partial
 from threading import RLock
 from typing import Any
 
-from cachetools import FIFOCache, LRUCache
+from cachetools import LRUCache
 
 from gradproof.client.client import Client, connect
 from gradproof.client.errors import DimensionOutOfRange, InvalidRequest, NotFound
 from gradproof.client.events import OpInfo, Result
 from gradproof.client.graph import Hook
 from gradproof.client.recording.kept import Lost, release
-from gradproof.client.recording.record import Input, Recorded
+from gradproof.client.recording.recorded import Input, Recorded
 from gradproof.client.recording.server_cache import ServerCache, Source, has_all
+from gradproof.client.recording.signature import Signature, attributes_key, plain
 from gradproof.client.recording.spec import Spec
 from gradproof.client.recording.subgraph import Subgraph
 from gradproof.client.requests import Derived, Inference, Request, Watch, check_seconds
@@ -29,7 +30,7 @@ from gradproof.v1 import graph_pb2
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
 
 MAX_GRAPHS = 256
-MAX_INFERRED = 100_000
+MAX_SIGNATURES = 100_000
 _WRONG_AXIS = re.compile(r"axis (?P<axis>-?\d+) is out of range for rank (?P<rank>\d+)")
 AT_ONCE_BYTES = 1 << 20
 """Results up to this size come in a single message, which is quicker; larger ones as they are computed."""
@@ -48,7 +49,7 @@ class Runtime:
     def __init__(self, client: Client) -> None:
         self.client = client
         self._ops: dict[str, OpInfo] = {}
-        self._inferred: FIFOCache[Any, tuple[Spec, ...]] = FIFOCache(MAX_INFERRED)
+        self._signatures: dict[Any, Signature] = {}
         self._digests: LRUCache[Any, str] = LRUCache(MAX_GRAPHS)
         self._derived: LRUCache[Any, Derived] = LRUCache(MAX_GRAPHS)
         self.cache = ServerCache(client)
@@ -71,18 +72,32 @@ class Runtime:
             raise AttributeError(f"the server has no op {name!r}; `gradproof ops` lists its ops")
         return info
 
-    def infer(self, info: OpInfo, inputs: Sequence[Input], attributes: Mapping[str, Any]) -> tuple[Spec, ...]:
-        """Shapes and dtypes of the results of an op.
+    def signature(self, op: str, inputs: Sequence[Input], attributes: Mapping[str, Any]) -> Signature:
+        """The signature of ``op`` with these attributes on inputs like these, inferred once.
 
-        Raises with PyTorch's texts RuntimeError where shapes do not broadcast, IndexError for an axis out of range, and
-        InvalidRequest for all other faults.
+        Raises AttributeError if the server has no such op; with PyTorch's texts RuntimeError where shapes do not broadcast,
+        IndexError for an axis out of range; and InvalidRequest for all other faults.
         """
-        keys = tuple((x.shape, x.dtype) if isinstance(x, Recorded) else (type(x),) for x in inputs)
-        key = (info.name, keys, tuple(sorted(attributes.items())))
-        specs = self._inferred.get(key)
-        if specs is None:
-            specs = self._inferred[key] = self._infer(info, inputs, attributes)
-        return specs
+        return self.signature_of(op, kinds_of(inputs), inputs, attributes)
+
+    def signature_of(
+        self, op: str, kinds: tuple[Spec | type, ...], inputs: Sequence[Input], attributes: Mapping[str, Any]
+    ) -> Signature:
+        """As `signature`, of inputs whose `kinds_of` are known."""
+        key = (op, kinds, attributes_key(attributes)) if attributes else (op, kinds)
+        signature = self._signatures.get(key)
+        return self._inferred(key, inputs, attributes) if signature is None else signature
+
+    def _inferred(self, key: tuple[Any, ...], inputs: Sequence[Input], attributes: Mapping[str, Any]) -> Signature:
+        info, own = self.op(key[0]), {name: plain(value) for name, value in attributes.items()}
+        whole = (info.name, key[1], attributes_key(dict(sorted(own.items()))))
+        signature = self._signatures.get(whole)
+        if signature is None:
+            signature = Signature(info, own, self._infer(info, inputs, own))
+            signature = self._signatures.setdefault(whole, signature)
+        while len(self._signatures) >= MAX_SIGNATURES:
+            self._signatures.pop(next(iter(self._signatures), None), None)
+        return self._signatures.setdefault(key, signature)
 
     def _infer(self, info: OpInfo, inputs: Sequence[Input], attributes: Mapping[str, Any]) -> tuple[Spec, ...]:
         if info.elementwise:
@@ -228,10 +243,13 @@ class Runtime:
 _lock = RLock()
 
 
+_forked = False
+
+
 def _unlock() -> None:
-    """Replace the lock in a fork, where the thread that may have held it does not exist."""
-    global _lock
-    _lock = RLock()
+    """Replace the lock in a fork, where the thread that may have held it does not exist; and note that this is a fork."""
+    global _lock, _forked
+    _lock, _forked = RLock(), True
 
 
 os.register_at_fork(after_in_child=_unlock)
@@ -245,7 +263,8 @@ def current() -> Runtime:
     """
     global _runtime
     if _runtime is not None:
-        _runtime.client.check_process()
+        if _forked:
+            _runtime.client.check_process()
         return _runtime
     with _lock:
         if _runtime is None:
@@ -271,8 +290,9 @@ def use(client: Client | str | None) -> Client | None:
         return previous
 
 
-def _is_number(x: Any) -> bool:
-    return type(x) in (bool, int, float, complex)
+def kinds_of(inputs: Sequence[Input]) -> tuple[Spec | type, ...]:
+    """The specs of tensors, and the types of Python numbers."""
+    return tuple(x.spec if isinstance(x, Recorded) else type(x) for x in inputs)
 
 
 def _check_broadcast(inputs: Sequence[Input]) -> None:

@@ -9,7 +9,8 @@ from typing import Protocol
 from gradproof.client.events import Array
 from gradproof.client.recording.ancestry import Ancestry, Key, key_of
 from gradproof.client.recording.kept import CachedForward
-from gradproof.client.recording.record import Node, Number, Recorded
+from gradproof.client.recording.record import Node
+from gradproof.client.recording.recorded import Number, Recorded
 from gradproof.v1 import graph_pb2, tensor_pb2
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradproof.client import dtypes
 from gradproof.client.recording.apply import apply
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.signatures import Axes, Operand, Scalar
 
 T = TypeVar("T", bound=Recorded)

@@ -12,7 +12,7 @@ from gradproof.client.recording import modes
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.arrays import array_of
 from gradproof.client.recording.reads import watched
-from gradproof.client.recording.record import Recorded, bases_of
+from gradproof.client.recording.recorded import Recorded, bases_of
 from gradproof.client.tensors.arguments import scaled, weakly_complex
 from gradproof.client.tensors.reductions import Reductions
 from gradproof.client.tensors.signatures import Operand, Scalar
@@ -141,9 +141,10 @@ class Arithmetic(Reductions):
     def _operator(self, op: str, a: Any, b: Any) -> Self:
         """Record ``op``; NotImplemented for an operand that is neither a number nor an array, so that Python asks that
         operand, or raises TypeError."""
-        if not (_is_operand(a) and _is_operand(b)):
+        other = b if a is self else a
+        if not isinstance(other, Arithmetic) and not _is_operand(other):
             return cast("Self", NotImplemented)
-        if type(a) is complex or type(b) is complex:
+        if type(other) is complex:
             a, b = weakly_complex(a, self.dtype), weakly_complex(b, self.dtype)
         result: Self = apply(op, a, b)
         return result

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradproof.client import dtypes
 from gradproof.client.recording.apply import apply
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.signatures import DTypeLike
 
 

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from gradproof.client.recording.apply import apply
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.arguments import scaled
 from gradproof.client.tensors.signatures import Operand, Scalar, given
 from gradproof.client.tensors.uniform import Uniform

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gradproof.client.explanation import Explanation
 from gradproof.client.recording.evaluation import graph_of
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.runtime import current
 from gradproof.client.recording.subgraph import Subgraph
 from gradproof.v1 import graph_pb2

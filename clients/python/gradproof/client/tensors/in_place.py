@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.ordering import Ordering
 from gradproof.client.tensors.signatures import Operand, Places, Scalar
 

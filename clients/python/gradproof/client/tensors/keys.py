@@ -9,7 +9,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from gradproof.client.recording.placeholders import NO_MASK
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 
 Entry = int | str | tuple[Any, ...] | None
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeVar, overload
 
 from gradproof.client.recording.apply import apply, apply_as
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.arguments import axes_of, axis_of, first
 from gradproof.client.tensors.functions import (
     atleast_1d,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Generic, NamedTuple, Self, TypeVar, overload
 
 from gradproof.client.recording.apply import apply, apply_multiple
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.arguments import axis_of, integer
 from gradproof.client.tensors.selecting import Selecting
 

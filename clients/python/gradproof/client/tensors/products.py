@@ -7,7 +7,7 @@ from typing import Any, Self, cast
 import numpy as np
 
 from gradproof.client.recording.apply import apply
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.arguments import axis_of, of_rank, scaled
 from gradproof.client.tensors.shapes import Shapes
 from gradproof.client.tensors.signatures import Operand, Scalar

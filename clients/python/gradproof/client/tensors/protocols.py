@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.client.recording.apply import apply
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.arguments import weakly_complex
 
 Function = Callable[..., Any]

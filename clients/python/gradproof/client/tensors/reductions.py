@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from gradproof.client.recording.apply import apply
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.arguments import axes_of, axis_of
 from gradproof.client.tensors.elementwise import Elementwise
 from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, given

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradproof.client.recording.apply import apply, apply_multiple
 from gradproof.client.recording.placeholders import no_shape
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.arguments import axis_of, integer, integers
 from gradproof.client.tensors.keys import key_of, read, require_within
 from gradproof.client.tensors.products import Products

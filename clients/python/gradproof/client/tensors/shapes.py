@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from gradproof.client.recording.apply import apply
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.arguments import axes_of, axis_of, integers
 from gradproof.client.tensors.arithmetic import Arithmetic
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.recorded import Recorded
 
 Scalar: TypeAlias = bool | int | float | complex | np.number[Any] | np.bool_
 """A number of Python or NumPy."""

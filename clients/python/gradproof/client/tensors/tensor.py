@@ -22,9 +22,10 @@ from gradproof.client.explanation import Explanation
 from gradproof.client.recording.apply import as_subclass
 from gradproof.client.recording.evaluation import evaluate
 from gradproof.client.recording.modes import is_grad_enabled
+from gradproof.client.recording.place import caller_place
 from gradproof.client.recording.placeholders import NO_CONTROL_FLOW, NO_ITEM
 from gradproof.client.recording.reads import note
-from gradproof.client.recording.record import DATA_OF_NODE, ONLY_LEAVES_DETACH, Recorded, caller_place
+from gradproof.client.recording.recorded import DATA_OF_NODE, ONLY_LEAVES_DETACH, Recorded
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.arguments import axis_of
 from gradproof.client.tensors.formulas import explained
