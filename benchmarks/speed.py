@@ -1,6 +1,6 @@
 """Speed of gradients: value and gradients of every leaf, beside other systems in the same run.
 
-    python -m benchmarks.speed [--only NAME ...] [--threads 1] [--rounds 9] [--quick] [--json FILE]
+    python -m benchmarks.speed [--only NAME ...] [--threads 1] [--rounds 9] [--plugin gradproof_mkl] [--quick] [--json FILE]
 
 All systems must agree to 1e-9 before anything is timed. Rounds are interleaved, and a ratio is the median over rounds of
 the other's time by ours in the same round. Further tables: memory, cold time, growth.
@@ -25,7 +25,7 @@ from rich.table import Table
 ROUND_SECONDS = 0.02
 AGREEMENT = 1e-9
 COMMAND = (sys.executable, "-m", "benchmarks.speed")
-LIMITED = "BENCHMARK_THREADS"
+LIMITED, PLUGIN = "BENCHMARK_THREADS", "BENCHMARK_PLUGIN"
 GOALS = {
     "scalar": 40.0, "elementwise_1e3": 4.0, "elementwise": 1.5, "mlp": 1.3, "layer_norm": 2.5, "gmm": 2.0, "lstm": 2.5,
     "matmul": 1.0, "conv": 1.0,
@@ -41,13 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="workloads whose names start so")
     parser.add_argument("--threads", type=int, default=1, choices=(1, 2))
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--plugin", metavar="MODULE", help="use the kernels of this plugin")
     parser.add_argument("--quick", action="store_true", help="three rounds, and the first table only")
     parser.add_argument("--json", metavar="FILE", help="write the numbers there")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if os.environ.get(LIMITED) != str(options.threads):
         again = [*COMMAND, *(arguments or sys.argv[1:])]
-        sys.exit(subprocess.call(again, env=limited(options.threads)))
+        sys.exit(
+            subprocess.call(again, env=limited(options.threads) | ({PLUGIN: options.plugin} if options.plugin else {}))
+        )
     from gradproof.engine.compiled.blocks import use_threads
 
     use_threads(options.threads)

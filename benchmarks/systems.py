@@ -7,6 +7,7 @@ interpreter of graphs. What is not installed is left out.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,11 @@ class Absent(Exception):
     """The system is not installed."""
 
 
-ENGINE = Engine(build_registry(BUILTIN))
+ENGINE = Engine(
+    build_registry(
+        BUILTIN, others=[importlib.import_module(name) for name in (os.environ.get("BENCHMARK_PLUGIN"),) if name]
+    )
+)
 
 ARITHMETIC = {
     "add": "{0} + {1}",

@@ -6,6 +6,7 @@
     ├── LimitExceeded         a stated limit was passed; says by how much
     ├── Cancelled             no caller waits for the answer any more
     ├── PluginRefused         a plugin that may not be registered; says plugin, hook and definition
+    │   └── KernelRefused     a kernel that may not be used; the rest of its plugin stays
     └── RunFault              a node or hook failed while running
         ├── DataFault         an op is not defined for the values of its inputs
         ├── ForwardFault      an op's forward raised, or returned another shape or dtype than inferred
@@ -104,6 +105,18 @@ class PluginRefused(GradproofError):
         place = f"{hook}, {definition}" if definition else hook
         self.public = f"plugin {plugin!r} refused: {place}; the server's log says why"
         super().__init__(f"plugin {plugin!r} refused: {place}: {why}")
+
+
+class KernelRefused(PluginRefused):
+    """A kernel of plugin ``plugin`` is not used, because of ``why``, which names kernel, op, dtype and point. The rest of
+    the plugin stays."""
+
+    reason = "KERNEL_REFUSED"
+
+    def __init__(self, plugin: str, kernel: str, why: str) -> None:
+        super().__init__(plugin, "register_kernels", repr(kernel), why)
+        self.public = f"a kernel of plugin {plugin!r} is not used: {kernel!r}; the server's log says why"
+        self.args = (f"a kernel of plugin {plugin!r} is not used: {why}",)
 
 
 class RunFault(GradproofError):

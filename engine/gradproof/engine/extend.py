@@ -10,6 +10,7 @@ from gradproof.engine.errors import DataFault
 from gradproof.engine.hookspecs import API_VERSION, hookimpl
 from gradproof.engine.implicit import LOWER, NEITHER, UPPER, Equation, Parametrisation, Triangle
 from gradproof.engine.inference import InferenceError, Inferred, promoted
+from gradproof.engine.kernels import Kernel
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import NO_GRADIENT, Op
 from gradproof.engine.registering import Memory, registering
@@ -44,6 +45,7 @@ __all__ = [
     "Exact",
     "InferenceError",
     "Inferred",
+    "Kernel",
     "Kink",
     "Memory",
     "NamedHook",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pluggy
 
 from gradproof.engine.caller import Caller
+from gradproof.engine.kernels import Kernel
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import Op
 
@@ -26,6 +27,12 @@ def register_ops(register: Callable[[Op], None]) -> None:
 @hookspec
 def register_hooks(register: Callable[[NamedHook], None]) -> None:
     """Register hooks: called once while an engine starts. Call ``register(hook)`` for each named gradient hook."""
+
+
+@hookspec
+def register_kernels(register: Callable[[Kernel], None]) -> None:
+    """Register kernels: called once while an engine starts, after all ops are known. Call ``register(kernel)`` for each
+    faster forward of an op. It is measured, and left out where it is wrong in any way; the rest of the plugin stays."""
 
 
 @hookspec(firstresult=True)

@@ -19,6 +19,7 @@ from gradproof.engine.backward import Backward, Cut, append_backward
 from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.errors import BadResult, Cancelled, DataFault, ForwardFault, RunFault
 from gradproof.engine.estimate import Cost, run_cost
+from gradproof.engine.kernels import NO_KERNELS, Kernels
 from gradproof.engine.lower import Lowered
 from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.precision import precision
@@ -59,7 +60,8 @@ class Plan:
     @cached_property
     def _steps(self) -> list[Step]:
         calls: dict[tuple[object, ...], tuple[Callable[..., Any], bool]] = {}
-        return [_step(self.program, instruction, calls) for instruction in watched(self.program.instructions)]
+        kernels = self.registry.kernels
+        return [_step(self.program, instruction, calls, kernels) for instruction in watched(self.program.instructions)]
 
     @cached_property
     def forward(self) -> tuple[Step, ...]:
@@ -97,6 +99,19 @@ class Plan:
         """By the name of each result of a node the name of its backward node."""
         ops = self.registry.ops
         return {name: ops[node.op].grad_fn for node in watched(self.lowered.graph.nodes) for name in node.outputs}
+
+    @cached_property
+    def kernels(self) -> Mapping[int, tuple[str, ...]]:
+        """By index of a node the names of the kernels that compute it, in its forward and in its backward rule."""
+        found: dict[int, dict[str, None]] = {}
+        registered = self.registry.kernels
+        for index, instruction in enumerate(watched(self.program.instructions if registered else ())):
+            used = registered.find(instruction, self.program.specs)
+            behind = index >= self.forward_length
+            node = self.backward.node_of.get(index) if behind else self.lowered.node_of[index]
+            if used is not None and node is not None:
+                found.setdefault(node, {})[used.kernel.name] = None
+        return {node: tuple(names) for node, names in found.items()}
 
     @cached_property
     def cost(self) -> Cost:
@@ -182,7 +197,8 @@ class Plan:
         where = f"in the backward of this node, op {instruction.op.name!r}: " if behind else ""
         if not behind and op != instruction.op.name:
             where = f"in {instruction.op.name!r}, a part of it: "
-        plugin = self.registry.plugin_of(instruction.op.name).name
+        used = self.registry.kernels.find(instruction, self.program.specs)
+        plugin = used.plugin if used else self.registry.plugin_of(instruction.op.name).name
         if isinstance(error, DataFault):
             return DataFault(f"{where}{error}", node=node, op=op, plugin=plugin, element=error.element)
         if isinstance(error, np.linalg.LinAlgError):  # NumPy says that of values only
@@ -204,14 +220,18 @@ def compile_plan(lowered: Lowered, registry: Registry, targets: Sequence[str]) -
 
 
 def _step(
-    program: Program, instruction: Instruction, calls: dict[tuple[object, ...], tuple[Callable[..., Any], bool]]
+    program: Program,
+    instruction: Instruction,
+    calls: dict[tuple[object, ...], tuple[Callable[..., Any], bool]],
+    kernels: Kernels,
 ) -> Step:
     expected = tuple([(program.specs[k].shape, program.specs[k].dtype) for k in instruction.outputs])
     single = tuple([program.specs[k] for k in instruction.inputs]) if expected[0][0] == () else None
-    key = (instruction.op.name, repr(instruction.attributes) if instruction.attributes else "", single)
+    used = kernels.find(instruction, program.specs)
+    key = (instruction.op.name, repr(instruction.attributes) if instruction.attributes else "", single, used and used.dtype)
     bound = calls.get(key)
     if bound is None:
-        bound = calls[key] = (call_of(instruction, program.specs), has_scalar_form(instruction, program.specs))
+        bound = calls[key] = (call_of(instruction, program.specs, kernels), has_scalar_form(instruction, program.specs))
     call, scalar = bound
     return Step(call, instruction.inputs, instruction.outputs, expected, scalar, instruction.op.view)
 
@@ -224,9 +244,12 @@ def has_scalar_form(instruction: Instruction, specs: Sequence[Spec]) -> bool:
     )
 
 
-def call_of(instruction: Instruction, specs: Sequence[Spec]) -> Callable[..., Any]:
-    """The function that the interpreter calls for an instruction: the forward of its op, or, on single numbers, its scalar
-    form."""
+def call_of(instruction: Instruction, specs: Sequence[Spec], kernels: Kernels = NO_KERNELS) -> Callable[..., Any]:
+    """The function that the interpreter calls for an instruction: the forward of its op, the kernel in its place, or, on
+    single numbers, its scalar form."""
+    used = kernels.find(instruction, specs)
+    if used is not None:
+        return used.forward
     inputs, outputs = [specs[k] for k in instruction.inputs], [specs[k] for k in instruction.outputs]
     form = scalar_form(instruction.op, inputs, outputs)
     if form is not None:

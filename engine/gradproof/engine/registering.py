@@ -1,4 +1,4 @@
-"""Registration of a table of ops or hooks in a line."""
+"""Registration of a table of ops, hooks or kernels in a line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gradproof.engine.hookspecs import hookimpl
+from gradproof.engine.kernels import Kernel
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import Op
 
@@ -25,13 +26,14 @@ NO_MEMORY: Mapping[str, Memory] = MappingProxyType({})
 
 
 def registering(
-    *definitions: Op | NamedHook, memory: Mapping[str, Memory] = NO_MEMORY
+    *definitions: Op | NamedHook | Kernel, memory: Mapping[str, Memory] = NO_MEMORY
 ) -> Callable[[Callable[[Any], None]], None]:
-    """The hook ``register_ops`` (or ``register_hooks``) of a plugin that registers ``definitions`` in their order.
+    """The hook ``register_ops`` (or ``register_hooks``, ``register_kernels``) of a plugin that registers ``definitions``
+    in their order.
 
     ``memory`` holds the memory facts of ops by name. Raises ValueError if it names an op that is not among them.
     """
-    unknown = memory.keys() - {definition.name for definition in definitions}
+    unknown = memory.keys() - {definition.name for definition in definitions if isinstance(definition, Op)}
     if unknown:
         raise ValueError(f"memory facts of {', '.join(sorted(unknown))}, which are not among the ops")
     complete = [

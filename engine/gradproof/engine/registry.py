@@ -1,4 +1,4 @@
-"""Registry of ops and named hooks, built from plugins through pluggy. Each engine has a manager; nothing loads at
+"""Registry of ops, named hooks and kernels, built from plugins through pluggy. Each engine has a manager; nothing loads at
 import."""
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from gradproof.engine import hookspecs
 from gradproof.engine.attributes import Attributes, can_be_sent
 from gradproof.engine.cases import Case
 from gradproof.engine.composite import Composite
-from gradproof.engine.errors import NotFound, PluginRefused, RuleFault
+from gradproof.engine.errors import KernelRefused, NotFound, PluginRefused, RuleFault
 from gradproof.engine.inference import InferenceError
+from gradproof.engine.kernels import Kernel, Kernels, acceptance
 from gradproof.engine.lru import LRUCache
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import REQUIRED, Op
@@ -34,8 +35,8 @@ MAX_TRACED = 20_000  # rules that are kept, whole and pruned
 
 @dataclass
 class Plugin:
-    """A registered plugin, its ops and its hooks. ``source`` is the import path (``module`` or ``module:attribute``) by
-    which another process can load it again, or empty; ``builtin``: it is part of Gradproof."""
+    """A registered plugin, its ops, its hooks and its kernels. ``source`` is the import path (``module`` or
+    ``module:attribute``) by which another process can load it again, or empty; ``builtin``: it is part of Gradproof."""
 
     name: str
     version: str
@@ -43,15 +44,17 @@ class Plugin:
     builtin: bool = False
     ops: list[Op] = field(default_factory=list)
     hooks: list[NamedHook] = field(default_factory=list)
+    kernels: list[Kernel] = field(default_factory=list)
 
 
 @dataclass
 class Registry:
-    """Ops and named hooks by name, the plugins that they are from, and the plugins that were refused. ``manager`` calls
-    the hooks that are called more than once (`hookspecs.authenticate`)."""
+    """Ops and named hooks by name, the kernels in use, the plugins that they are from, and the plugins and kernels that
+    were refused. ``manager`` calls the hooks that are called more than once (`hookspecs.authenticate`)."""
 
     ops: dict[str, Op] = field(default_factory=dict)
     hooks: dict[str, NamedHook] = field(default_factory=dict)
+    kernels: Kernels = field(default_factory=Kernels)
     plugins: list[Plugin] = field(default_factory=list)
     owners: dict[str, Plugin] = field(default_factory=dict)
     refused: list[PluginRefused] = field(default_factory=list)
@@ -104,10 +107,12 @@ def build_registry(
     entry_points: bool = False,
     blocked: Sequence[str] = (),
     allowed: Collection[str] | None = None,
+    kernels: bool = True,
 ) -> Registry:
     """Register ``builtin`` plugins, then ``others``, then (if asked) the plugins installed under the entry-point group
-    ``gradproof``, except the names in ``blocked``; then trace every rule of the others on all its cases. With ``allowed``,
-    installed plugins of other names are refused, and not even imported.
+    ``gradproof``, except the names in ``blocked``; then trace every rule of the others on all its cases. With
+    ``allowed``, installed plugins of other names are refused, and not even imported. At last the kernels of all plugins
+    are measured, and used where they are right; without ``kernels`` none is used.
 
     A built-in plugin at fault raises PluginRefused; any other is left out and listed in ``refused``. Built-in rules are
     traced when they are used, which makes a server start sooner.
@@ -140,6 +145,8 @@ def build_registry(
         except PluginRefused as refusal:
             registry.refused.append(refusal)
     _trace_plugins(registry)
+    if kernels:
+        _accept_kernels(registry)
     return registry
 
 
@@ -195,6 +202,8 @@ def _register(
         manager.subset_hook_caller(hook, present)(
             register=_collector(record, record.hooks, NamedHook, registry.hooks, hook, strict)
         )
+        hook = "register_kernels"
+        manager.subset_hook_caller(hook, present)(register=partial(_collect_kernel, record))
     except BaseException as error:
         reraise_own(error)
         if manager.get_plugin(name) is not None:
@@ -235,6 +244,33 @@ def _collector(
             into.append(part.over(taken) if isinstance(part, Composite) else part)
 
     return register
+
+
+def _collect_kernel(plugin: Plugin, kernel: Any) -> None:
+    """The ``register`` callback for kernels, which are measured when all ops are known."""
+    if not isinstance(kernel, Kernel):
+        raise PluginRefused(plugin.name, "register_kernels", repr(kernel), "is not Kernel")
+    plugin.kernels.append(kernel)
+
+
+def _accept_kernels(registry: Registry) -> None:
+    """Use the kernels that are right, the first for an op and dtype; any other is refused by itself."""
+    for plugin in registry.plugins:
+        for kernel in plugin.kernels:
+            for dtype in kernel.dtypes:
+                try:
+                    op = registry.op(kernel.op)
+                    first = registry.kernels.table.get((kernel.op, dtype))
+                    if first is not None:
+                        why = f"kernel {first.kernel.name!r} of plugin {first.plugin!r} is in use for it"
+                        raise acceptance.KernelFault(f"kernel {kernel.name!r} of op {kernel.op!r} in {dtype}: {why}")
+                    registry.kernels.add(acceptance.HERE.accept(kernel, plugin.name, op, dtype))
+                except NotFound:
+                    why = f"kernel {kernel.name!r}: there is no op {kernel.op!r}"
+                    registry.refused.append(KernelRefused(plugin.name, kernel.name, why))
+                    break
+                except acceptance.KernelFault as fault:
+                    registry.refused.append(KernelRefused(plugin.name, kernel.name, str(fault)))
 
 
 def _trace_plugins(registry: Registry) -> None:

@@ -1560,6 +1560,7 @@ class GetServerInfoResponse(_message.Message):
     PLUGINS_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
     HOOKS_FIELD_NUMBER: _builtins.int
+    KERNELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Versions by name: gradproof, plugin_api, python, and those of libraries. "unknown" where one cannot be read."""
@@ -1586,6 +1587,10 @@ class GetServerInfoResponse(_message.Message):
     def hooks(self) -> _containers.RepeatedCompositeFieldContainer[Global___HookInfo]:
         """Named hooks."""
 
+    @_builtins.property
+    def kernels(self) -> _containers.RepeatedCompositeFieldContainer[Global___KernelInfo]:
+        """Kernels in use: faster forwards of ops, by plugins. All other forwards are those of NumPy and SciPy."""
+
     def __init__(
         self,
         *,
@@ -1595,10 +1600,11 @@ class GetServerInfoResponse(_message.Message):
         plugins: _abc.Iterable[Global___PluginInfo] | None = ...,
         refused: _abc.Iterable[Global___RefusedPlugin] | None = ...,
         hooks: _abc.Iterable[Global___HookInfo] | None = ...,
+        kernels: _abc.Iterable[Global___KernelInfo] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "hooks", b"hooks", "limits", b"limits", "plugins", b"plugins", "refused", b"refused", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "hooks", b"hooks", "kernels", b"kernels", "limits", b"limits", "plugins", b"plugins", "refused", b"refused", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1643,6 +1649,44 @@ class PluginInfo(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
 
 Global___PluginInfo: _TypeAlias = PluginInfo  # noqa: Y015
+
+@_typing.final
+class KernelInfo(_message.Message):
+    """A kernel in use: a faster forward of an op in a dtype."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PLUGIN_FIELD_NUMBER: _builtins.int
+    OP_FIELD_NUMBER: _builtins.int
+    DTYPE_FIELD_NUMBER: _builtins.int
+    MAX_ULPS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The kernel's name, as verdicts have it."""
+    plugin: _builtins.str
+    """The plugin that registered it."""
+    op: _builtins.str
+    """The op that it computes."""
+    dtype: _builtins.str
+    """The dtype that it computes it in, as NumPy calls it."""
+    max_ulps: _builtins.float
+    """Its largest error in units in the last place, measured on this machine."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        plugin: _builtins.str = ...,
+        op: _builtins.str = ...,
+        dtype: _builtins.str = ...,
+        max_ulps: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dtype", b"dtype", "max_ulps", b"max_ulps", "name", b"name", "op", b"op", "plugin", b"plugin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KernelInfo: _TypeAlias = KernelInfo  # noqa: Y015
 
 @_typing.final
 class RefusedPlugin(_message.Message):

@@ -465,6 +465,7 @@ class UseVerdict(_message.Message):
     RULE_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     FORWARD_FIELD_NUMBER: _builtins.int
+    KERNELS_FIELD_NUMBER: _builtins.int
     node: _builtins.int
     """Index of the node in Graph.nodes."""
     op: _builtins.str
@@ -485,6 +486,10 @@ class UseVerdict(_message.Message):
     def forward(self) -> Global___ValueVerdict:
         """Whether the node computed what its op is defined to be."""
 
+    @_builtins.property
+    def kernels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the kernels of plugins that computed the node, or an op in its rule. GetServerInfo says more of each."""
+
     def __init__(
         self,
         *,
@@ -495,10 +500,11 @@ class UseVerdict(_message.Message):
         rule: Global___RuleVerdict | None = ...,
         value: Global___ValueVerdict | None = ...,
         forward: Global___ValueVerdict | None = ...,
+        kernels: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "rule", b"rule", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "input", b"input", "node", b"node", "op", b"op", "position", b"position", "rule", b"rule", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forward", b"forward", "input", b"input", "kernels", b"kernels", "node", b"node", "op", b"op", "position", b"position", "rule", b"rule", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

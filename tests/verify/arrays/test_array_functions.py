@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from flint import arb
 
+from gradproof.engine import points
 from gradproof.engine import scalar_functions as core
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import build_registry
-from gradproof.engine.verify.arrays import UNIT, Arrays, BallArray, Dual, calibration, exact, points
+from gradproof.engine.verify.arrays import UNIT, Arrays, BallArray, Dual, calibration, exact
 from gradproof.engine.verify.arrays.array_function import ArrayFunction
 from gradproof.engine.verify.arrays.calibration import Calibration, Measured, measure
 from gradproof.engine.verify.arrays.functions import ROWS, TABLE

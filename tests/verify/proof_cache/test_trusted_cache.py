@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gradproof.engine.verify import trusted_folder
+from gradproof.engine import trusted_folder
 from gradproof.engine.verify.proof_cache import ProofCache
 from gradproof.engine.verify.proof_cache import cache as proof_cache
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord

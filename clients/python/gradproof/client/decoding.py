@@ -143,6 +143,7 @@ def _use(use: verdict_pb2.UseVerdict) -> UseVerdict:
         rule=decode_rule(use.rule),
         value=_value(use.value),
         forward=_value(use.forward),
+        kernels=tuple(use.kernels),
     )
 
 

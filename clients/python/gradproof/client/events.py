@@ -129,7 +129,8 @@ class GraphVerdict:
 
 @dataclass(frozen=True)
 class UseVerdict:
-    """A contribution, through an input of node ``node``. ``forward`` is the check of the node's own result."""
+    """A contribution, through an input of node ``node``. ``forward`` is the check of the node's own result; ``kernels``
+    are the names of the kernels of plugins that computed the node, or an op in its rule."""
 
     node: int
     op: str
@@ -138,11 +139,13 @@ class UseVerdict:
     rule: RuleVerdict
     value: ValueVerdict
     forward: ValueVerdict
+    kernels: tuple[str, ...] = ()
 
     def line(self) -> str:
         """The words of the contribution, on a line."""
         words = f"rule {self.rule.word}, number {self.value.word}, forward {self.forward.word}"
-        return f"node {self.node} ({self.op}), input {self.input}: {words}, within {self.value.max_ulps:.3g} ulps"
+        by = f", by {', '.join(self.kernels)}" if self.kernels else ""
+        return f"node {self.node} ({self.op}), input {self.input}: {words}, within {self.value.max_ulps:.3g} ulps{by}"
 
 
 @dataclass(frozen=True)

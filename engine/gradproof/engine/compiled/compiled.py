@@ -44,7 +44,7 @@ class Compiled:
     def __init__(self, plan: Plan, variant: Variant, *, careful: bool = False) -> None:
         self.plan, self.variant, self.careful, self.failures = plan, variant, careful, 0
         simplified, arguments = _simplified(plan, variant)
-        written = write(simplified, arguments, careful)
+        written = write(simplified, arguments, careful, plan.registry.kernels)
         self.names = [*variant.fetch, *(cut.name for cut in plan.backward.cuts)]
         self.specs = _specs(plan, variant)
         self.text = written.text
@@ -139,5 +139,7 @@ def _simplified(plan: Plan, variant: Variant) -> tuple[Simplified, dict[int, str
     leaves = plan.lowered.graph.leaves
     arguments = {values[leaf.name]: f"X[{k}]" for k, leaf in enumerate(leaves)}
     arguments |= {backward.seeds[name]: f"X[{len(leaves) + k}]" for k, name in enumerate(variant.seeded)}
-    simplified = simplify(items, program.specs, constants, plan.registry.op, call_of, plan.forward_length)
+    simplified = simplify(
+        items, program.specs, constants, plan.registry.op, call_of, plan.forward_length, plan.registry.kernels
+    )
     return assembled(simplified), arguments

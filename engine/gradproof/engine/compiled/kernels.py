@@ -11,6 +11,8 @@ import numpy as np
 
 from gradproof.engine.compiled.blocks import CHEAP, DEAR
 from gradproof.engine.compiled.tiling import tiled
+from gradproof.engine.kernels import NO_KERNELS, Kernels
+from gradproof.engine.kernels.kernel import COST
 from gradproof.engine.scalars import is_exact, ufunc_of
 from gradproof.engine.spec import Spec
 from gradproof.engine.trace import Instruction
@@ -33,10 +35,14 @@ class Kernel:
         return (out, *inputs) if self.first else (*inputs, out)
 
 
-def kernel_of(instruction: Instruction, specs: Sequence[Spec]) -> Kernel | None:
-    """The kernel of an instruction; None where its op has only a forward that allocates its own memory."""
+def kernel_of(instruction: Instruction, specs: Sequence[Spec], registered: Kernels = NO_KERNELS) -> Kernel | None:
+    """The kernel of an instruction: that which a plugin ``registered``, otherwise that of NumPy; None where its op has
+    only a forward that allocates its own memory."""
     if len(instruction.outputs) != 1:
         return None
+    used = registered.find(instruction, specs)
+    if used is not None:
+        return Kernel(used.kernel.call, overlaps=True, rowwise=True, cost=COST)
     ufunc = ufunc_of(instruction.op, [specs[k] for k in instruction.inputs])
     cost = CHEAP if is_exact(instruction.op) else DEAR
     if ufunc is not None and ufunc.nout == 1 and not instruction.attributes:

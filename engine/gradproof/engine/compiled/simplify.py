@@ -18,6 +18,7 @@ import numpy as np
 from gradproof.engine.attributes import Attributes
 from gradproof.engine.cancellation import watched
 from gradproof.engine.inference import Inferred
+from gradproof.engine.kernels import NO_KERNELS, Kernels
 from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.scalars import is_exact, ufunc_of
@@ -37,7 +38,7 @@ class Cut:
 
 
 Item: TypeAlias = Instruction | Cut
-CallOf: TypeAlias = Callable[[Instruction, Sequence[Spec]], Callable[..., Any]]
+CallOf: TypeAlias = Callable[[Instruction, Sequence[Spec], Kernels], Callable[..., Any]]
 """Finds the function that the interpreter calls for an instruction."""
 
 COMMUTATIVE: Final = {"add", "multiply", "equal", "not_equal", "logical_and", "logical_or"}
@@ -65,11 +66,13 @@ def simplify(
     op_of: Callable[[str], Op],
     call_of: CallOf,
     forward_length: int = 0,
+    registered: Kernels = NO_KERNELS,
 ) -> Simplified:
     """Drop ``items`` that are repeated, constant, or read by no `Cut`. ``op_of`` finds an op by name; ``call_of`` is
-    the function that the interpreter calls for an instruction. Of the first ``forward_length`` items those that may fail
-    stay: the client is told of a node at fault even if no gradient needs it."""
-    walk = _Walk(Simplified(list(specs), constants=dict(constants)), op_of, call_of)
+    the function that the interpreter calls for an instruction, with the kernels ``registered`` by plugins. Of the first
+    ``forward_length`` items those that may fail stay: the client is told of a node at fault even if no gradient needs
+    it."""
+    walk = _Walk(Simplified(list(specs), constants=dict(constants)), op_of, call_of, registered)
     for position, item in enumerate(watched(items)):
         if isinstance(item, Cut):
             walk.cut(item)
@@ -109,8 +112,10 @@ def _pruned(simplified: Simplified, required: set[int]) -> Simplified:
 class _Walk:
     """The walk through a program in order, which writes the simplified program."""
 
-    def __init__(self, simplified: Simplified, op_of: Callable[[str], Op], call_of: CallOf) -> None:
-        self.simplified, self.op_of, self.call_of = simplified, op_of, call_of
+    def __init__(
+        self, simplified: Simplified, op_of: Callable[[str], Op], call_of: CallOf, registered: Kernels = NO_KERNELS
+    ) -> None:
+        self.simplified, self.op_of, self.call_of, self.registered = simplified, op_of, call_of, registered
         self.required: set[int] = set()
         self._alias: dict[int, int] = {}
         self._seen: dict[tuple[object, ...], tuple[int, ...]] = {}
@@ -169,7 +174,8 @@ class _Walk:
                 narrowed = self._narrowed(op, inputs, outputs[0], attributes)
                 if narrowed is not None:
                     return narrowed
-                if ufunc_of(op, [specs[k] for k in inputs]) is not None or op.forward is np.where:
+                whole = self.registered.find(Instruction(op, inputs, outputs, attributes), specs) is not None
+                if not whole and (ufunc_of(op, [specs[k] for k in inputs]) is not None or op.forward is np.where):
                     inputs = self._sources(inputs)
         if not op.elementwise and not self._non_contiguous.isdisjoint(inputs):
             inputs = tuple([self._copy(k) if k in self._non_contiguous else k for k in inputs])
@@ -225,7 +231,7 @@ class _Walk:
         try:
             with np.errstate(all="ignore"):
                 value = np.asarray(
-                    self.call_of(instruction, self.simplified.specs)(
+                    self.call_of(instruction, self.simplified.specs, self.registered)(
                         *(self.simplified.constants[k] for k in instruction.inputs)
                     )
                 )

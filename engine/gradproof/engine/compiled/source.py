@@ -22,6 +22,7 @@ from gradproof.engine.compiled.schedule import CHECK, Call, Operand, Recipe, Sch
 from gradproof.engine.compiled.simplify import Cut, Simplified
 from gradproof.engine.compiled.survey import Survey
 from gradproof.engine.errors import Cancelled
+from gradproof.engine.kernels import NO_KERNELS, Kernels
 from gradproof.engine.scalars import NAMES, is_number, may_raise, scalar_call
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Instruction
@@ -40,11 +41,13 @@ class Written:
     """True if the function calls NumPy."""
 
 
-def write(program: Simplified, arguments: Mapping[int, str], careful: bool = False) -> Written:
+def write(
+    program: Simplified, arguments: Mapping[int, str], careful: bool = False, registered: Kernels = NO_KERNELS
+) -> Written:
     """Write the function ``run(R, W, P, O, X, C)``: readable and writable slots, bound calls, makers of outputs, the
     arguments of the run, and its cancellation. ``arguments``: by value the expression of an argument over ``X``.
-    ``careful``: where an expression may raise, NumPy is asked."""
-    return _Writer(program, arguments, careful).write()
+    ``careful``: where an expression may raise, NumPy is asked. ``registered``: the kernels of plugins in use."""
+    return _Writer(program, arguments, careful, registered).write()
 
 
 def matches(value: Any, spec: Spec) -> Any:
@@ -62,9 +65,9 @@ def matches(value: Any, spec: Spec) -> Any:
 class _Writer:
     """Writes the lines of the function, item by item."""
 
-    def __init__(self, program: Simplified, arguments: Mapping[int, str], careful: bool) -> None:
+    def __init__(self, program: Simplified, arguments: Mapping[int, str], careful: bool, registered: Kernels) -> None:
         self.program, self.specs, self.arguments, self.careful = program, program.specs, arguments, careful
-        self.survey = Survey(program)
+        self.survey = Survey(program, registered)
         self.layout = Layout()
         self.schedule = Schedule(self.layout, self._function, self._constant)
         self.outputs: list[Spec] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradproof.engine.cancellation import watched
 from gradproof.engine.compiled.kernels import Kernel, kernel_of
 from gradproof.engine.compiled.simplify import Cut, Simplified
+from gradproof.engine.kernels import NO_KERNELS, Kernels
 from gradproof.engine.scalars import is_number, scalar_form
 from gradproof.engine.trace import Instruction
 
@@ -16,6 +17,7 @@ class Survey:
     kernel itself and its inputs, since forward may return a view of them.
 
     Attributes:
+        registered: the kernels of plugins in use.
         forms: by position the scalar form of an instruction, None if it is computed on arrays.
         kernels: by position the kernel of an instruction on arrays, None if only its forward can compute it.
         last_use: by owner the position of the last item that reads its memory.
@@ -24,7 +26,8 @@ class Survey:
         leaving: values that leave the run.
     """
 
-    def __init__(self, program: Simplified) -> None:
+    def __init__(self, program: Simplified, registered: Kernels = NO_KERNELS) -> None:
+        self.registered = registered
         self.specs = program.specs
         self.forms: dict[int, str | None] = {}
         self.kernels: dict[int, Kernel | None] = {}
@@ -62,7 +65,7 @@ class Survey:
         if form is not None:
             self.as_number.update(inputs)
         elif not op.view:
-            self.kernels[position] = kernel_of(instruction, self.specs)
+            self.kernels[position] = kernel_of(instruction, self.specs, self.registered)
         for number in inputs:
             self._use(number, position)
         fresh = form is not None or self.kernels.get(position) is not None

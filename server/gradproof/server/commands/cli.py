@@ -21,6 +21,7 @@ from rich.progress import Progress
 from gradproof.client import Client, GradproofError, OpInfo, ProofStep, VerdictRequired
 from gradproof.client.drawing.messages import draw_graph, flowing
 from gradproof.client.drawing.picture import FORMATS, Picture
+from gradproof.engine.errors import KernelRefused
 from gradproof.server.access.identities import new_token
 from gradproof.server.commands import demo, overview, report
 from gradproof.server.commands.target import REQUIRED, Target, with_target
@@ -104,7 +105,8 @@ def settings_of(words: list[str]) -> Settings:
             raise typer.Exit
         if options.check_config:
             for refusal in configuration.settings.registry().refused:
-                typer.echo(f"gradproof serve: would start without a plugin: {refusal}", err=True)
+                part = "a kernel" if isinstance(refusal, KernelRefused) else "a plugin"
+                typer.echo(f"gradproof serve: would start without {part}: {refusal}", err=True)
             typer.echo("a server would start with this configuration")
             raise typer.Exit
     except (ArgumentError, ConfigurationError) as error:

@@ -178,6 +178,7 @@ def as_json(result: Result) -> dict[str, Any]:
                     "rule": use.rule.word,
                     "value": use.value.word,
                     "forward": use.forward.word,
+                    "kernels": list(use.kernels),
                     "elements_screened": use.value.elements_screened,
                     "max_ulps": _plain(use.value.max_ulps),
                     "elements_checked": use.value.elements_checked,

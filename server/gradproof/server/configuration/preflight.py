@@ -14,8 +14,8 @@ from stat import S_ISSOCK
 
 from gradproof.engine.hints import did_you_mean
 from gradproof.engine.registry import installed, plugin_name
+from gradproof.engine.trusted_folder import distrust
 from gradproof.engine.verify.processes import load_plugin
-from gradproof.engine.verify.trusted_folder import distrust
 from gradproof.plugins import BUILTIN
 from gradproof.server.access.access import Access
 from gradproof.server.configuration.settings import Settings

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gradproof.engine.compiled.store import Plans
+from gradproof.engine.kernels import acceptance
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.processes import load_plugin
 from gradproof.plugins import BUILTIN
@@ -87,6 +88,7 @@ class Settings(BaseSettings):
         Plans.AUTO, description="Compile a graph from its second run on (auto), always (and compare), or never."
     )
     threads: int = Field(2, ge=1, le=256, description="Threads for the elementwise work of a run.")
+    kernels: bool = Field(True, description="Use the kernels of plugins, faster forwards of ops, that are right here.")
     limits: Limits = Limits()
     owner: CliSuppress[int | None] = Field(None, description="End when the process with this id ends.")
 
@@ -122,7 +124,15 @@ class Settings(BaseSettings):
         """Build the registry of built-in, installed and named plugins."""
         others = [load_plugin(source) for source in self.plugin]
         allowed = self.allow_plugin or None
-        return build_registry(BUILTIN, others=others, entry_points=self.entry_points, blocked=self.block, allowed=allowed)
+        acceptance.keep_in(self.cache_directory())
+        return build_registry(
+            BUILTIN,
+            others=others,
+            entry_points=self.entry_points,
+            blocked=self.block,
+            allowed=allowed,
+            kernels=self.kernels,
+        )
 
     def cache_directory(self) -> Path:
         """The folder of the proof cache."""

@@ -20,6 +20,7 @@ from grpc_health.v1 import health_pb2_grpc
 from gradproof.engine.compiled.blocks import use_threads
 from gradproof.engine.compiled.store import Compilations
 from gradproof.engine.engine import Engine
+from gradproof.engine.errors import KernelRefused
 from gradproof.engine.verify.processes import MAX_WORKERS, Workers
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.server.access.access import Access
@@ -85,7 +86,11 @@ class Host:
         self.registry = settings.registry()
         self.access = Access(settings, self.registry)
         for refusal in self.registry.refused:
-            log.warning("plugin refused", plugin=refusal.plugin, reason=str(refusal))
+            log.warning(
+                "kernel refused" if isinstance(refusal, KernelRefused) else "plugin refused",
+                plugin=refusal.plugin,
+                reason=str(refusal),
+            )
         self.proofs = ProofPool(
             self.registry,
             settings.cache_directory(),

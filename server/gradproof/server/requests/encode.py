@@ -267,6 +267,7 @@ def gradient_verdict(verdict: words.GradientVerdict) -> verdict_pb2.GradientVerd
                 rule=rule_verdict(use.rule),
                 value=value_verdict(use.value, use.input),
                 forward=value_verdict(use.forward, ""),
+                kernels=use.kernels,
             )
             for use in verdict.uses
         ],

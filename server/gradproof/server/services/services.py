@@ -159,6 +159,10 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
         for refusal in registry.refused:
             inside = ADMIN in CURRENT.get().caller.scopes
             response.refused.add(name=refusal.plugin, reason=str(refusal) if inside else refusal.public)
+        for used in registry.kernels:
+            response.kernels.add(
+                name=used.kernel.name, plugin=used.plugin, op=used.kernel.op, dtype=used.dtype, max_ulps=used.ulps
+            )
         for hook in registry.hooks.values():
             response.hooks.add(name=hook.name, doc=hook.doc, attributes=_attributes(hook.attributes))
         return response

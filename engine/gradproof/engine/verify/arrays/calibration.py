@@ -22,14 +22,15 @@ import numpy as np
 from flint import arb
 from scipy import special
 
+from gradproof.engine import points
 from gradproof.engine import scalar_functions as core
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays import array_function, functions, points, special_rows
+from gradproof.engine.trusted_folder import TrustedFolder
+from gradproof.engine.verify.arrays import array_function, functions, special_rows
 from gradproof.engine.verify.arrays.array_function import NORMAL, ArrayFunction
 from gradproof.engine.verify.arrays.ball import TINY
 from gradproof.engine.verify.arrays.functions import TABLE
-from gradproof.engine.verify.trusted_folder import TrustedFolder
 
 BITS, MORE_BITS = 90, 1400  # the second where values cancel, down to denormal numbers
 SCHEMA = 2  # of the file of measurements

@@ -33,7 +33,9 @@ def load_registry(sources: Sequence[str], path: Sequence[str], extra_bytes: int,
     """
     global _registry, _extra_bytes
     sys.path[:] = path
-    _registry = build_registry([load_plugin(source) for source in sources])  # the server accepted each before
+    _registry = build_registry(
+        [load_plugin(source) for source in sources], kernels=False
+    )  # the server accepted each before
     _extra_bytes = extra_bytes
     calibration.keep_in(folder)
 

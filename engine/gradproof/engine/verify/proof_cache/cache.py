@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.cases import Case
-from gradproof.engine.verify.trusted_folder import TrustedFolder
+from gradproof.engine.trusted_folder import TrustedFolder
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 
 SCHEMA = 6

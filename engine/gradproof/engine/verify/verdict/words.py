@@ -157,7 +157,8 @@ class GraphVerdict:
 class UseVerdict:
     """Verdict on a contribution to a gradient: through input ``position`` (called ``input``) of node ``node`` (an index
     of ``graph.nodes``), whose op is ``op``; for an inserted conversion ``op`` is ``broadcast_to`` or ``astype``.
-    ``forward``: whether the node computed what its op's definition gives."""
+    ``forward``: whether the node computed what its op's definition gives. ``kernels``: names of the kernels of plugins
+    that computed the node, or an op in its rule."""
 
     node: int
     op: str
@@ -166,6 +167,7 @@ class UseVerdict:
     rule: RuleVerdict
     value: ValueVerdict
     forward: ValueVerdict = ValueVerdict(ValueWord.UNCHECKED)
+    kernels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -293,7 +293,8 @@ class RunCheck:
         node = self.plan.lowered.node_of[use.instruction]
         rule = self.proofs.verdict(op.name, self.rules.of(use.instruction).key)
         forward = lowered_forward(checked.forward, rule)
-        return UseVerdict(node, op.name, op.input_name(use.position), use.position, rule, lowered(value, rule), forward)
+        name, kernels = op.input_name(use.position), self.plan.kernels.get(node, ())
+        return UseVerdict(node, op.name, name, use.position, rule, lowered(value, rule), forward, kernels)
 
     def _forward(self, position: int) -> ValueVerdict:
         """Verdict on the outputs of an instruction, lowered by the proof of its op if a form enclosed them."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gradproof.engine.verify.trusted_folder import STALE_SECONDS, TrustedFolder
+from gradproof.engine.trusted_folder import STALE_SECONDS, TrustedFolder
 
 WARNING = "%s is not used: %s"
 
