@@ -77,7 +77,7 @@ def computed(run: Run, values: list[Any], first: int, moved: set[int], steps: ra
         if position <= first or moved.isdisjoint(one.inputs):
             continue
         with np.errstate(all="ignore"):
-            result = plan._steps[position].call(*[values[k] for k in one.inputs])
+            result = plan.steps[position].call(*[values[k] for k in one.inputs])
         for out, array in zip(one.outputs, result if len(one.outputs) > 1 else (result,), strict=True):
             values[out] = array
             moved.add(out)

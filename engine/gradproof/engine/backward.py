@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from gradproof.engine.cancellation import look, watched
 from gradproof.engine.errors import NoRule, RuleFault
@@ -11,11 +12,11 @@ from gradproof.engine.lower import Lowered
 from gradproof.engine.registry import Registry, traced_rule
 from gradproof.engine.rules import prune
 from gradproof.engine.spec import is_differentiable
-from gradproof.engine.trace import Instruction, Program, Tracer, inline, zeros_like
+from gradproof.engine.template import Template
+from gradproof.engine.trace import Instruction, Program, Tracer, zeros_like
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
+class Contribution(NamedTuple):
     """The gradient that a use of value ``value`` adds: instruction ``instruction`` used it as input ``position``, its
     outputs had the cotangents ``cotangents``, and the rule's result is ``number`` (all numbers of the program)."""
 
@@ -26,8 +27,7 @@ class Contribution:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(NamedTuple):
     """A point where a gradient leaves the program: after ``position`` instructions the raw gradient of the value called
     ``name`` is value ``raw``; the driver puts the gradient after all hooks into value ``final``."""
 
@@ -104,6 +104,7 @@ class _ReversePass:
         self.targets = {lowered.values[name]: name for name in targets}
         self.backward = Backward(needed=frozenset(needs_gradient(lowered, targets)))
         self.terms: dict[int, list[int]] = {}  # of gradients that are not final yet
+        self._templates: dict[tuple[object, ...], Template] = {}
 
     def run(self) -> Backward:
         """Visit every instruction, from the last to the first."""
@@ -146,10 +147,10 @@ class _ReversePass:
         terms = self.terms.pop(value, None)
         if terms is None:
             return None
-        total = Tracer(self.builder, terms[0])
+        total = terms[0]
         for term in watched(terms[1:]):
-            total = total + Tracer(self.builder, term)
-        raw = final = total.number
+            (total,) = self.builder.record("add", (total, term), {})
+        raw = final = total
         if value in self.targets:
             final = self.builder.value(self.program.specs[raw])
             self.backward.cuts.append(Cut(len(self.program.instructions), self.targets[value], raw, final))
@@ -159,28 +160,48 @@ class _ReversePass:
     def _pull(self, position: int) -> None:
         """Inline the rule of an instruction: from the gradients of its outputs to a contribution for each needed input."""
         instruction, node = self.forward[position], self.lowered.node_of[position]
-        finals = [self._close(output) for output in instruction.outputs]
-        if all(final is None for final in finals):
+        _, inputs, outputs, _ = instruction
+        backward, program = self.backward, self.program
+        finals = [self._close(output) for output in outputs]
+        start = len(program.instructions)
+        cotangents = tuple([k for k in finals if k is not None])
+        if not cotangents:
             return
-        start = len(self.program.instructions)
-        cotangents = tuple(
-            zeros_like(Tracer(self.builder, output)).number if final is None else final
-            for output, final in zip(instruction.outputs, finals, strict=True)
-        )
-        needed = tuple(number in self.backward.needed for number in instruction.inputs)
+        if len(cotangents) < len(finals):
+            cotangents = tuple(
+                [
+                    zeros_like(Tracer(self.builder, output)).number if final is None else final
+                    for output, final in zip(outputs, finals, strict=True)
+                ]
+            )
+        needed = tuple([number in backward.needed for number in inputs])
         try:
             rule = self._rule(instruction, needed)
         except RuleFault as fault:
             raise fault.at(node) from fault
-        results = inline(self.builder, rule, (*cotangents, *instruction.outputs, *instruction.inputs))
-        for slot, (number, result) in enumerate(zip(instruction.inputs, results, strict=True)):
+        results = rule.into(program, (*cotangents, *outputs, *inputs))
+        for slot, result in enumerate(results):
             if result is not None and needed[slot]:
+                number = inputs[slot]
                 self.terms.setdefault(number, []).append(result)
-                self.backward.contributions.append(Contribution(number, position, slot, cotangents, result))
-        written = self.backward.written[position] = range(start, len(self.program.instructions))
-        self.backward.node_of.update(dict.fromkeys(written, node))
+                backward.contributions.append(Contribution(number, position, slot, cotangents, result))
+        written = backward.written[position] = range(start, len(program.instructions))
+        backward.node_of.update(dict.fromkeys(written, node))
 
-    def _rule(self, instruction: Instruction, needed: tuple[bool, ...]) -> Program:
+    def _rule(self, instruction: Instruction, needed: tuple[bool, ...]) -> Template:
+        """The traced rule, pruned to the needed inputs, found by the identity of op, attributes and specs: those of a long
+        graph are few objects."""
+        op, inputs, outputs, attributes = instruction
+        specs = self.program.specs
+        key = (op, id(attributes), needed, *[id(specs[k]) for k in inputs], *[id(specs[k]) for k in outputs])
+        template = self._templates.get(key)
+        if template is None:
+            rule = self._pruned_rule(instruction, needed)
+            interned = list(map(self.builder.interned, rule.specs))
+            template = self._templates[key] = Template(replace(rule, specs=interned))
+        return template
+
+    def _pruned_rule(self, instruction: Instruction, needed: tuple[bool, ...]) -> Program:
         """The traced rule, pruned to the needed inputs. Remembered with the registry: other graphs meet the same op, shapes
         and dtypes."""
         op, attributes, traced = instruction.op, instruction.attributes, self.registry.traced

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,9 @@ def run_bytes(program: Program, backward: Backward, hooked: Collection[str] = ()
     the place of the original unless a hook may change it (``hooked``: names of such values).
     """
     free = _views(program) | {cut.raw for cut in backward.cuts if cut.name not in hooked}
-    return sum(spec.nbytes for number, spec in enumerate(watched(program.specs)) if number not in free)
+    values = Counter(id(spec) for number, spec in enumerate(watched(program.specs)) if number not in free)
+    of = {id(spec): spec for spec in program.specs}  # a long graph has few different specs
+    return sum(count * of[key].nbytes for key, count in values.items())
 
 
 def leaving_bytes(names: Iterable[str], specs: Mapping[str, Spec]) -> int:
@@ -62,14 +65,19 @@ def leaving_bytes(names: Iterable[str], specs: Mapping[str, Spec]) -> int:
 def run_flops(program: Program) -> int:
     """Floating point operations of all instructions: as many as elements of the results, or of the only input where a
     reduction reads more; the ops of `FLOPS` take more. Complex numbers count four times."""
-    specs, total = program.specs, 0
-    for instruction in watched(program.instructions):
-        if instruction.op.view:
+    specs, known, total = program.specs, dict[tuple[object, ...], int](), 0
+    same = list(map(id, specs))
+    for op, inputs, outputs, _ in watched(program.instructions):
+        if op.view:
             continue
-        inputs, outputs = [specs[k] for k in instruction.inputs], [specs[k] for k in instruction.outputs]
-        count = _products if instruction.op.contracts else FLOPS.get(instruction.op.name, _elements)
-        flops = count(inputs, outputs)
-        total += 4 * flops if outputs[0].dtype.kind == "c" else flops
+        key = (op, *[same[k] for k in inputs], *[same[k] for k in outputs])
+        flops = known.get(key)
+        if flops is None:
+            read, written = [specs[k] for k in inputs], [specs[k] for k in outputs]
+            count = _products if op.contracts else FLOPS.get(op.name, _elements)
+            factor = 4 if written[0].dtype.kind == "c" else 1
+            flops = known[key] = factor * count(read, written)
+        total += flops
     return total
 
 

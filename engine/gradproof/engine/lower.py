@@ -15,7 +15,7 @@ from gradproof.engine.inference import InferenceError
 from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Spec, is_differentiable, shape_fault
-from gradproof.engine.trace import Builder, Tracer
+from gradproof.engine.trace import Builder
 
 MAX_INSTRUCTIONS = 1_000_000
 """Of a lowered graph: a node is one, but for conversions, unless it is a composite."""
@@ -89,7 +89,8 @@ def _lower_leaf(lowered: Lowered, path: str, leaf: Leaf) -> None:
             "only tensors of floating point and complex dtype can require gradients",
             "REQUIRES_GRAD_DTYPE",
         )
-    lowered.values.setdefault(leaf.name, lowered.builder.input(leaf.spec).number)
+    builder = lowered.builder
+    lowered.values.setdefault(leaf.name, builder.input(builder.interned(leaf.spec)).number)
 
 
 def _op_of(lowered: Lowered, registry: Registry, path: str, name: str) -> Op | None:
@@ -223,26 +224,22 @@ def _lower_node(lowered: Lowered, registry: Registry, position: int, node: Node)
         return
     if any(name not in lowered.values and (name or not op.may_miss(k)) for k, name in enumerate(node.inputs)):
         return  # a fault of this node, or of a node that it reads, is already reported
-    tracers = [Tracer(lowered.builder, lowered.values[name]) if name else None for name in node.inputs]
-    start = len(lowered.builder.program.instructions)
+    program, values = lowered.builder.program, lowered.values
+    inputs = [values[name] if name else None for name in node.inputs]
+    start = len(program.instructions)
     try:
-        result = lowered.builder.apply(node.op, tracers, node.attributes)
+        outputs = lowered.builder.record(node.op, inputs, node.attributes)
     except InferenceError as error:
-        shown = ", ".join(
-            f"{x}: {tracer.spec}" for x, tracer in zip(node.inputs, tracers, strict=True) if tracer is not None
-        )
+        shown = ", ".join(f"{name}: {program.specs[values[name]]}" for name in node.inputs if name)
         lowered.fault(path, f"{node.op}({shown}): {error}", "INFERENCE")
         return
-    finally:
-        end = len(lowered.builder.program.instructions)
-        lowered.node_of.extend([position] * (end - start))
-    outputs = result if isinstance(result, tuple) else (result,)
+    lowered.node_of.extend([position] * (len(program.instructions) - start))
     if len(outputs) != len(node.outputs):
         lowered.fault(f"{path}.outputs", f"{node.op} has {len(outputs)} outputs, {len(node.outputs)} named", "ARITY")
         return
-    for name, tracer in zip(node.outputs, outputs, strict=True):
-        bad = shape_fault(tracer.shape)
+    for name, number in zip(node.outputs, outputs, strict=True):
+        bad = shape_fault(program.specs[number].shape)
         if bad:
             lowered.fault(path, f"{node.op}: the result's {bad}", "SHAPE_INVALID")
         else:
-            lowered.values.setdefault(name, tracer.number)
+            values.setdefault(name, number)

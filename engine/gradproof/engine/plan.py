@@ -34,12 +34,11 @@ Values: TypeAlias = list[Any]  # value number -> array; None where not computed 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A bound call ``outputs = call(*inputs)``, with the ``expected`` shapes and dtypes of its results. A ``scalar`` call
-    gives a single number, always of the right dtype; a ``view`` may have any layout, any other result is contiguous."""
+    """A call that computes the outputs of instructions from their inputs, with the ``expected`` shapes and dtypes of its
+    results. A ``scalar`` call gives a single number, always of the right dtype; a ``view`` may have any layout, any other
+    result is contiguous."""
 
     call: Callable[..., Any]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
     expected: tuple[tuple[tuple[int, ...], DType], ...]
     scalar: bool
     view: bool
@@ -47,8 +46,8 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A lowered graph with its steps: ``forward`` steps, then segments of backward steps, each ended by a
-    cut (the last by None). The first ``forward_length`` instructions of its program are the forward half."""
+    """A lowered graph with its backward half. The first ``forward_length`` instructions of its program are the forward
+    half; the others are segments, each ended by a cut (the last by None)."""
 
     lowered: Lowered
     backward: Backward
@@ -58,25 +57,29 @@ class Plan:
     """The values of the forward half have the numbers below; they are the same in all plans of a graph."""
 
     @cached_property
-    def _steps(self) -> list[Step]:
-        calls: dict[tuple[object, ...], tuple[Callable[..., Any], bool]] = {}
-        kernels = self.registry.kernels
-        return [_step(self.program, instruction, calls, kernels) for instruction in watched(self.program.instructions)]
+    def steps(self) -> list[Step]:
+        """The step of each instruction; instructions with the same op, attributes and specs share one."""
+        program, known = self.program, dict[tuple[object, ...], Step]()
+        spec = list(map(id, program.specs))
+        steps = []
+        for instruction in watched(program.instructions):
+            op, inputs, outputs, attributes = instruction
+            key = (op, id(attributes), *[spec[k] for k in inputs], *[spec[k] for k in outputs])
+            step = known.get(key)
+            if step is None:
+                step = known[key] = _step(program, instruction, self.registry.kernels)
+            steps.append(step)
+        return steps
 
     @cached_property
-    def forward(self) -> tuple[Step, ...]:
-        """The steps of the forward half."""
-        return tuple(self._steps[: self.forward_length])
-
-    @cached_property
-    def segments(self) -> tuple[tuple[tuple[Step, ...], Cut | None], ...]:
-        """The steps of the backward half up to each cut, and those behind the last."""
-        segments: list[tuple[tuple[Step, ...], Cut | None]] = []
+    def segments(self) -> tuple[tuple[range, Cut | None], ...]:
+        """The positions of the backward half up to each cut, and those behind the last."""
+        segments: list[tuple[range, Cut | None]] = []
         position = self.forward_length
         for cut in watched(self.backward.cuts):
-            segments.append((tuple(self._steps[position : cut.position]), cut))
+            segments.append((range(position, cut.position), cut))
             position = cut.position
-        return (*segments, (tuple(self._steps[position:]), None))
+        return (*segments, (range(position, len(self.program.instructions)), None))
 
     @cached_property
     def literals(self) -> Mapping[int, Array]:
@@ -129,13 +132,13 @@ class Plan:
         for name, array in leaves.items():
             values[self.lowered.values[name]] = array
         if not known:
-            self._run(self.forward, values, 0, cancellation)
+            self._run(range(self.forward_length), values, cancellation)
             return values
         for name, array in known.items():
             values[self.lowered.values[name]] = array
-        for position, step in enumerate(watched(self.forward)):
-            if any(values[k] is None for k in step.outputs):
-                self._run((step,), values, position, cancellation)
+        for position in watched(range(self.forward_length)):
+            if any(values[k] is None for k in self.program.instructions[position].outputs):
+                self._run(range(position, position + 1), values, cancellation)
         return values
 
     def resume(self, forward: Sequence[Any]) -> Values:
@@ -153,41 +156,42 @@ class Plan:
             cotangent = np.asarray(seed).view()
             cotangent.flags.writeable = False
             values[self.backward.seeds[name]] = cotangent
-        done = self.forward_length
-        for steps, cut in self.segments:
-            self._run(steps, values, done, cancellation)
-            done += len(steps)
+        for positions, cut in self.segments:
+            self._run(positions, values, cancellation)
             if cut is not None:
                 cancellation.check()
                 raw = np.asarray(values[cut.raw])
                 values[cut.final] = yield cut, raw
 
-    def _run(self, steps: Sequence[Step], values: Values, offset: int, cancellation: Cancellation) -> None:
-        position = 0
+    def _run(self, positions: range, values: Values, cancellation: Cancellation) -> None:
+        instructions, steps, plain = self.program.instructions, self.steps, np.ndarray
+        position = positions.start
         try:
             with np.errstate(all="ignore"):
-                for position, step in enumerate(steps):  # noqa: B007 - read by the handler below
+                for position in positions:
                     if cancellation.cancelled:
                         raise Cancelled
-                    result = step.call(*[values[k] for k in step.inputs])
+                    _, inputs, outputs, _ = instructions[position]
+                    step = steps[position]
+                    result = step.call(*[values[k] for k in inputs])
                     if step.scalar:
-                        values[step.outputs[0]] = result
+                        values[outputs[0]] = result
                         continue
-                    if len(step.outputs) == 1:
+                    if len(outputs) == 1:
                         result = (result,)
-                    if len(result) != len(step.outputs):
-                        raise BadResult(f"returned {len(result)} outputs; {len(step.outputs)} was inferred")
-                    for number, out, (shape, dtype) in zip(step.outputs, result, step.expected, strict=True):
-                        if out.shape != shape or out.dtype != dtype:
+                    if len(result) != len(outputs):
+                        raise BadResult(f"returned {len(result)} outputs; {len(outputs)} was inferred")
+                    for number, out, (shape, dtype) in zip(outputs, result, step.expected, strict=True):
+                        if out.shape != shape or (out.dtype is not dtype and out.dtype != dtype):
                             raise BadResult(f"returned {out.dtype}{list(out.shape)}; {dtype}{list(shape)} was inferred")
-                        if type(out) is np.ndarray:
-                            if not (out.flags.c_contiguous or step.view):
+                        if type(out) is plain:
+                            if not (step.view or out.flags.c_contiguous):
                                 out = np.ascontiguousarray(out)
-                            out.flags.writeable = False  # an op that writes to its input is at fault, and named
+                            out.setflags(False)  # an op that writes to its input is at fault, and named
                         values[number] = out
         except BaseException as error:  # a plugin's code may raise anything: the fault names node, op and plugin
             reraise_own(error)
-            raise self._fault(offset + position, error) from error
+            raise self._fault(position, error) from error
 
     def _fault(self, index: int, error: BaseException) -> RunFault:
         instruction = self.program.instructions[index]
@@ -219,21 +223,11 @@ def compile_plan(lowered: Lowered, registry: Registry, targets: Sequence[str]) -
     return Plan(lowered, backward, registry, count, forward_count)
 
 
-def _step(
-    program: Program,
-    instruction: Instruction,
-    calls: dict[tuple[object, ...], tuple[Callable[..., Any], bool]],
-    kernels: Kernels,
-) -> Step:
-    expected = tuple([(program.specs[k].shape, program.specs[k].dtype) for k in instruction.outputs])
-    single = tuple([program.specs[k] for k in instruction.inputs]) if expected[0][0] == () else None
-    used = kernels.find(instruction, program.specs)
-    key = (instruction.op.name, repr(instruction.attributes) if instruction.attributes else "", single, used and used.dtype)
-    bound = calls.get(key)
-    if bound is None:
-        bound = calls[key] = (call_of(instruction, program.specs, kernels), has_scalar_form(instruction, program.specs))
-    call, scalar = bound
-    return Step(call, instruction.inputs, instruction.outputs, expected, scalar, instruction.op.view)
+def _step(program: Program, instruction: Instruction, kernels: Kernels) -> Step:
+    specs = program.specs
+    expected = tuple([(specs[k].shape, specs[k].dtype) for k in instruction.outputs])
+    call, scalar = call_of(instruction, specs, kernels), has_scalar_form(instruction, specs)
+    return Step(call, expected, scalar, instruction.op.view)
 
 
 def has_scalar_form(instruction: Instruction, specs: Sequence[Spec]) -> bool:

@@ -1,100 +1,27 @@
-"""Programs, and the tracers that record them.
+"""Tracers, and the builder of the program that they record.
 
-A `Program` is a flat list of instructions over numbered values, each of known shape and dtype. Both a client's graph
-(lowered) and a backward rule (traced) become programs, by the same `Builder`, which inserts explicit ``broadcast_to`` and
-``astype`` instructions so that an op always sees inputs of final shape and dtype. Everything else reads programs.
+Both a client's graph (lowered) and a backward rule (traced) become programs, by the same `Builder`, which inserts explicit
+``broadcast_to`` and ``astype`` instructions so that an op always sees inputs of final shape and dtype.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 import numpy as np
 
 from gradproof.engine.attributes import Attributes, FreeNumber, plain, plain_number
-from gradproof.engine.cancellation import look, watched
+from gradproof.engine.cancellation import look
 from gradproof.engine.inference import InferenceError, Inferred, promoted
 from gradproof.engine.op import Op
+from gradproof.engine.program import Exact, Instruction, Literal, Program
 from gradproof.engine.spec import DType, Spec, spec
-
-
-@dataclass(frozen=True)
-class Exact:
-    """An exact constant, written over the function table: ``Exact(lambda f: 2 / f.sqrt(f.pi))``."""
-
-    define: Callable[[Any], Any]
-
-
-Literal: TypeAlias = int | float | Fraction | Exact | FreeNumber
-"""A number in a program; a `FreeNumber` only where attributes are free, in a proof."""
-
-
-class Instruction(NamedTuple):
-    """An application of an op: numbers of its input and output values, canonical attributes."""
-
-    op: Op
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    attributes: Attributes
-
-
-@dataclass(slots=True)
-class Program:
-    """Instructions in execution order. Value k has spec ``specs[k]``; it is an input, a literal, or the output of an
-    instruction. ``outputs`` holds None where a rule said NO_GRADIENT."""
-
-    specs: list[Spec] = field(default_factory=list)
-    inputs: list[int] = field(default_factory=list)
-    literals: dict[int, Literal] = field(default_factory=dict)
-    instructions: list[Instruction] = field(default_factory=list)
-    outputs: tuple[int | None, ...] = ()
-
-    @property
-    def elementwise(self) -> bool:
-        """True if each element of each output depends on the same element of each input only: then a proof for an
-        element holds for all shapes."""
-        literal = set(self.literals)
-        return all(
-            instruction.op.elementwise
-            or instruction.op.name == "astype"
-            or (instruction.op.name == "broadcast_to" and instruction.inputs[0] in literal)
-            for instruction in self.instructions
-        )
-
-    def text(self) -> str:
-        """The program as people read it, a line for each instruction: ``%4 = multiply(%0, %3)``."""
-        lines = []
-        for instruction in self.instructions:
-            arguments = [
-                *(self._name(k) for k in instruction.inputs),
-                *(f"{n}={v}" for n, v in instruction.attributes.items()),
-            ]
-            lines.append(
-                f"{', '.join(f'%{k}' for k in instruction.outputs)} = {instruction.op.name}({', '.join(arguments)})"
-            )
-        returned = ", ".join("NO_GRADIENT" if k is None else self._name(k) for k in self.outputs)
-        return "\n".join([*lines, f"return {returned}"])
-
-    def _name(self, value: int) -> str:
-        literal = self.literals.get(value)
-        if literal is None:
-            return f"%{value}"
-        if isinstance(literal, FreeNumber):
-            return f"({literal.text})"
-        return "exact" if isinstance(literal, Exact) else str(literal)
-
-    def at(self, values: Mapping[str, Fraction]) -> Program:
-        """The same program with numbers for the free attributes in its literals; a literal that is not rational stays."""
-        literals = dict(self.literals)
-        for number, literal in literals.items():
-            if isinstance(literal, FreeNumber) and (value := literal.at(values)) is not None:
-                literals[number] = value
-        return replace(self, literals=literals)
+from gradproof.engine.template import Template
 
 
 class Builder:
@@ -104,6 +31,12 @@ class Builder:
         self.ops = ops
         self.program = Program()
         self._inferred: dict[Any, Inferred] = {}
+        self._templates: dict[tuple[object, ...], Template] = {}
+        self._interned: dict[Spec, Spec] = {}
+
+    def interned(self, spec: Spec) -> Spec:
+        """The object that stands for all specs equal to this, so that equal specs are known by identity."""
+        return self._interned.setdefault(spec, spec)
 
     def value(self, spec: Spec) -> int:
         """The number of a new value."""
@@ -147,6 +80,26 @@ class Builder:
         self.program.instructions.append(Instruction(op, converted, outputs, inference.attributes))
         tracers = tuple(Tracer(self, k) for k in outputs)
         return tracers if len(tracers) > 1 else tracers[0]
+
+    def record(self, name: str, inputs: Sequence[int | None], attributes: Attributes) -> list[int]:
+        """Record an op on values of the program, given by number, as `apply` does. It is applied once for each op, specs
+        and attributes, and copied wherever they come again. Raises as `apply` does."""
+        specs = self.program.specs
+        key = (name, repr(attributes) if attributes else "", *[None if k is None else id(specs[k]) for k in inputs])
+        template = self._templates.get(key)
+        if template is None:
+            template = self._recorded(name, [None if k is None else specs[k] for k in inputs], attributes)
+            self._templates[key] = template
+        return template.into(self.program, [k for k in inputs if k is not None])  # type: ignore[return-value]
+
+    def _recorded(self, name: str, specs: Sequence[Spec | None], attributes: Attributes) -> Template:
+        """The application of an op to values of these specs. Specs are interned, and known by identity from then on."""
+        builder = Builder(self.ops)
+        result = builder.apply(name, [None if spec is None else builder.input(spec) for spec in specs], attributes)
+        tracers = result if isinstance(result, tuple) else (result,)
+        part = builder.program
+        part.outputs = tuple([tracer.number for tracer in tracers])
+        return Template(replace(part, specs=list(map(self.interned, part.specs))))
 
     def _completed(self, op: Op, inputs: Sequence[Any]) -> Sequence[Any]:
         """The inputs, with neutral numbers for those that are left out. Raises InferenceError."""
@@ -369,18 +322,7 @@ def full_like(x: Tracer, value: Literal) -> Any:
 def inline(builder: Builder, part: Program, arguments: Sequence[int]) -> list[int | None]:
     """Copy the instructions of ``part`` into the builder's program, with ``arguments`` for its inputs. Returns the values
     of its outputs."""
-    program = builder.program
-    number_of: dict[int, int] = dict(zip(part.inputs, arguments, strict=True))
-    for k, literal in part.literals.items():
-        number_of[k] = builder.value(part.specs[k])
-        program.literals[number_of[k]] = literal
-    for op, inputs, outputs, attributes in watched(part.instructions):
-        for output in outputs:
-            number_of[output] = builder.value(part.specs[output])
-        program.instructions.append(
-            Instruction(op, tuple([number_of[k] for k in inputs]), tuple([number_of[k] for k in outputs]), attributes)
-        )
-    return [None if output is None else number_of[output] for output in part.outputs]
+    return Template(part).into(builder.program, arguments)
 
 
 __all__ = [

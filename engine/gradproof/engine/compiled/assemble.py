@@ -33,26 +33,36 @@ def assembled(program: Simplified) -> Simplified:
             uses[number] = uses.get(number, 0) + 1
         if not isinstance(item, Cut):
             maker.update(dict.fromkeys(item.outputs, item))
-    gone: set[int] = set()
+    gone, whole = set[int](), set[int]()
     items: list[Item] = []
     for item in watched(reversed(program.items)):  # a sum is met before its terms
         if isinstance(item, Cut):
             items.append(item)
         elif gone.isdisjoint(item.outputs):
-            items.append(_sum(item, program, uses, maker, gone) if item.op.name == "add" else item)
+            added = item.op.name == "add" and whole.isdisjoint(item.outputs)
+            items.append(_sum(item, program, uses, maker, gone, whole) if added else item)
     return replace(program, items=items[::-1])
 
 
 def _sum(
-    addition: Instruction, program: Simplified, uses: dict[int, int], maker: dict[int, Instruction], gone: set[int]
+    addition: Instruction,
+    program: Simplified,
+    uses: dict[int, int],
+    maker: dict[int, Instruction],
+    gone: set[int],
+    whole: set[int],
 ) -> Instruction:
     """The whole sum that ends in an addition as a single instruction, if it has two placed parts or more. The instructions
-    that it replaces are added to ``gone``."""
+    that it replaces are added to ``gone``; if it has not, the additions of it that cannot be the end of such a sum either
+    are added to ``whole``, so that each is looked at once."""
     spec = program.specs[addition.outputs[0]]
     if spec.dtype.kind != "f" or not spec.shape:
         return addition
     terms, left, inner = list[int](), addition, list[int]()
     while True:
+        if program.specs[left.inputs[1]] != spec:
+            whole.update(inner)  # all of them add this term
+            return addition
         terms.append(left.inputs[1])
         first = left.inputs[0]
         previous = maker.get(first)
@@ -62,7 +72,8 @@ def _sum(
         inner.append(first)
         left = previous
     terms.reverse()
-    if any(program.specs[k] != spec for k in terms):
+    if program.specs[terms[0]] != spec:
+        whole.update(inner)
         return addition
     parts, places, placed = list[int](), list[Place](), list[int]()
     for number in terms:
@@ -75,6 +86,7 @@ def _sum(
             places.append(EVERYWHERE)
             parts.append(number)
     if len(placed) < 2:
+        whole.update(inner)
         return addition
     gone.update(inner, placed)
     into = _assembler(spec.shape, spec.dtype, places)

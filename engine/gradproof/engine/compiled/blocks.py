@@ -24,6 +24,7 @@ CHEAP, DEAR = 0.5, 8.0  # nanoseconds an element, of arithmetic and of functions
 Thunk = Callable[..., Any]
 
 
+_CORES: Final = os.cpu_count() or 1
 _thread_count = 2
 
 
@@ -38,7 +39,7 @@ def use_threads(count: int) -> None:
 
 def threads() -> int:
     """The number of threads that a run may use for elementwise work: two, unless `use_threads` says otherwise."""
-    return max(1, min(_thread_count, os.cpu_count() or 1))
+    return max(1, min(_thread_count, _CORES))
 
 
 def is_large(elements: int) -> bool:

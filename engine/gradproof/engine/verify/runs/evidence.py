@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from gradproof.engine.backward import Backward, Contribution, Cut
+from gradproof.engine.backward import Backward
 from gradproof.engine.cancellation import look, watched
 from gradproof.engine.engine import Run
 from gradproof.engine.graph import Graph, Leaf, Node
@@ -119,7 +119,7 @@ def _by_fields(kind: type) -> Callable[[Any], tuple[Any, ...]]:
 _PACKED: dict[type, Any] = {
     Op: lambda op: (_op, (op.name,)),
     Exact: lambda value: (float, (_nearest(value),)),  # the run has its value in the dtype of its use
-    **{kind: _by_fields(kind) for kind in (Leaf, Node, Spec, Cut, Contribution)},
+    **{kind: _by_fields(kind) for kind in (Leaf, Node, Spec)},
 }
 
 
