@@ -60,6 +60,7 @@ def sent(served: Served, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return prepare(request, *rest)
 
     monkeypatch.setattr(served.host.handler, "_prepare", spy)
+    monkeypatch.setattr(served.host.handler, "recall", lambda _: None)
     return found
 
 
@@ -395,6 +396,7 @@ class TestErrors:
 
     def test_internal_error(self, client: Client, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(served.host.handler, "_prepare", None)
+        monkeypatch.setattr(served.host.handler, "recall", lambda _: None)
         with pytest.raises(InternalError, match=r"incident [0-9a-f]{12}") as caught:
             client.differentiate(square())
         assert caught.value.reason == "INTERNAL"

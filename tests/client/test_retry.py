@@ -332,6 +332,7 @@ class TestSessions:
             return prepare(*given, **options)
 
         monkeypatch.setattr(shared.host.handler, "_prepare", refuse)
+        monkeypatch.setattr(shared.host.handler, "recall", lambda _: None)
         monkeypatch.setattr("gradproof.server.services.session.unexpected", lambda error: script.popleft())
         return script
 

@@ -75,6 +75,7 @@ def requests_of(served: Served, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return prepare(handler, asked, *rest)
 
     monkeypatch.setattr(Handler, "_prepare", noted)
+    monkeypatch.setattr(Handler, "recall", lambda handler, request: None)
     return seen
 
 

@@ -158,6 +158,7 @@ def test_what_nobody_foresaw_is_an_incident_not_a_leak(
         raise ZeroDivisionError("a secret of the inside")
 
     monkeypatch.setattr(running.host.handler, "_prepare", fail)
+    monkeypatch.setattr(running.host.handler, "recall", lambda _: None)
     with pytest.raises(grpc.RpcError) as caught:
         stub.Differentiate(changed(vector()))
     assert caught.value.code() is grpc.StatusCode.INTERNAL

@@ -216,6 +216,7 @@ def test_what_nobody_foresaw_is_answered_and_the_session_goes_on(
 
     with capture_logs() as logged, monkeypatch.context() as patch:
         patch.setattr(served.host.handler, "_prepare", broken)
+        patch.setattr(served.host.handler, "recall", lambda _: None)
         talk.say(differentiate=square("bad", 3.0))
         answer = talk.hear()
         with pytest.raises(grpc.RpcError, match="incident") as caught:
@@ -322,6 +323,7 @@ def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path)
         responses = run_session(handler, frames())
         missing = {("kept", "summary"), ("hooked", "hook_request")}
         async for response in responses:
+            assert isinstance(response, pb.SessionResponse)  # the first of its form
             for event in response.events:
                 missing.discard((response.request_id, event.WhichOneof("kind") or ""))
             if not missing:

@@ -31,7 +31,8 @@ class AccountingInterceptor(Interceptor):
             return handler.request_deserializer(data) if handler.request_deserializer else data
 
         def write(record: Record, response: Any) -> bytes:
-            data: bytes = handler.response_serializer(response) if handler.response_serializer else response
+            written = isinstance(response, bytes) or handler.response_serializer is None
+            data: bytes = response if written else handler.response_serializer(response)
             record.bytes_out += len(data)
             return data
 

@@ -66,7 +66,7 @@ class MessageInterceptor(WrappingInterceptor):
 
 
 async def send(context: Context, message: Any, seconds: float) -> None:
-    """Write a message of a stream. Raises Stalled if flow control blocks it for longer than ``seconds``."""
+    """Write a message of a stream, or its bytes. Raises Stalled if flow control blocks it for longer than ``seconds``."""
     try:
         async with asyncio.timeout(seconds):
             await context.write(message)

@@ -40,6 +40,10 @@ class GraphCache:
             raise NotFound("graph", digest, "send the graph itself; the answer has its digest")
         return entry.graph
 
+    def knows(self, digest: str) -> bool:
+        """True if there is a graph of this digest, which becomes the most recently used."""
+        return self._entries.get(digest) is not None
+
     def put(self, digest: str, graph: Graph) -> None:
         """Add a graph, unless it is known."""
         if self._entries.get(digest) is None:

@@ -17,16 +17,18 @@ from gradproof.engine.errors import InvalidRequest
 from gradproof.engine.plugin_errors import shielded
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.proof_pool import ProofPool
+from gradproof.server.calls.record import observe_phase
 from gradproof.server.limits import Limits
 from gradproof.server.requests import encode
 from gradproof.server.requests.decode import Request, Source, decode_job
-from gradproof.server.runs.admission import SMALL_SECONDS, Admission, Turn
+from gradproof.server.runs.admission import SMALL_SECONDS, Admission, Busy, Turn
 from gradproof.server.runs.checks import Checks
 from gradproof.server.runs.client_hooks import ClientHooks
 from gradproof.server.runs.differentiation import Differentiation
 from gradproof.server.runs.forward_cache import ForwardCache
 from gradproof.server.runs.graph_cache import GraphCache
 from gradproof.server.runs.inference import check_cost, infer, preparing, unary_bytes
+from gradproof.server.runs.prepared_request import PreparedRequests, Recalled, Results
 from gradproof.server.runs.run_batcher import RunBatcher
 from gradproof.server.runs.session_context import SessionContext
 from gradproof.server.runs.transformations import derive_graph, explain_value
@@ -51,6 +53,7 @@ class Handler:
     checks: Checks = field(init=False)
     forward_cache: ForwardCache = field(init=False)
     graphs: GraphCache = field(default_factory=GraphCache)
+    prepared: PreparedRequests = field(init=False)
     sessions: set[Draining] = field(default_factory=set)
     _sweeping: asyncio.TimerHandle | None = None
     _owners: Iterator[int] = field(default_factory=itertools.count)
@@ -59,6 +62,7 @@ class Handler:
         self.checks = Checks(self.engine.registry, self.proofs, self.limits.runs_in_flight)
         self.forward_cache = ForwardCache(self.limits)
         self.admission = Admission(self.limits)
+        self.prepared = PreparedRequests(self.engine, self.limits.message_bytes)
 
     def drain(self) -> None:
         """End the sessions that have nothing in progress, and the others when they are done."""
@@ -75,6 +79,32 @@ class Handler:
     def session_context(self) -> SessionContext:
         """The context of a new session. To be closed with it."""
         return SessionContext(ClientHooks(self.limits.hook_timeout_seconds), self.forward_cache, next(self._owners))
+
+    def recall(self, request: Request) -> Recalled | None:
+        """The request as one that came before, to be run by `repeat`; None where it did not, or is at fault."""
+        recalled = self.prepared.recall(request)
+        if recalled is None or not recalled.prepared.digest or self.graphs.knows(recalled.prepared.digest):
+            return recalled
+        return None
+
+    async def repeat(self, recalled: Recalled, left: float | None = None) -> Results | None:
+        """The results of a request that came before, in the event loop where they take less than the way to a thread. None
+        where the run failed: the request is to be handled as a new request, which names the fault. Raises
+        GradproofError where the server has no room."""
+        prepared = recalled.prepared
+        with self.admission.request(left) as turn:
+            turn.reserve(prepared.function.cost)
+            try:
+                if not prepared.in_loop:
+                    cost, run = prepared.function.cost, prepared.run
+                    return await turn.run("run", cost.seconds, run, recalled.arguments, turn.cancellation)
+                results = prepared.run(recalled.arguments)
+            except Busy:
+                raise
+            except Exception:
+                return None
+            observe_phase("run", results.seconds)
+            return results
 
     async def differentiate(
         self,
@@ -236,6 +266,8 @@ class Handler:
         graph = decoded.job.graph
         digest = request.input.digest or graph.digest()
         self.graphs.put(digest, graph)
+        if source.forward is None and not source.reused:
+            self.prepared.learn(request, prepared, digest)
         return prepared, digest
 
     def _source(self, run_input: pb.RunInput, session: SessionContext | None) -> Source:

@@ -68,8 +68,12 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
 
-    async def Evaluate(self, request: pb.EvaluateRequest, context: Context) -> pb.EvaluateResponse:
+    async def Evaluate(  # type: ignore[override]
+        self, request: pb.EvaluateRequest, context: Context
+    ) -> pb.EvaluateResponse | bytes:
         async with answering(context):
+            if (repeated := await self._repeated(request, context)) is not None:
+                return repeated
             evaluated = await self.handler.evaluate(request, {}, left=context.time_remaining())
             encoded = partial(self._evaluated, evaluated, request.input.tensor_format)
             if len(evaluated.values) <= FEW:
@@ -84,9 +88,19 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
             response.values.append(tensor_pb2.NamedTensor(name=value.name, value=tensor))
         return self._fits(response)
 
-    async def Differentiate(self, request: pb.DifferentiateRequest, context: Context) -> pb.DifferentiateResponse:
+    async def _repeated(self, request: pb.EvaluateRequest | pb.DifferentiateRequest, context: Context) -> bytes | None:
+        """The response to a request that came before; None where it did not, or its run failed."""
+        recalled = self.handler.recall(request)
+        results = None if recalled is None else await self.handler.repeat(recalled, context.time_remaining())
+        return None if recalled is None or results is None else recalled.message(results)
+
+    async def Differentiate(  # type: ignore[override]
+        self, request: pb.DifferentiateRequest, context: Context
+    ) -> pb.DifferentiateResponse | bytes:
         response = pb.DifferentiateResponse()
         async with answering(context):
+            if (repeated := await self._repeated(request, context)) is not None:
+                return repeated
             run = self.handler.differentiate(request, {}, chunked=False, left=context.time_remaining())
             async with aclosing(run) as events:
                 async for event in events:
@@ -115,6 +129,10 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
     ) -> None:
         async with answering(context):
             left, stall = context.time_remaining(), self.handler.limits.stall_seconds
+            recalled = self.handler.recall(request.request)
+            if recalled is not None and (results := await self.handler.repeat(recalled, left)) is not None:
+                await send(context, recalled.stream(results), stall)
+                return
             run = self.handler.differentiate(request.request, {}, chunked=True, left=left)
             async with aclosing(run) as events:
                 async for event in events:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 from google.rpc import status_pb2
 
@@ -20,21 +20,24 @@ from gradproof.server.calls.scopes import AUTODIFF, authorize
 from gradproof.server.calls.status import CODE_NAMES, info_of, status_of, unexpected
 from gradproof.server.requests.encode import Encoder
 from gradproof.server.runs.handler import Handler
+from gradproof.server.runs.prepared_request import Recalled
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.wire import Assembler, WireError, tensors
 
 QUEUE = 32  # responses waiting for a slow reader; a run then waits too
 MESSAGE_BYTES = 64 << 10  # events that wait are sent in a single message up to this size
 
+Run: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+
 
 async def run_session(
     handler: Handler,
     requests: AsyncIterator[pb.SessionRequest],
     left: float | None = None,
-) -> AsyncGenerator[pb.SessionResponse]:
-    """Responses of a stream; ``left``: the seconds that it may take. A request at fault is answered, and the session goes
-    on; it ends when the client has closed its side and all runs are done, or when the server is to stop and no run is in
-    progress."""
+) -> AsyncGenerator[pb.SessionResponse | bytes]:
+    """Responses of a stream, in bytes where they were written so; ``left``: the seconds that it may take. A request at
+    fault is answered, and the session goes on; it ends when the client has closed its side and all runs are done, or when
+    the server is to stop and no run is in progress."""
     with handler.admission.session():
         session = _Session(handler, left)
         handler.sessions.add(session)
@@ -57,8 +60,8 @@ class _Session:
         self.handler = handler
         self.deadline = None if left is None else time.monotonic() + left
         self.context = handler.session_context()
-        self.out: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue(QUEUE)
-        self.held_back: deque[pb.SessionResponse | None] = deque()
+        self.out: asyncio.Queue[pb.SessionResponse | bytes | None] = asyncio.Queue(QUEUE)
+        self.held_back: deque[pb.SessionResponse | bytes | None] = deque()
         self.runs: dict[str, asyncio.Task[None]] = {}
         limits = handler.limits
         self.assembler = Assembler(limits.session_upload_bytes, limits.session_uploads, limits.session_uploads_open)
@@ -70,13 +73,16 @@ class _Session:
         """Seconds until the deadline of the stream."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
-    async def next(self) -> pb.SessionResponse | None:
-        """The next response, with the events of its run that wait behind it. None at the end."""
+    async def next(self) -> pb.SessionResponse | bytes | None:
+        """The next response, with the events of its run that wait behind it; in bytes where it has all events of its run.
+        None at the end."""
         response = self.held_back.popleft() if self.held_back else await self.out.get()
-        size = response.ByteSize() if response is not None else 0
-        while response is not None and response.events and size < MESSAGE_BYTES and not self.out.empty():
+        if response is None or isinstance(response, bytes):
+            return response
+        size = response.ByteSize()
+        while response.events and size < MESSAGE_BYTES and not self.out.empty():
             behind = self.out.get_nowait()
-            if behind is None or behind.request_id != response.request_id or not behind.events:
+            if behind is None or isinstance(behind, bytes) or behind.request_id != response.request_id or not behind.events:
                 self.held_back.append(behind)
                 break
             if behind.events[0].HasField("hook_request"):  # the client takes the events before it calls the hook
@@ -108,12 +114,8 @@ class _Session:
                 self.assembler.header(frame.header)
             elif kind == "chunk":
                 self.assembler.chunk(frame.chunk)
-            elif kind == "differentiate":
-                run = partial(self._differentiate, frame.differentiate, self._taken(frame.differentiate))
-                await self._start(kind, frame.differentiate.input.request_id, run)
-            elif kind == "evaluate":
-                run = partial(self._evaluate, frame.evaluate, self._taken(frame.evaluate))
-                await self._start(kind, frame.evaluate.input.request_id, run)
+            elif kind in ("differentiate", "evaluate"):
+                await self._run(kind, getattr(frame, kind))
             elif kind == "cancel":
                 task = self.runs.get(frame.cancel.request_id)
                 if task is not None:
@@ -148,7 +150,7 @@ class _Session:
         ids = {tensor.tensor_id for tensor in tensors(message) if tensor.WhichOneof("body") == "tensor_id"}
         return {n: array for n in ids if (array := self.assembler.take(n)) is not None}
 
-    async def _start(self, kind: str, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _start(self, kind: str, request_id: str, run: Run) -> None:
         if request_id in self.runs:
             text = f"a run with request_id {request_id!r} is in progress"
             raise InvalidRequest([Violation("input.request_id", text, "REQUEST_ID")])
@@ -156,7 +158,7 @@ class _Session:
         self.runs[request_id] = asyncio.create_task(self._guarded(kind, request_id, run))
         await asyncio.sleep(0)  # a task that is cancelled before its first step never runs, and would not report it
 
-    async def _guarded(self, kind: str, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _guarded(self, kind: str, request_id: str, run: Run) -> None:
         try:
             with nested_record(kind, request_id) as record:
                 await self._ended(record, request_id, await _status_of(run))
@@ -164,6 +166,24 @@ class _Session:
             self.runs.pop(request_id, None)
             if self.draining and not self.runs:
                 await self._put(None)
+
+    async def _run(self, kind: str, request: pb.DifferentiateRequest | pb.EvaluateRequest) -> None:
+        """Run a request: at once where it came before and is short, otherwise in a task of its own."""
+        recalled, request_id = self.handler.recall(request), request.input.request_id
+        behaviour: Any = self._differentiate if kind == "differentiate" else self._evaluate
+        run = partial(behaviour, request, self._taken(request))
+        crowded = request_id in self.runs or len(self.runs) >= self.handler.limits.session_runs
+        if recalled is None or not recalled.prepared.in_loop or crowded:
+            await self._start(kind, request_id, run)
+            return
+        with nested_record(kind, request_id) as record:
+            await self._ended(record, request_id, await _status_of(partial(self._repeat, kind, request, recalled, run)))
+
+    async def _repeat(self, kind: str, request: Any, recalled: Recalled, run: Run) -> None:
+        """Answer a request that came before. Where its run fails, ``run`` names the fault."""
+        authorize(f"{AUTODIFF}{kind.capitalize()}", request)
+        results = await self.handler.repeat(recalled, self.seconds_left())
+        await (run() if results is None else self._put(recalled.session(results)))
 
     async def _differentiate(self, request: pb.DifferentiateRequest, chunked: dict[int, Array]) -> None:
         authorize(f"{AUTODIFF}Differentiate", request)
@@ -183,7 +203,7 @@ class _Session:
             event.sequence = sequence
             await self._put(pb.SessionResponse(request_id=request_id, events=[event]))
 
-    async def _put(self, response: pb.SessionResponse | None) -> None:
+    async def _put(self, response: pb.SessionResponse | bytes | None) -> None:
         if not self.left:
             await self.out.put(response)
 
@@ -197,7 +217,7 @@ class _Session:
             await self._put(pb.SessionResponse(request_id=request_id, status=status))
 
 
-async def _status_of(run: Callable[[], Coroutine[Any, Any, None]]) -> status_pb2.Status | None:
+async def _status_of(run: Run) -> status_pb2.Status | None:
     """The status of a run that failed; None if it came to its end. No exception of a run ends the session."""
     try:
         await run()
