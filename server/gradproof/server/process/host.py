@@ -38,6 +38,7 @@ from gradproof.server.process.idle_trimmer import IdleTrimmer, trimmer
 from gradproof.server.process.warm_up import listen_locally, warm_up, warm_up_socket
 from gradproof.server.runs.admission import tune_process
 from gradproof.server.runs.handler import Handler
+from gradproof.server.runs.prepared_request import PreparedRequests
 from gradproof.server.services.health import VERIFY, Health
 from gradproof.server.services.operations import OperationsServicer, process_status
 from gradproof.server.services.reflection import Reflection
@@ -100,7 +101,8 @@ class Host:
             seconds=settings.proof_seconds,
         )
         engine = Engine(self.registry, compilations=Compilations(settings.plans))
-        self.handler = Handler(engine, self.proofs, settings.limits)
+        prepared = PreparedRequests(engine, settings.limits.message_bytes)
+        self.handler = Handler(engine, self.proofs, settings.limits, prepared=prepared)
         self.names = [
             autodiff_service_pb2.DESCRIPTOR.services_by_name["AutodiffService"].full_name,
             op_service_pb2.DESCRIPTOR.services_by_name["OpService"].full_name,

@@ -53,7 +53,8 @@ class Handler:
     checks: Checks = field(init=False)
     forward_cache: ForwardCache = field(init=False)
     graphs: GraphCache = field(default_factory=GraphCache)
-    prepared: PreparedRequests = field(init=False)
+    prepared: PreparedRequests | None = None
+    """Requests that came before; None where responses are not written as bytes."""
     sessions: set[Draining] = field(default_factory=set)
     _sweeping: asyncio.TimerHandle | None = None
     _owners: Iterator[int] = field(default_factory=itertools.count)
@@ -62,7 +63,6 @@ class Handler:
         self.checks = Checks(self.engine.registry, self.proofs, self.limits.runs_in_flight)
         self.forward_cache = ForwardCache(self.limits)
         self.admission = Admission(self.limits)
-        self.prepared = PreparedRequests(self.engine, self.limits.message_bytes)
 
     def drain(self) -> None:
         """End the sessions that have nothing in progress, and the others when they are done."""
@@ -82,7 +82,7 @@ class Handler:
 
     def recall(self, request: Request) -> Recalled | None:
         """The request as one that came before, to be run by `repeat`; None where it did not, or is at fault."""
-        recalled = self.prepared.recall(request)
+        recalled = None if self.prepared is None else self.prepared.recall(request)
         if recalled is None or not recalled.prepared.digest or self.graphs.knows(recalled.prepared.digest):
             return recalled
         return None
@@ -266,7 +266,7 @@ class Handler:
         graph = decoded.job.graph
         digest = request.input.digest or graph.digest()
         self.graphs.put(digest, graph)
-        if source.forward is None and not source.reused:
+        if self.prepared is not None and source.forward is None and not source.reused:
             self.prepared.learn(request, prepared, digest)
         return prepared, digest
 
