@@ -1,4 +1,6 @@
-"""Compiled plans of an engine: compiled when a plan runs for the second time, and bounded in number and bytes."""
+"""Compiled plans of an engine: compiled when a plan runs for the second time, and bounded in number and bytes.
+
+A short plan is compiled in that run, a long plan in the background, while the interpreter answers."""
 
 from __future__ import annotations
 
@@ -6,8 +8,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from threading import Lock
 from typing import ClassVar, Final
 
+from gradproof.engine.compiled.background import Background
 from gradproof.engine.compiled.compiled import MAX_FAILURES, Compiled, Variant
 from gradproof.engine.lru import Bound, LRUCache
 from gradproof.engine.plan import Plan
@@ -18,7 +23,8 @@ class Plans(StrEnum):
     """The policy by which plans are compiled; a server's setting ``plans``."""
 
     AUTO = "auto"
-    """From the second run on. Runs whose values the checks need are interpreted."""
+    """From the second run on, or when a long plan has been compiled in the background. Runs whose values the checks need
+    are interpreted."""
     ALWAYS = "always"
     """From the first run on; where the checks need values, both executors run and are compared bit by bit."""
     NEVER = "never"
@@ -26,6 +32,8 @@ class Plans(StrEnum):
 
 
 MAX_ITEMS: Final = 50_000  # instructions of a plan that is compiled: source of more takes seconds
+
+AT_ONCE: Final = 500  # instructions of a plan that is compiled while a run waits: some 40 milliseconds
 
 MAX_INSTRUCTIONS: Final = 500_000  # of all plans that are kept: each takes about 0.8 KB
 
@@ -37,6 +45,7 @@ class _Entry:
     runs: int = 0
     compiled: Compiled | None = None
     interpreted: bool = False
+    compiling: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -62,6 +71,7 @@ class Compilations:
         max_instructions: int = MAX_INSTRUCTIONS,
     ) -> None:
         self.plans = plans or self.default
+        self._background, self._lock = Background(), Lock()
         self._entries: LRUCache[tuple[Plan, Variant], _Entry] = LRUCache(
             max_plans,
             Bound(lambda entry: entry.nbytes, max_bytes),
@@ -77,20 +87,42 @@ class Compilations:
         compiled = entry.compiled
         if compiled is not None and (compiled.careful or compiled.failures < MAX_FAILURES):
             return compiled
-        if entry.interpreted or (compiled is None and entry.runs < 2 and self.plans is Plans.AUTO):
+        if entry.interpreted:
+            return None
+        if compiled is None and entry.runs < 2 and self.plans is Plans.AUTO:
             self._entries.trim()
             return None
+        compile_entry = partial(self._compile, entry, plan, variant, careful=compiled is not None)
+        if self.plans is Plans.AUTO and len(plan.program.instructions) > AT_ONCE:
+            with self._lock:
+                waits, entry.compiling = entry.compiling, True
+            if not waits and not self._background.submit(compile_entry):
+                entry.compiling = False
+            return None
+        compile_entry()
+        return entry.compiled
+
+    def _compile(self, entry: _Entry, plan: Plan, variant: Variant, *, careful: bool) -> None:
+        """Compile a plan for its entry. Raises Cancelled, and, if plans are always compiled, any exception."""
         try:
-            entry.compiled = Compiled(plan, variant, careful=compiled is not None)
+            entry.compiled = Compiled(plan, variant, careful=careful)
         except BaseException as error:  # a run never fails for the sake of speed
             reraise_own(error)
             if self.plans is Plans.ALWAYS:
                 raise
             _log.exception("a plan could not be compiled; its runs are interpreted")
-            entry.interpreted = True
-            return None
+            entry.interpreted, entry.compiled = True, None
+        finally:
+            entry.compiling = False
         self._entries.trim()
-        return entry.compiled
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until no plan is compiled in the background; False if that takes longer than ``seconds``."""
+        return self._background.wait(seconds)
+
+    def close(self) -> None:
+        """Compile nothing more in the background; runs go on, interpreted where they are not compiled yet."""
+        self._background.close()
 
     def held(self, plan: Plan, variant: Variant) -> Callable[[], Compiled | None]:
         """A function that gives the plan for each run, compiled now and held by it, or None where plans of this size, or by

@@ -75,6 +75,7 @@ class Handler:
             self._sweeping.cancel()
         self.admission.close()
         self.checks.close()
+        self.engine.compilations.close()
 
     def session_context(self) -> SessionContext:
         """The context of a new session. To be closed with it."""
