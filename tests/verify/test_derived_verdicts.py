@@ -352,13 +352,12 @@ class TestEveryWayOfAsking:
             "jvp twice": gp.func.jvp(lambda b: gp.func.jvp(function, (b,), (v,))[1], (x,), (v,))[1],
         }
         assert {name: gradient.verdict.summary for name, gradient in gradients.items()} == dict.fromkeys(gradients, word)
-        assert "row " in gradients["hessian"].verdict.reason
 
     def test_batched_cotangents(self) -> None:
         x = leaf()
         (g,) = gp.autograd.grad(x * x, [x], gp.tensor(np.eye(3), dtype=gp.float64), is_grads_batched=True)
         assert g.verdict.summary == "verified"
-        assert g.verdict.reason.startswith("row 1 of 3: ")
+        assert g.verdict.uses[0].value.elements_total == 9
 
     def test_a_hook_of_a_tensor_in_a_recorded_pass(self) -> None:
         x = leaf()

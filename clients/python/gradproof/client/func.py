@@ -15,20 +15,16 @@ import numpy as np
 
 from gradproof.client.backward.engine import cotangent_of
 from gradproof.client.batching.vmap import vmap as vmap
+from gradproof.client.derivatives.jacobian import by_columns, by_rows, columns_of_rows, with_zeros
+from gradproof.client.derivatives.products import Vectors, filled, pull, push
+from gradproof.client.derivatives.program import Derivation, derived
 from gradproof.client.dtypes import is_differentiable
 from gradproof.client.recording.modes import is_grad_enabled
+from gradproof.client.recording.spec import Spec
 from gradproof.client.stateless import functional_call as functional_call
 from gradproof.client.tensors.constructors import as_tensor
 from gradproof.client.tensors.tensor import Tensor
-from gradproof.client.transformation import (
-    Transformation,
-    filled,
-    jacobian_by_columns,
-    jacobian_of_rows,
-    pull,
-    push,
-    rows,
-)
+from gradproof.client.transformation import Transformation
 from gradproof.client.trees import Structure, flatten, mapped, text, unflatten
 
 OutputT = TypeVar("OutputT")
@@ -172,7 +168,7 @@ def vjp(func: Callable[..., Any], *primals: *Primals, has_aux: bool = False) -> 
             )
         seeds = [_cotangent(y, g, k) for k, (y, g) in enumerate(zip(outputs, leaves, strict=True))]
         recording = is_grad_enabled() if create_graph is None else create_graph
-        pulled = filled(pull(outputs, seeds, call.primals), call.primals)
+        pulled = filled(call.derived(pull, outputs, seeds, recording), call.primals)
         return unflatten(call.structure, call.transformation.released(pulled, recording))
 
     results = unflatten(structure, call.transformation.released(outputs))
@@ -221,7 +217,7 @@ def jvp(
     directions = _tangents(primals, tangents)
     call = _Call(JVP, func, primals, {}, None, has_aux)
     outputs, structure = _outputs(call)
-    pushed = push(outputs, call.primals, directions)
+    pushed = call.derived(push, outputs, directions)
     if strict and any(tangent is None for tangent in pushed):
         raise RuntimeError(
             "jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. This is not allowed "
@@ -254,7 +250,7 @@ def linearize(func: Callable[..., OutputT], *primals: Any) -> tuple[OutputT, Cal
                         f"tangent:{k} with {noun} {ours} in flattened pytree doesn't match the {noun} {own} of the "
                         "corresponding primal."
                     )
-        pushed = filled(push(outputs, call.primals, directions), outputs)
+        pushed = filled(call.derived(push, outputs, directions, is_grad_enabled()), outputs)
         return unflatten(structure, call.transformation.released(pushed, is_grad_enabled()))
 
     return unflatten(structure, call.transformation.released(outputs)), pushforward
@@ -316,8 +312,8 @@ def jacrev(
         outputs, structure = _outputs(call)
         _check_differentiable(outputs)
         _check_real("jacrev", "outputs", outputs)
-        blocks = [jacobian_of_rows(y, call.primals, rows(y, call.primals)) for y in outputs]
-        return _jacobian(call, structure, blocks, has_aux)
+        rows = call.derived(by_rows, outputs, chunk_size=chunk_size)
+        return _jacobian(call, outputs, structure, with_zeros(rows, outputs, call.primals), has_aux)
 
     return jacobian
 
@@ -360,7 +356,8 @@ def jacfwd(
         call = _Call(JVP, func, args, kwargs, argnums, has_aux)
         outputs, structure = _outputs(call)
         _check_real("jacfwd", "outputs", outputs)
-        return _jacobian(call, structure, jacobian_by_columns(outputs, call.primals), has_aux)
+        columns = call.derived(by_columns, outputs)
+        return _jacobian(call, outputs, structure, with_zeros(columns, outputs, call.primals, columns=True), has_aux)
 
     return jacobian
 
@@ -375,7 +372,24 @@ def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any
 
     Follows torch.func.hessian.
     """
-    return jacfwd(jacrev(func, argnums), argnums)
+
+    @wraps(func)
+    def hessian_of(*args: Any, **kwargs: Any) -> Any:
+        _check_real("jacfwd", "inputs", args)
+        call = _Call(JVP, func, args, kwargs, argnums, False)
+        call.place = VJP
+        outputs, structure = _outputs(call)
+        _check_differentiable(outputs)
+        _check_real("jacrev", "outputs", outputs)
+        rows = [Spec(y.shape + x.shape, x.dtype) for y in outputs for x in call.primals]
+        blocks = with_zeros(call.derived(columns_of_rows, outputs), rows, call.primals, columns=True)
+        blocks, count = call.transformation.released(blocks), len(call.primals)
+        trees = [unflatten(call.structure, blocks[k * count : (k + 1) * count]) for k in range(len(rows))]
+        return unflatten(
+            structure, [unflatten(call.structure, trees[k * count : (k + 1) * count]) for k in range(len(outputs))]
+        )
+
+    return hessian_of
 
 
 def _grad_and_value(func: Callable[..., Any], argnums: Argnums, has_aux: bool) -> Callable[..., Any]:
@@ -383,7 +397,7 @@ def _grad_and_value(func: Callable[..., Any], argnums: Argnums, has_aux: bool) -
     def both(*args: Any, **kwargs: Any) -> Any:
         call = _Call(GRAD, func, args, kwargs, argnums, has_aux)
         output = _scalar(call.result)
-        gradients = filled(pull([output], [_seed(output)], call.primals), call.primals)
+        gradients = filled(call.derived(pull, [output], [_seed(output)]), call.primals)
         (value,) = call.transformation.released([output])
         result = (value, call.aux) if has_aux else value
         return unflatten(call.structure, call.transformation.released(gradients)), result
@@ -434,6 +448,20 @@ class _Call:
                 raise RuntimeError(f"{place}: output of function f should be a tuple: (output, aux) if has_aux is True")
             self.result, aux = self.result
             self.aux = mapped(lambda x: self.transformation.released([x])[0] if isinstance(x, Tensor) else x, aux)
+
+    def derived(
+        self,
+        derivation: Derivation,
+        outputs: Sequence[Tensor],
+        vectors: Vectors = (),
+        recording: bool | None = None,
+        **options: Any,
+    ) -> list[Tensor | None]:
+        """What ``derivation`` gives of ``outputs`` by the primals; recorded where a result keeps its history.
+        ``recording``: whether results may have one; default: as at the call."""
+        may = self.transformation.recording if recording is None else recording
+        recorded = may and self.transformation.reach(*outputs, *(v for v in vectors if v is not None))
+        return derived(derivation, outputs, self.primals, vectors, recorded=recorded, **options)
 
 
 def _positions(argnums: Any, count: int) -> list[int]:
@@ -549,8 +577,12 @@ def _check_real(name: str, noun: str, tree: Any) -> None:
             )
 
 
-def _jacobian(call: _Call, structure: Structure, blocks: Sequence[Sequence[Tensor]], has_aux: bool) -> Any:
+def _jacobian(
+    call: _Call, outputs: Sequence[Tensor], structure: Structure, jacobians: Sequence[Tensor], has_aux: bool
+) -> Any:
     """The tree of Jacobians: in place of each output the tree of the arguments."""
-    trees = [unflatten(call.structure, call.transformation.released(block)) for block in blocks]
+    whole = call.transformation.released(jacobians)
+    count = len(call.primals)
+    trees = [unflatten(call.structure, whole[k * count : (k + 1) * count]) for k in range(len(outputs))]
     jacobian = unflatten(structure, trees)
     return (jacobian, call.aux) if has_aux else jacobian

@@ -8,17 +8,11 @@ from typing import Any, TypeAlias, TypeVar, overload
 import numpy as np
 
 from gradproof.client.backward.provenance import without_history
+from gradproof.client.derivatives.jacobian import by_columns, by_rows, hessian_by_columns, hessian_by_rows, with_zeros
+from gradproof.client.derivatives.products import filled, gradient, pull, pull_gradient, push, push_gradient
+from gradproof.client.derivatives.program import Derivation, derived
 from gradproof.client.tensors.tensor import Tensor
-from gradproof.client.transformation import (
-    Transformation,
-    filled,
-    jacobian_by_columns,
-    jacobian_of_rows,
-    pull,
-    push,
-    reached,
-    rows,
-)
+from gradproof.client.transformation import Transformation, reached
 
 Function: TypeAlias = Callable[..., Any]
 Tensors: TypeAlias = Tensor | tuple[Tensor, ...]
@@ -98,14 +92,17 @@ def jacobian(
 
     Follows torch.autograd.functional.jacobian.
     """
-    _check_strategy("jacobian", strategy, strict, vectorize)
+    _check_strategy(strategy, strict, vectorize)
     call = _Call("jacobian", func, inputs, create_graph)
     _check_outputs(call.outputs, strict)
-    if strategy == "forward-mode":
-        blocks = jacobian_by_columns(call.outputs, call.primals)
-    else:
-        blocks = [_jacobian(call, k, strict) for k in range(len(call.outputs))]
-    per_output = tuple(call.results(call.several_inputs, block) for block in blocks)
+    columns, count = strategy == "forward-mode", len(call.primals)
+    jacobians = call.derived(by_columns if columns else by_rows, strict=strict)
+    if strict:
+        _check_jacobians(call, call.outputs, jacobians)
+    whole = with_zeros(jacobians, call.outputs, call.primals, columns=columns)
+    per_output = tuple(
+        call.results(call.several_inputs, whole[k * count : (k + 1) * count]) for k in range(len(call.outputs))
+    )
     return per_output if call.several_outputs else per_output[0]
 
 
@@ -141,19 +138,19 @@ def hessian(
     Follows torch.autograd.functional.hessian.
     """
 
-    def gradient(*primals: Tensor) -> tuple[Tensor, ...]:
-        call = _Call("hessian", func, primals, True)
-        output = _single_output(call, strict)
-        gradients = pull([output], [_ones(output)], call.primals)
-        if strict:
-            _check(filled(gradients, call.primals), "", LINEAR)
-        return tuple(filled(gradients, call.primals))
-
-    several = isinstance(inputs, tuple)
-    _tensors(inputs, "inputs", "hessian")
-    whole = inputs if several else (inputs,)
-    blocks = jacobian(gradient, whole, create_graph, strict, vectorize, outer_jacobian_strategy)
-    return blocks if several else blocks[0][0]
+    _check_strategy(outer_jacobian_strategy, strict, vectorize)
+    call = _Call("hessian", func, inputs, create_graph)
+    output = _single_output(call, strict)
+    count = len(call.primals)
+    if strict:
+        _check(gradient([output], call.primals), "", LINEAR)
+    columns = outer_jacobian_strategy == "forward-mode"
+    blocks = call.derived(hessian_by_columns if columns else hessian_by_rows, strict=strict)
+    if strict:
+        _check_jacobians(call, call.primals, blocks)
+    whole = with_zeros(blocks, call.primals, call.primals, columns=columns)
+    rows = tuple(call.results(call.several_inputs, whole[k * count : (k + 1) * count]) for k in range(count))
+    return rows if call.several_inputs else rows[0]
 
 
 def vjp(
@@ -166,7 +163,7 @@ def vjp(
     call = _Call("vjp", func, inputs, create_graph)
     _check_outputs(call.outputs, strict)
     vectors = _vectors("vjp", v, call.outputs, call.several_outputs, NO_OUTPUT_VECTOR)
-    pulled = pull(call.outputs, vectors, call.primals)
+    pulled = call.derived(pull, vectors, strict=strict)
     if strict:
         _check(pulled, INDEPENDENT, CONSTANT_JACOBIAN if create_graph else "")
     products = filled(pulled, call.primals)
@@ -183,7 +180,7 @@ def jvp(
     call = _Call("jvp", func, inputs, create_graph)
     vectors = _vectors("jvp", v, call.primals, call.several_inputs, NO_INPUT_VECTOR)
     _check_outputs(call.outputs, strict)
-    pushed = push(call.outputs, call.primals, vectors)
+    pushed = call.derived(push, vectors, strict=strict)
     if strict:
         used = zip(call.primals, reached(call.outputs, call.primals), strict=True)
         _check([x if depends else None for x, depends in used], INDEPENDENT, "")
@@ -199,8 +196,8 @@ def hvp(
 
     Follows torch.autograd.functional.hvp.
     """
-    call, vectors, gradients = _gradients("hvp", func, inputs, v, create_graph, strict)
-    products = push(filled(gradients, call.primals), call.primals, vectors)
+    call, vectors = _with_vectors("hvp", func, inputs, v, create_graph, strict)
+    products = call.derived(push_gradient, vectors, strict=strict)
     if strict:
         _check(products, INDEPENDENT_HESSIAN, CONSTANT_HESSIAN if create_graph else "")
     return _with_output(call, products)
@@ -213,8 +210,8 @@ def vhp(
 
     Follows torch.autograd.functional.vhp.
     """
-    call, vectors, gradients = _gradients("vhp", func, inputs, v, create_graph, strict)
-    products = pull(filled(gradients, call.primals), vectors, call.primals)
+    call, vectors = _with_vectors("vhp", func, inputs, v, create_graph, strict)
+    products = call.derived(pull_gradient, vectors, strict=strict)
     if strict:
         _check(products, INDEPENDENT_JACOBIAN, CONSTANT_HESSIAN if create_graph else "")
     return _with_output(call, products)
@@ -239,6 +236,10 @@ class _Call:
         result = transformation.run(func, *self.primals)
         self.several_outputs, self.outputs = _tensors(result, "outputs of the user-provided function", name)
 
+    def derived(self, derivation: Derivation, vectors: Gradients = (), *, strict: bool) -> list[Tensor | None]:
+        """What ``derivation`` gives; ``strict``: with a history, by which its dependence can be seen."""
+        return derived(derivation, self.outputs, self.primals, vectors, recorded=self.create_graph or strict)
+
     def results(self, several: bool, tensors: Sequence[Tensor]) -> Any:
         """Tensors as they are returned."""
         kept = tuple(t if self.create_graph else without_history(t) for t in tensors)
@@ -258,17 +259,16 @@ def _tensors(x: Any, noun: str, name: str) -> tuple[bool, list[Tensor]]:
     return several, list(x) if several else [x]
 
 
-def _gradients(
+def _with_vectors(
     name: str, func: Function, inputs: Any, v: Any, create_graph: bool, strict: bool
-) -> tuple[_Call, list[Tensor], Gradients]:
-    """The call of a function with a single element, the vectors, and its gradients."""
+) -> tuple[_Call, list[Tensor]]:
+    """The call of a function with a single element, and the vectors."""
     call = _Call(name, func, inputs, create_graph)
     vectors = _vectors(name, v, call.primals, call.several_inputs, NO_INPUT_VECTOR)
     output = _single_output(call, strict, name)
-    gradients = pull([output], [_ones(output)], call.primals)
     if strict:
-        _check(gradients, INDEPENDENT, LINEAR)
-    return call, vectors, gradients
+        _check(pull([output], call.primals, [_ones(output)]), INDEPENDENT, LINEAR)
+    return call, vectors
 
 
 def _with_output(call: _Call, products: Gradients) -> tuple[Any, Any]:
@@ -286,24 +286,23 @@ def _single_output(call: _Call, strict: bool, name: str = "hessian") -> Tensor:
     return call.outputs[0]
 
 
-def _jacobian(call: _Call, k: int, strict: bool) -> list[Tensor]:
-    """The Jacobians of an output, row by row."""
-    pulled = rows(call.outputs[k], call.primals)
-    for row in pulled if strict else ():
-        for j, gradient in enumerate(row):
-            if gradient is None:
-                raise RuntimeError(f"Output {k} of the user-provided function is independent of input {j}. {STRICT}.")
-            if call.create_graph and not gradient.requires_grad:
-                raise RuntimeError(CONSTANT_JACOBIAN.format(k))
-    return jacobian_of_rows(call.outputs[k], call.primals, pulled)
+def _check_jacobians(call: _Call, outputs: Sequence[Tensor], jacobians: Gradients) -> None:
+    """Raises RuntimeError for an output that is independent of an input, and, where Jacobians are differentiated, for a
+    constant Jacobian."""
+    for index, jacobian in enumerate(jacobians):
+        k, j = divmod(index, len(call.primals))
+        if jacobian is None:
+            raise RuntimeError(f"Output {k} of the user-provided function is independent of input {j}. {STRICT}.")
+        if call.create_graph and not jacobian.requires_grad and outputs[k].numel():
+            raise RuntimeError(CONSTANT_JACOBIAN.format(k))
 
 
-def _check_strategy(name: str, strategy: str, strict: bool, vectorize: bool) -> None:
+def _check_strategy(strategy: str, strict: bool, vectorize: bool) -> None:
     if strategy not in ("forward-mode", "reverse-mode"):
         raise ValueError('Expected strategy to be either "forward-mode" or "reverse-mode".')
     if not strict:
         return
-    place = f"torch.autograd.functional.{name}: `strict=True` and"
+    place = "torch.autograd.functional.jacobian: `strict=True` and"
     if strategy == "forward-mode":
         raise RuntimeError(
             f'{place} `strategy="forward-mode"` are not supported together (yet). Please either set `strict=False` or '
@@ -318,10 +317,10 @@ def _check_strategy(name: str, strategy: str, strict: bool, vectorize: bool) -> 
 def _check(gradients: Gradients, missing: str, constant: str) -> None:
     """Raises RuntimeError with the text ``missing`` for None, and ``constant`` for a gradient without a history; an empty
     text allows it."""
-    for k, gradient in enumerate(gradients):
-        if gradient is None and missing:
+    for k, own in enumerate(gradients):
+        if own is None and missing:
             raise RuntimeError(missing.format(k))
-        if gradient is not None and not gradient.requires_grad and constant:
+        if own is not None and not own.requires_grad and constant:
             raise RuntimeError(constant.format(k))
 
 

@@ -10,15 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
-import numpy as np
-
-from gradproof.client.backward.provenance import attach_rows, without_history
-from gradproof.client.backward.recorded_pass import backward_recorded, forward_recorded
-from gradproof.client.recording.apply import apply_as
+from gradproof.client.backward.provenance import without_history
 from gradproof.client.recording.modes import enable_grad, is_grad_enabled
 from gradproof.client.recording.record import Node, next_number
 from gradproof.client.recording.recorded import Input, Recorded
-from gradproof.client.tensors.constructors import zeros
 from gradproof.client.tensors.tensor import Tensor
 
 
@@ -73,6 +68,11 @@ class Transformation:
         reaching = self._reaching(results) if keep else set[int]()
         return [self._released(x, keep and self._counts(x, reaching)) for x in results]
 
+    def reach(self, *results: Tensor) -> bool:
+        """True if any of ``results`` depends on a tensor outside that requires grad."""
+        reaching = self._reaching(results)
+        return any(self._counts(x, reaching) for x in results)
+
     def _released(self, x: Tensor, keep: bool) -> Tensor:
         plain = not x.requires_grad and not x.tainted
         return x if keep or plain else cast("Tensor", without_history(x))
@@ -116,63 +116,3 @@ def reached(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[bool]:
             seen.add(id(x))
             pending.extend(_flowing(x.grad_fn) if x.grad_fn is not None else ())
     return [id(x) in seen for x in inputs]
-
-
-def pull(outputs: Sequence[Tensor], cotangents: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Tensor | None]:
-    """Cotangents through ``outputs`` to ``inputs``, recorded; None where none arrives."""
-    pairs = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
-    gradients = backward_recorded([y for y, _ in pairs], [g for _, g in pairs], inputs)
-    return [cast("Tensor | None", gradients.get(x)) for x in inputs]
-
-
-def push(outputs: Sequence[Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor | None]:
-    """Tangents of ``inputs`` through to ``outputs``, recorded; None where none arrives."""
-    moved = forward_recorded(outputs, list(zip(inputs, tangents, strict=True)))
-    return [cast("Tensor | None", moved.get(y)) for y in outputs]
-
-
-def filled(derivatives: Sequence[Tensor | None], tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Derivatives with zeros, of the shapes and dtypes of ``tensors``, for None."""
-    return [zeros(x.shape, dtype=x.dtype) if d is None else d for d, x in zip(derivatives, tensors, strict=True)]
-
-
-def basis(x: Tensor) -> list[Tensor]:
-    """The tensors of the shape and dtype of ``x`` with a 1 and zeros, in order."""
-    vectors = []
-    for k in range(x.numel()):
-        vector = np.zeros(x.shape, x.dtype)
-        vector.flat[k] = 1
-        vectors.append(Tensor(vector))
-    return vectors
-
-
-def rows(output: Tensor, inputs: Sequence[Tensor]) -> list[list[Tensor | None]]:
-    """For each element of ``output`` its gradients by ``inputs``."""
-    return [pull([output], [seed], inputs) for seed in basis(output)] if output.requires_grad else []
-
-
-def jacobian_of_rows(output: Tensor, inputs: Sequence[Tensor], pulled: Sequence[Sequence[Tensor | None]]) -> list[Tensor]:
-    """The Jacobians of ``output`` by each of ``inputs``, of what `rows` gives."""
-    if not pulled:
-        return [zeros(output.shape + x.shape, dtype=x.dtype) for x in inputs]
-    full = [filled(row, inputs) for row in pulled]
-    return [_stacked([row[k] for row in full], 0, output.shape + x.shape, "row") for k, x in enumerate(inputs)]
-
-
-def jacobian_by_columns(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[list[Tensor]]:
-    """For each output its Jacobians by ``inputs``, column by column in forward mode."""
-    jacobians: list[list[Tensor]] = [[] for _ in outputs]
-    for x in inputs:
-        columns = [filled(push(outputs, [x], [tangent]), outputs) for tangent in basis(x)]
-        for k, y in enumerate(outputs):
-            shape = y.shape + x.shape
-            own = [column[k] for column in columns]
-            jacobians[k].append(_stacked(own, y.ndim, shape, "column") if own else zeros(shape, dtype=y.dtype))
-    return jacobians
-
-
-def _stacked(parts: Sequence[Tensor], axis: int, shape: tuple[int, ...], kind: str) -> Tensor:
-    with enable_grad():
-        stacked = apply_as(Tensor, "stack", *parts, axis=axis)[0].reshape(shape)
-    attach_rows(stacked, parts, kind)
-    return stacked

@@ -6,7 +6,8 @@ from gradproof.client import functional
 from gradproof.client.autograd import function, graph
 from gradproof.client.autograd.function import Function
 from gradproof.client.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
-from gradproof.client.backward.engine import backward, grad
+from gradproof.client.autograd.gradients import grad
+from gradproof.client.backward.engine import backward
 from gradproof.client.backward.multi_grad import register_multi_grad_hook
 from gradproof.client.recording.modes import (
     detect_anomaly,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
+from weakref import WeakValueDictionary
 
 import numpy as np
 
+from gradproof.client.events import Array
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.evaluation import graph_of
 from gradproof.client.recording.modes import enable_grad
@@ -22,6 +24,11 @@ Environment: TypeAlias = dict[str, Input]
 
 Gradients: TypeAlias = dict[Recorded, Recorded]
 """Gradients by their tensors, which a dictionary compares by identity: no two objects have the same hash."""
+
+MAX_SHARED_BYTES: Final = 64
+"""The size up to which equal constants of rules are a single tensor."""
+
+_constants: WeakValueDictionary[tuple[object, ...], Recorded] = WeakValueDictionary()
 
 
 def accumulate(gradients: Gradients, tensor: Recorded, gradient: Recorded) -> None:
@@ -123,7 +130,7 @@ def _join(derived: Derived, environment: Environment, seeds: Mapping[str, Record
     for leaf in graph.leaves:
         if leaf.name not in environment and leaf.HasField("value"):
             array = decode_tensor(leaf.value)
-            environment[leaf.name] = array.item() if leaf.value.weak else kind.from_array(array.copy())
+            environment[leaf.name] = array.item() if leaf.value.weak else _constant(kind, array)
     rules = [rule.SerializeToString(deterministic=True) for rule in graph.rules]
     for message in graph.nodes:
         if all(name in environment for name in message.outputs):
@@ -135,6 +142,17 @@ def _join(derived: Derived, environment: Environment, seeds: Mapping[str, Record
         signature = runtime.signature(message.op, inputs, attributes)
         node = Node(kind, signature, inputs, tuple(rules[k] for k in message.rules))
         environment.update(zip(message.outputs, node.outputs(), strict=True))
+
+
+def _constant(kind: type[Recorded], array: Array) -> Recorded:
+    """A constant of a rule; the same tensor for equal small arrays, so that graphs have it once."""
+    key = (kind, array.dtype.str, array.shape, array.tobytes())
+    constant = _constants.get(key) if array.nbytes <= MAX_SHARED_BYTES else None
+    if constant is None:
+        constant = kind.from_array(array.copy())
+        if array.nbytes <= MAX_SHARED_BYTES:
+            _constants[key] = constant
+    return constant
 
 
 def _tensor(value: Input) -> Recorded:

@@ -11,7 +11,7 @@ import numpy as np
 from gradproof.client.backward.gradient_edge import GradientEdge, tensor_of
 from gradproof.client.backward.hook_results import checked_results
 from gradproof.client.backward.passes import run
-from gradproof.client.backward.provenance import PassGradient, Provenance, attach_rows, extended_parts, without_history
+from gradproof.client.backward.provenance import PassGradient, Provenance, extended_parts, without_history
 from gradproof.client.backward.recorded_pass import backward_recorded
 from gradproof.client.events import Array
 from gradproof.client.recording.apply import apply
@@ -29,6 +29,10 @@ REFERENCE_CYCLE = (
 NO_BACKWARD = (
     "backward() called inside a functorch transform. This is not supported, please use functorch.grad or functorch.vjp "
     "instead or call backward() outside of functorch transforms."
+)
+UNUSED = (
+    "The differentiated Tensor at index {0} appears to not have been used in the graph. Set allow_unused=True if this is "
+    "the desired behavior."
 )
 _warned = False
 
@@ -59,9 +63,9 @@ def backward(
     """
     if is_vectorizing():
         raise RuntimeError(NO_BACKWARD)
-    roots = _sequence(tensors)
+    roots = sequence_of(tensors)
     seeds = _seeds(roots, grad_tensors)
-    targets = None if inputs is None else _sequence(inputs)
+    targets = None if inputs is None else sequence_of(inputs)
     if targets is not None and not targets:
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     if create_graph:
@@ -116,14 +120,13 @@ def _add_gradients(
     return added
 
 
-def grad(  # noqa: PLR0913 - the arguments of torch.autograd.grad
+def grad(
     outputs: Sequence[T | GradientEdge] | T | GradientEdge,
     inputs: Sequence[T | GradientEdge] | T | GradientEdge,
     grad_outputs: Sequence[T | None] | T | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool | None = None,
-    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[T, ...]:
     """The gradients of ``outputs`` with respect to ``inputs``; ``.grad`` of leaves stays as it is.
@@ -135,47 +138,14 @@ def grad(  # noqa: PLR0913 - the arguments of torch.autograd.grad
         retain_graph: as for `backward`.
         create_graph: as for `backward`.
         allow_unused: return None for an input that ``outputs`` do not depend on, instead of an error.
-        is_grads_batched: cotangents have an additional leading axis, and so have the gradients.
         materialize_grads: return zeros for an input that ``outputs`` do not depend on.
 
     Raises RuntimeError, TypeError and ValueError with PyTorch's texts.
-
-    Follows torch.autograd.grad.
     """
-    if materialize_grads and allow_unused is False:
-        raise ValueError(
-            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
-        )
-    roots, targets = _sequence(outputs), _sequence(inputs)
-    if not targets:
-        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
-    unused = (allow_unused, materialize_grads)
-    if not is_grads_batched:
-        return cast("tuple[T, ...]", _gradients(roots, targets, grad_outputs, bool(retain_graph), create_graph, unused))
-    batches, rows = _sequence(cast("Tensors", grad_outputs)), []
-    if not batches[0].shape:
-        raise TypeError("is_grads_batched: cotangents have a leading axis, but got a 0-d tensor")
-    count = batches[0].shape[0]
-    for k in range(count):
-        keep = bool(retain_graph) or k < count - 1
-        rows.append(_gradients(roots, targets, [_row(batch, k) for batch in batches], keep, create_graph, unused))
-    gradients = tuple(None if column[0] is None else _stacked(column) for column in zip(*rows, strict=True))
-    return cast("tuple[T, ...]", gradients)  # None, where it is allowed, is not in the type, as in PyTorch
-
-
-def _gradients(
-    roots: Sequence[Recorded],
-    targets: Sequence[Recorded],
-    cotangents: Any,
-    retain_graph: bool,
-    create_graph: bool,
-    unused: tuple[bool | None, bool],
-) -> tuple[Recorded | None, ...]:
-    """The gradients of a pass. ``unused``: whether None is allowed, and whether zeros take its place."""
-    allow_unused, materialize = unused
-    seeds = _seeds(roots, cotangents)
-    if not all(t.requires_grad for t in targets):
-        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    check_unused(allow_unused, materialize_grads)
+    roots, targets = sequence_of(outputs), targets_of(inputs)
+    seeds = _seeds(roots, grad_outputs)
+    check_targets(targets)
     kind = class_of([*roots, *targets]) or targets[0].plain()
     if create_graph or is_vectorizing():
         recorded = backward_recorded(roots, seeds, targets, kind)
@@ -183,16 +153,35 @@ def _gradients(
         if not create_graph:
             gradients = [None if g is None else without_history(g) for g in gradients]
     else:
-        gradients = _unrecorded_gradients(roots, seeds, targets, retain_graph, kind)
+        gradients = _unrecorded_gradients(roots, seeds, targets, bool(retain_graph), kind)
     for k, (tensor, gradient) in enumerate(zip(targets, gradients, strict=True)):
-        if gradient is None and materialize:
+        if gradient is None and materialize_grads:
             gradients[k] = kind.from_array(np.zeros(tensor.shape, tensor.dtype), requires_grad=create_graph)
         elif gradient is None and not allow_unused:
-            raise RuntimeError(
-                f"The differentiated Tensor at index {k} appears to not have been used in the graph. Set allow_unused=True "
-                "if this is the desired behavior."
-            )
-    return tuple(gradients)
+            raise RuntimeError(UNUSED.format(k))
+    return cast("tuple[T, ...]", tuple(gradients))  # None, where it is allowed, is not in the type, as in PyTorch
+
+
+def check_unused(allow_unused: bool | None, materialize_grads: bool) -> None:
+    """Raises ValueError if inputs that are not used are to be an error and zeros."""
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
+
+
+def targets_of(inputs: Tensors) -> list[Recorded]:
+    """The tensors whose gradients are returned. Raises RuntimeError if there are none."""
+    targets = sequence_of(inputs)
+    if not targets:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    return targets
+
+
+def check_targets(targets: Sequence[Recorded]) -> None:
+    """Raises RuntimeError if any of ``targets`` does not require grad."""
+    if not all(t.requires_grad for t in targets):
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
 
 
 def _unrecorded_gradients(
@@ -217,19 +206,8 @@ def _unrecorded_gradients(
     return list(gradients)
 
 
-def _row(batch: Recorded, k: int) -> Recorded:
-    """The part ``k`` along the leading axis."""
-    start, stop = (k, *(0,) * (batch.ndim - 1)), (k + 1, *batch.shape[1:])
-    return apply("squeeze", apply("slice", batch, start=start, stop=stop, step=(1,) * batch.ndim), axis=(0,))
-
-
-def _stacked(gradients: Sequence[Recorded]) -> Recorded:
-    stacked = apply("stack", *gradients, axis=0)
-    attach_rows(stacked, gradients)
-    return stacked
-
-
-def _sequence(tensors: Tensors) -> list[Recorded]:
+def sequence_of(tensors: Tensors) -> list[Recorded]:
+    """The tensors, those of gradient edges among them."""
     return [tensor_of(t) for t in ([tensors] if isinstance(tensors, (Recorded, GradientEdge)) else tensors)]
 
 
@@ -246,10 +224,15 @@ def _seeds(roots: Sequence[Recorded], gradients: Any) -> list[Recorded]:
     for root in roots:
         root.check_current()
     seeds = [cotangent_of(root, cotangent, k) for k, (root, cotangent) in enumerate(zip(roots, cotangents, strict=False))]
+    check_roots(roots)
+    return seeds
+
+
+def check_roots(roots: Sequence[Recorded]) -> None:
+    """Raises RuntimeError if any of ``roots`` does not require grad."""
     for k, root in enumerate(roots):
         if not root.requires_grad:
             raise RuntimeError(f"element {k} of tensors does not require grad and does not have a grad_fn")
-    return seeds
 
 
 def cotangent_of(root: Recorded, gradient: Any, index: int) -> Recorded:
@@ -265,13 +248,18 @@ def cotangent_of(root: Recorded, gradient: Any, index: int) -> Recorded:
             f"Mismatch in shape: grad_output[{index}] has a shape of torch.Size({list(gradient.shape)}) and "
             f"output[{index}] has a shape of torch.Size({list(root.shape)})."
         )
+    check_dtype(root, gradient, index)
+    return gradient
+
+
+def check_dtype(root: Recorded, gradient: Recorded, index: int) -> None:
+    """Raises RuntimeError with ``index`` if a root or its cotangent is complex, and the other is not."""
     if (gradient.dtype.kind == "c") != (root.dtype.kind == "c"):
         raise RuntimeError(
             "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
             f"grad_output[{index}] has a dtype of {gradient.dtype.name} and output[{index}] has a dtype of "
             f"{root.dtype.name}."
         )
-    return gradient
 
 
 def _ones(root: Recorded) -> Recorded:

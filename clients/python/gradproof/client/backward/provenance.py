@@ -38,6 +38,10 @@ class PassGradient:
         self.gradient = gradient.detach()
         self.added = self.gradient if added is None else added.detach()
 
+    def passes(self) -> list[Evidence]:
+        """The evidence of the pass, as far as there is any yet."""
+        return [self.evidence]
+
     def verdict(self) -> Verdict | None:
         """The verdict, requested now if it was not."""
         return self.evidence.verdict(self.names, self.gradient.value())
@@ -83,7 +87,7 @@ class Provenance:
 
     def evidence(self) -> list[Evidence]:
         """The evidence of all parts, the last part first."""
-        return [part.evidence for part in reversed(self.parts) if part is not None]
+        return [evidence for part in reversed(self.parts) if part is not None for evidence in part.passes()]
 
     def verdict(self) -> Verdict | None:
         """The weakest verdict of all parts, which are run again for it; for passes, their sum is checked too."""

@@ -66,6 +66,10 @@ class _BatchedPassGradient(PassGradient):
             self._possible = self._built is not None
         return self._built
 
+    def passes(self) -> list[Evidence]:
+        """The evidence of the pass through the graph of all slices, as far as it is made."""
+        return [] if self._built is None else [self._built[0]]
+
     def verdict(self) -> Verdict | None:
         """The verdict, requested now if it was not."""
         built = self.evidence_of_all()

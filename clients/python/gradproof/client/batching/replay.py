@@ -76,6 +76,10 @@ class Replay:
 
     def run(self, outputs: Sequence[Recorded]) -> None:
         """Record the nodes behind ``outputs``, those of them that depend on batched tensors."""
+        self.run_through(self.pending(outputs))
+
+    def pending(self, outputs: Sequence[Recorded]) -> list[Node]:
+        """The nodes behind ``outputs`` that depend on placeholders and are not recorded yet, in their order."""
         nodes: dict[int, Node] = {}
         pending: list[Input] = list(outputs)
         while pending:
@@ -87,7 +91,7 @@ class Replay:
             elif x.node.placeholder is not None and x.node.number not in nodes and x.node.number not in self._nodes:
                 nodes[x.node.number] = x.node
                 pending.extend(x.node.inputs)
-        self.run_through([nodes[number] for number in sorted(nodes)])
+        return [nodes[number] for number in sorted(nodes)]
 
     def run_through(self, nodes: Sequence[Node]) -> None:
         """Record these nodes, which are in the order they were recorded in."""

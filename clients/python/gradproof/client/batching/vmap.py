@@ -10,12 +10,10 @@ import numpy as np
 
 from gradproof.client.backward.provenance import Provenance, attach_rows
 from gradproof.client.batching.application import moved
-from gradproof.client.batching.evidence import attach_provenance
-from gradproof.client.batching.replay import Replay
+from gradproof.client.batching.slices import Slices
 from gradproof.client.recording.apply import apply
-from gradproof.client.recording.placeholders import Level, running
+from gradproof.client.recording.placeholders import running
 from gradproof.client.recording.recorded import Recorded
-from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.constructors import as_tensor
 from gradproof.client.tensors.generator import random_state, set_random_state
 from gradproof.client.tensors.tensor import Tensor
@@ -109,21 +107,19 @@ class _Call:
         self, leaves: Sequence[Any], dims: Sequence[int | None], structure: Structure, size: int
     ) -> tuple[list[Any], Structure, list[int | None]]:
         """The results with the batch axis in front, their structure, and the axes to put it at."""
-        level = Level(size, self._randomness)
-        slices = [x if dim is None else _slice(x, level) for x, dim in zip(leaves, dims, strict=True)]
-        with running(level):
+        parts = Slices(size, self._randomness)
+        slices = [x if dim is None else parts.slice_of(x) for x, dim in zip(leaves, dims, strict=True)]
+        with running(parts.level):
             result = self._func(*unflatten(structure, slices), **self._kwargs)
         outputs, form = flatten(result)
         out_dims = self._output_dims(result, form)
-        replay = Replay(level)
-        replay.run([y for y in outputs if isinstance(y, Tensor)])
-        return [self._output(y, dim, replay, level) for y, dim in zip(outputs, out_dims, strict=True)], form, out_dims
+        parts.run([y for y in outputs if isinstance(y, Tensor)])
+        return [self._output(y, dim, parts) for y, dim in zip(outputs, out_dims, strict=True)], form, out_dims
 
-    def _output(self, y: Any, dim: int | None, replay: Replay, level: Level) -> Any:
+    def _output(self, y: Any, dim: int | None, parts: Slices) -> Any:
         """A result for all slices."""
-        batched = replay.batched(y) if isinstance(y, Tensor) else None
         if dim is None:
-            if batched is not None:
+            if isinstance(y, Tensor) and parts.batched(y) is not None:
                 raise ValueError(
                     f"vmap({self._name}, ...): `{self._name}` can not return a BatchedTensor when out_dim is None"
                 )
@@ -137,10 +133,7 @@ class _Call:
             raise IndexError(
                 f"Dimension out of range (expected to be in range of [{-y.ndim - 1}, {y.ndim}], but got {dim})"
             )
-        if batched is not None:
-            attach_provenance(batched, y, replay, level)
-            return batched
-        return apply("broadcast_to", y, shape=(level.size, *y.shape))
+        return parts.spread(y)
 
     def _arguments(self, args: tuple[Any, ...]) -> tuple[list[Any], list[int | None], Structure]:
         """The leaves of the arguments, the axis of each, and their structure. Raises ValueError with PyTorch's texts."""
@@ -208,12 +201,6 @@ class _Call:
             f"of `outputs`. out_dims has structure {text(flatten(self._out_dims)[1])} but outputs has structure "
             f"{text(structure)}."
         )
-
-
-def _slice(x: Tensor, level: Level) -> Tensor:
-    """A placeholder for a slice of a tensor with the batch axis in front."""
-    part = type(x).from_alias(Spec(x.shape[1:], x.dtype), level.placeholder(x))
-    return part.requires_grad_() if x.requires_grad else part
 
 
 def _placed(y: Tensor, dim: int) -> Recorded:

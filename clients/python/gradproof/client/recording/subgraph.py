@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from itertools import islice
 from typing import Protocol
 
@@ -69,6 +70,13 @@ class Subgraph:
         self._surroundings: dict[int, Surrounding] = {}
         self._cut_leaves: set[str] = set()
         self.behind: dict[str, list[str]] = {}
+
+    def closed(self, values: Mapping[str, Array], structure: tuple[object, ...]) -> Subgraph:
+        """The graph with ``values`` for its `open` leaves, so that it can be run. ``structure``: all that makes it the same
+        graph."""
+        closed = copy(self)
+        closed.arrays, closed.open, closed.structure = {**self.arrays, **values}, {}, structure
+        return closed
 
     def surround(self, surroundings: Mapping[int, Surrounding]) -> None:
         """Send nodes with hooks together with the nodes around them; keys are the numbers of nodes."""
