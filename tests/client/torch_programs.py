@@ -853,6 +853,14 @@ g, = grad((x**3).sum(), x, create_graph=True); (g * g).sum().backward(); x.grad
 g, = grad(c**4, c, create_graph=True); h, = grad(g, c, create_graph=True); u, = grad(h, c, create_graph=True); grad(u, c)
 grad((x * y).sum(), x)
 grad(x * y, x, lib.eye(3, dtype=lib.float64), is_grads_batched=True)
+grad(x * y, x, lib.ones(2, 4, dtype=lib.float64), is_grads_batched=True)
+grad(x * y, x, T(1.0), is_grads_batched=True)
+grad((x * y).sum(), x, None, is_grads_batched=True)
+e = lib.eye(3, dtype=lib.float64); grad([x * y, x.sum()], x, [e, e[0]], is_grads_batched=True)
+e = lib.eye(3, dtype=lib.float64); grad([x * y, x.sum()], x, [e, e[0, :2]], is_grads_batched=True)
+e = lib.eye(3, dtype=lib.float64); grad(x * y, [x, p], e, is_grads_batched=True)
+e = lib.eye(3, dtype=lib.float64); grad(x * y, [x, p], e, is_grads_batched=True, materialize_grads=True)
+e, a = lib.eye(3, dtype=lib.float64), x * y; grad(a, x, e, is_grads_batched=True); grad(a, x, e, is_grads_batched=True)
 x.register_hook(lambda g: g * 2); (x * y).sum().backward(); x.grad
 x.register_hook(lambda g: None); (x * y).sum().backward(); x.grad
 h = x.register_hook(lambda g: g * 2); h.remove(); (x * y).sum().backward(); x.grad

@@ -110,7 +110,7 @@ def _laid_out(part: Tensor, shape: tuple[int, ...], kind: str) -> Tensor:
     """Rows or columns in the shape of a Jacobian."""
     whole = _shaped(part, shape)
     provenance = whole.provenance
-    if isinstance(provenance, Provenance) and len(provenance.parts) > 1:
+    if isinstance(provenance, Provenance) and provenance.kind == "row":
         whole.provenance = Provenance(whole, provenance.parts, kind)
     return whole
 
