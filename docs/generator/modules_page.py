@@ -28,7 +28,7 @@ def _sections(top: Path) -> Iterator[str]:
     for folder in sorted({path.parent for path in top.rglob("*.py")}):
         rows = [_row(path) for path in sorted(folder.glob("*.py")) if _is_written(path)]
         if rows:
-            head = folder.relative_to(top).as_posix()
+            head = folder.relative_to(top.parent).as_posix() if folder == top else folder.relative_to(top).as_posix()
             face = folder / "__init__.py"
             about = f"{_sentence(face)}\n\n" if face.is_file() else ""
             yield f"## `{head}`\n\n{about}| module | |\n|---|---|\n" + "\n".join(rows) + "\n"

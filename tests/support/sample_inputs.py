@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import ml_dtypes
 import numpy as np
-from flint import arb
 from hypothesis import strategies as st
 from tests.conftest import REGISTRY
 
 from gradproof.engine.cases import Case
 from gradproof.engine.domains import ABOVE_ONE, INTEGER
-from gradproof.engine.errors import RuleFault
-from gradproof.engine.graph import Graph, Leaf, Node
-from gradproof.engine.inference import InferenceError
 from gradproof.engine.job import Job
 from gradproof.engine.op import Op
-from gradproof.engine.precision import precision
-from gradproof.engine.registry import Registry
-from gradproof.engine.spec import Array, DType, is_differentiable, spec_of
-from gradproof.engine.verify.proof.points import sample_point
+from gradproof.engine.spec import Array, DType, is_differentiable
+from gradproof.testing.samples import dtypes_of, ordinary, trial_of
+from gradproof.testing.trial import Trial, seeded
 
-DTYPES: tuple[DType, ...] = tuple(np.dtype(one) for one in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16))
 ROUND = (-3.0, -2.0, -1.0, -0.5, 0.0, -0.0, 0.5, 1.0, 2.0, 3.0)
 DECOMPOSED = ("solve", "inv", "det", "cholesky")
 REFUSING = ("polygamma_rise", "gamma_density", "gammainc", "gammaincc", "zeta")
@@ -34,89 +27,16 @@ REFUSING = ("polygamma_rise", "gamma_density", "gammainc", "gammaincc", "zeta")
 ALONG_AXES = {"axis", "keepdims", "correction"}
 
 
-@dataclass(frozen=True)
-class Point:
-    """One op applied to arrays, with the cotangents of its outputs."""
-
-    op: str
-    arrays: tuple[Array, ...]
-    attributes: Mapping[str, Any]
-    seeds: tuple[Array, ...]
-
-    def job(self, name: str = "") -> Job:
-        """A graph of one node, of this op or of the one called ``name``."""
-        still = REGISTRY.op(self.op).still if self.op in REGISTRY.ops else ()
-        leaves = tuple(
-            Leaf(f"x{k}", spec_of(a), is_differentiable(a.dtype) and k not in still) for k, a in enumerate(self.arrays)
-        )
-        outputs = tuple(f"y{k}" for k in range(len(self.seeds)))
-        node = Node(name or self.op, tuple(leaf.name for leaf in leaves), outputs, self.attributes)
-        values = [(leaf.name, a) for leaf, a in zip(leaves, self.arrays, strict=True)]
-        return Job(Graph(leaves, (node,), outputs), values, list(zip(outputs, self.seeds, strict=True)))
-
-    def __str__(self) -> str:
-        arrays = ", ".join(f"{a.dtype.name}{a.astype(float).tolist()}" for a in self.arrays)
-        seeds = ", ".join(str(g.astype(float).tolist()) for g in self.seeds)
-        return f"{self.op}({arrays}, {dict(self.attributes)}) with cotangent {seeds}"
+def ordinary_point(op: Op, seed: int = 0) -> Trial:
+    return trial_of(op, op.proof_cases()[-1], seed=seed)
 
 
-def dtypes_of(op: Op, registry: Registry = REGISTRY) -> list[DType]:
-    """The floating point dtypes that the op takes."""
-    found = []
-    for dtype in DTYPES:
-        try:
-            registry.rule_of(op, op.proof_cases()[0], dtype)
-        except (InferenceError, RuleFault):
-            continue
-        found.append(dtype)
-    return found
+def job_of(point: Trial, name: str = "") -> Job:
+    """A graph of one node, of the op of a point or of the one called ``name``."""
+    return point.job(name, REGISTRY.op(point.op).still if point.op in REGISTRY.ops else ())
 
 
-def seeded(op: Op, arrays: Sequence[Array], attributes: Mapping[str, Any]) -> Point:
-    """The point with cotangents of either sign."""
-    outputs = op.inference([spec_of(a) for a in arrays], attributes).outputs
-    seeds = [np.resize(np.array([1.25, -0.75, 2.0, -1.5]), out.shape).astype(out.dtype) for out in outputs]
-    return Point(op.name, tuple(arrays), attributes, tuple(seeds))
-
-
-# ordinary and stress points, for tables
-
-
-def ordinary(op: Op, case: Case, dtype: DType = DTYPES[0], seed: int = 0) -> list[Array]:
-    """The floats nearest to a random exact point of the op's domain."""
-    with precision(64):
-        balls, _ = sample_point(
-            op, case, op.inference(case.specs(dtype), case.attributes), Random(f"{op.name} {case} {seed}")
-        )
-    arrays = []
-    for given, ball in zip(case.inputs, balls, strict=True):
-        if isinstance(given, np.ndarray):
-            arrays.append(given)
-        else:
-            floats = [float(arb(x).mid()) for x in ball.flat][: int(np.prod(given, dtype=int))]
-            arrays.append(np.array(floats, np.float64).astype(dtype).reshape(given))
-    return arrays
-
-
-def ordinary_point(op: Op, seed: int = 0) -> Point:
-    case = op.proof_cases()[-1]
-    return seeded(op, ordinary(op, case, seed=seed), case.attributes)
-
-
-def stress_points(op: Op) -> Iterator[Point]:
-    """The op's own stress values, each in the first place of each input of an ordinary point."""
-    case = op.proof_cases()[0]
-    for value in op.stress:
-        for k, given in enumerate(case.inputs):
-            if isinstance(given, np.ndarray) or not np.prod(given, dtype=int):
-                continue
-            arrays = ordinary(op, case)
-            arrays[k] = arrays[k].copy()
-            arrays[k].flat[0] = value
-            yield seeded(op, arrays, case.attributes)
-
-
-# points sample_point by Hypothesis
+# points drawn by Hypothesis
 
 
 def numbers(op: Op, position: int, dtype: DType) -> st.SearchStrategy[float]:
@@ -190,9 +110,9 @@ def cases(draw: st.DrawFn, op: Op) -> Case:
 
 
 @st.composite
-def points(draw: st.DrawFn, op: Op) -> Point:
+def points(draw: st.DrawFn, op: Op) -> Trial:
     """Any op at any point. A matrix to be decomposed is an ordinary one with few elements replaced."""
-    case, dtype = draw(cases(op)), draw(st.sampled_from(dtypes_of(op)))
+    case, dtype = draw(cases(op)), draw(st.sampled_from(dtypes_of(op, REGISTRY)))
     arrays: list[Array] = []
     whole = op.name not in DECOMPOSED
     known = [] if whole else ordinary(op, case, dtype, draw(st.integers(0, 99)))

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, reject, settings
 from tests.conftest import REGISTRY
 from tests.support.fault_injection import of_run
 from tests.support.proof_sources import NoProofs
-from tests.support.sample_inputs import Point, ordinary_point, points
+from tests.support.sample_inputs import job_of, ordinary_point, points
 from tests.support.sweeps import draws
 from tests.support.verdicts import finish
 
@@ -24,6 +24,7 @@ from gradproof.engine.op import Op
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord, UseVerdict, ValueWord
 from gradproof.engine.verify.verifier import Verifier
+from gradproof.testing import Trial
 
 DRAWS = int(os.environ.get("CHECK_DRAWS", "3"))
 ENGINE = Engine(REGISTRY)
@@ -38,8 +39,8 @@ judging = settings(
 OPS = [pytest.param(op, id=op.name) for op in REGISTRY.ops.values() if op.differentiable]
 
 
-def judged(point: Point) -> list[GradientVerdict]:
-    return list(VERIFIER.check(finish(ENGINE, point.job()), budget=60.0))
+def judged(point: Trial) -> list[GradientVerdict]:
+    return list(VERIFIER.check(finish(ENGINE, job_of(point)), budget=60.0))
 
 
 def behind_an_overflow(use: UseVerdict) -> bool:
@@ -54,7 +55,7 @@ def summed_from_no_number(use: UseVerdict) -> bool:
     return use.op == "broadcast_to" and use.value.word is ValueWord.NONFINITE
 
 
-def words(point: Point) -> Counter[ValueWord]:
+def words(point: Trial) -> Counter[ValueWord]:
     """How often each word is said of this point, after none of them was an alarm."""
     everything = judged(point)
     overflowed = any(use.forward.word is ValueWord.OVERFLOWED for verdict in everything for use in verdict.uses)
@@ -79,7 +80,7 @@ def words(point: Point) -> Counter[ValueWord]:
 )
 def test_infinities_beside_the_ends_of_the_range(op: str, arrays: tuple[Array, ...]) -> None:
     with np.errstate(all="ignore"):
-        words(Point(op, arrays, {}, (np.ones(arrays[0].shape),)))
+        words(Trial(op, arrays, {}, (np.ones(arrays[0].shape),)))
 
 
 @pytest.mark.sweep(of=2)
@@ -90,7 +91,7 @@ def test_a_right_op_is_never_called_wrong(op: Op) -> None:
 
     @settings(judging, max_examples=DRAWS if op.rule else draws(DRAWS, op.name, of=5))  # a composite is its parts
     @given(points(op))
-    def at(point: Point) -> None:
+    def at(point: Trial) -> None:
         try:
             seen.update(words(point))
         except DataFault:  # a singular matrix has no inverse

@@ -20,13 +20,14 @@ import pytest
 from mpmath import mpf
 from tests.conftest import REGISTRY
 from tests.support.proof_sources import LocalProofs
-from tests.support.sample_inputs import Point
+from tests.support.sample_inputs import job_of
 from tests.support.verdicts import finish
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.verify.floats.ulps import NEAREST, close_enough, largest, needed_bits, spacing
 from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord
 from gradproof.engine.verify.verifier import Verifier
+from gradproof.testing import Trial
 
 POINTS = int(os.environ.get("CHECK_SWEEP", "400"))
 DTYPES = [np.dtype(kind) for kind in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)]
@@ -103,8 +104,8 @@ def drawn(random: Random, dtype: Any, low: float = -math.inf, high: float = math
             return array
 
 
-def judged(point: Point) -> dict[str, tuple[float, GradientVerdict]]:
-    run = finish(ENGINE, point.job())
+def judged(point: Trial) -> dict[str, tuple[float, GradientVerdict]]:
+    run = finish(ENGINE, job_of(point))
     verdicts = {}
     for verdict in VERIFIER.check(run, budget=60.0):
         number = run.plan.backward.raw[run.plan.lowered.values[verdict.name]]
@@ -135,7 +136,7 @@ def test_words_agree_with_mpmath(dtype: Any) -> None:
             low, high = BOUNDS.get(name, (-math.inf, math.inf))
             arrays = tuple(drawn(random, dtype, low, high) for _ in range(1 if name in ONE else 2))
             g = drawn(random, dtype)
-            point = Point(name, arrays, {}, (g,))
+            point = Trial(name, arrays, {}, (g,))
             exact = [mpf(float(x)) for x in arrays]
             if any(abs(x) > 1e6 for x in exact) and name not in PLAIN:
                 continue  # an exponential of that is beyond all floats, and beyond the oracle
