@@ -309,11 +309,8 @@ def test_what_is_no_kernel_refuses_the_plugin() -> None:
         GRADPROOF_API = 1
         GRADPROOF_NAME = "wrong"
 
-        @staticmethod
-        def register_kernels(register: Callable[[Any], None]) -> None:
-            register(np.exp)
+        register_kernels = staticmethod(registering(np.exp))  # type: ignore[arg-type]
 
-    Wrong.register_kernels = staticmethod(registering(np.exp))  # type: ignore[arg-type, method-assign]
     registry = build_registry(BUILTIN, others=[Wrong()])
     assert str(registry.refused[0]) == "plugin 'wrong' refused: register_kernels, <ufunc 'exp'>: is not Kernel"
 

@@ -17,6 +17,7 @@ from tests.conftest import Bench
 
 from gradproof.engine.errors import InvalidRequest
 from gradproof.engine.spec import Array, spec_of
+from gradproof.plugins import joining
 
 DTYPES = ("float64", "float32", "float16", ml_dtypes.bfloat16, "complex128", "int64", "bool")
 SHAPES = ((), (1,), (5,), (0,), (2, 3), (3, 0, 2), (2, 3, 4), (1, 2, 1, 3))
@@ -279,3 +280,32 @@ def test_what_does_not_fit_is_named(
     with pytest.raises(InvalidRequest, match=r"graph\.nodes") as caught:
         bench.values(leaves, [(f"y = {op}({', '.join(leaves)})", attributes)], "y")
     assert text in str(caught.value)
+
+
+def test_joined_windows_are_copied_in_longer_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrays that continue one another in memory are a single view; whatever lies otherwise is left as it is."""
+    joined: Any = joining._joined
+    concat_into: Any = joining.concat_into
+    x = np.random.default_rng(0).normal(size=(2, 6, 6, 3))
+    windows = [x[:, i : i + 4, j : j + 4] for i in range(3) for j in range(3)]
+    assert [part.shape[3] for part in joined(windows, 3)] == [9, 9, 9]
+    monkeypatch.setattr(joining, "LARGE", 0)
+    line = np.arange(12.0)
+    cases = [(windows, axis) for axis in range(4)] + [
+        (parts, 0)
+        for parts in (
+            [line[:3], line[3:5], line[5:9]],
+            [line[6:3:-1], line[3:0:-1]],
+            [line[6:3:-1], line[7:9]],
+            [line[::2], line[1::2]],
+            [line[:0], line[:3]],
+            [line[:3], line[3:3], line[3:5]],
+            [np.broadcast_to(line[1], 3), np.broadcast_to(line[1], 2)],
+            [line[:2], line[2:4].astype(np.float32).astype(float)],
+        )
+    ]
+    for parts, axis in cases:
+        expected = np.concatenate(parts, axis)
+        out = np.empty_like(expected)
+        concat_into(out, *parts, axis=axis)
+        np.testing.assert_array_equal(out, expected)

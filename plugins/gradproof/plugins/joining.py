@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from gradproof.engine.extend import (
     Attributes,
@@ -29,6 +30,9 @@ MAX_SECTIONS = 16  # of `sections`, which has a definition for each
 
 # concat
 
+LARGE = 4096
+"""Elements from which on it is worth while to look where arrays lie."""
+
 
 def concat_infer(*arrays: Spec, axis: object = 0) -> Inferred:
     axis = axis_of(axis, arrays[0].ndim)
@@ -41,6 +45,28 @@ def concat_infer(*arrays: Spec, axis: object = 0) -> Inferred:
 
 def concat(*arrays, axis):
     return np.concatenate(arrays, axis)
+
+
+def concat_into(out, *arrays, axis):
+    """`concat` written to ``out``. Windows that slide over an array, as in a convolution, lie side by side: their elements
+    are copied in longer lines."""
+    np.concatenate(_joined(arrays, axis) if out.size >= LARGE else arrays, axis, out)
+
+
+def _joined(arrays, axis):
+    """The arrays, with those that continue one another in memory along the axis as a single view."""
+    joined = [arrays[0]]
+    for array in arrays[1:]:
+        last = joined[-1]
+        step, shape = last.strides[axis], last.shape
+        end = last.__array_interface__["data"][0] + shape[axis] * step
+        fits = array.strides == last.strides and array.dtype == last.dtype
+        if not fits or array.__array_interface__["data"][0] != end or not array.size:
+            joined.append(array)
+            continue
+        longer = at(shape, axis, shape[axis] + array.shape[axis])
+        joined[-1] = as_strided(last, longer, last.strides, writeable=False)
+    return joined
 
 
 def concat_rule(g, y, *arrays, axis):
@@ -306,7 +332,7 @@ JOINING = (
 # fmt: on
 
 MEMORY = {
-    "concat": Memory(into=lambda out, *arrays, axis: np.concatenate(arrays, axis, out)),
+    "concat": Memory(into=concat_into),
     "stack": Memory(into=lambda out, *arrays, axis: np.stack(arrays, axis, out)),
 }
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.cancellation import watched
+from gradproof.engine.compiled.columns import columns_apart
 from gradproof.engine.compiled.simplify import Cut, Item, Simplified
 from gradproof.engine.inference import Inferred
 from gradproof.engine.op import Op
@@ -25,7 +26,8 @@ EVERYWHERE: Place = (...,)
 
 
 def assembled(program: Simplified) -> Simplified:
-    """The program with every sum of two or more placed parts as a single instruction."""
+    """The program with every sum of two or more placed parts as a single instruction, and with products whose columns are
+    such parts apart."""
     uses: dict[int, int] = {}
     maker: dict[int, Instruction] = {}
     for item in watched(program.items):
@@ -33,15 +35,19 @@ def assembled(program: Simplified) -> Simplified:
             uses[number] = uses.get(number, 0) + 1
         if not isinstance(item, Cut):
             maker.update(dict.fromkeys(item.outputs, item))
-    gone, whole = set[int](), set[int]()
+    gone, whole, sums = set[int](), set[int](), list[int]()
     items: list[Item] = []
     for item in watched(reversed(program.items)):  # a sum is met before its terms
         if isinstance(item, Cut):
             items.append(item)
         elif gone.isdisjoint(item.outputs):
             added = item.op.name == "add" and whole.isdisjoint(item.outputs)
-            items.append(_sum(item, program, uses, maker, gone, whole) if added else item)
-    return replace(program, items=items[::-1])
+            total = _sum(item, program, uses, maker, gone, whole) if added else item
+            if total is not item:
+                sums.append(total.outputs[0])
+            items.append(total)
+    written = replace(program, items=items[::-1])
+    return columns_apart(written, sums) if sums else written
 
 
 def _sum(
