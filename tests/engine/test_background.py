@@ -12,8 +12,9 @@ import pytest
 from tests.conftest import REGISTRY
 
 from gradproof.engine.cancellation import look, watched
+from gradproof.engine.compiled import background as background_module
 from gradproof.engine.compiled import store as module
-from gradproof.engine.compiled.background import MAX_WAITING, Background
+from gradproof.engine.compiled.background import MAX_WAITING, Background, GivingWay
 from gradproof.engine.compiled.compiled import Compiled
 from gradproof.engine.compiled.store import AT_ONCE, Compilations, Plans
 from gradproof.engine.engine import Engine
@@ -152,7 +153,7 @@ def test_numbers_that_python_has_not_make_the_plan_careful(compilations: Compila
 def test_closing_ends_the_plan_that_is_compiled(compilations: Compilations, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, ended = Event(), Event()
 
-    def endless(*_: Any, **__: Any) -> Compiled:
+    def endless(*arguments: Any, **options: Any) -> Compiled:
         begun.set()
         try:
             for _ in watched(itertools.count()):
@@ -202,7 +203,7 @@ def test_tasks_run_one_at_a_time_in_order_and_not_more_than_the_bound() -> None:
 def test_an_error_is_logged_and_the_next_task_runs(caplog: pytest.LogCaptureFixture) -> None:
     background, go, done = Background(), Event(), Event()
     assert background.submit(blocker(go))
-    assert background.submit(lambda: 1 // 0)  # type: ignore[arg-type, return-value]
+    assert background.submit(lambda: 1 // 0)  # type: ignore[arg-type]
     assert background.submit(done.set)
     go.set()
     assert background.wait(SECONDS)
@@ -233,12 +234,9 @@ def test_nothing_runs_behind_the_end() -> None:
 
 def test_work_gives_way_between_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock and the pauses are counted, not waited for."""
-    from gradproof.engine.compiled import background as clocked
-
     now, slept = itertools.count(), list[float]()
-    monkeypatch.setattr(clocked.time, "monotonic", lambda: next(now) * clocked.STRETCH)
-    monkeypatch.setattr(clocked.time, "sleep", slept.append)
-    giving_way = clocked.GivingWay()
-    assert [giving_way.within(lambda: list(watched(range(6))))] == [list(range(6))]
+    monkeypatch.setattr("time.monotonic", lambda: next(now) * background_module.STRETCH)
+    monkeypatch.setattr("time.sleep", slept.append)
+    assert GivingWay().within(lambda: list(watched(range(6)))) == list(range(6))
     assert slept
-    assert set(slept) == {clocked.PAUSE}
+    assert set(slept) == {background_module.PAUSE}

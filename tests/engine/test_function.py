@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import REGISTRY
+from tests.support.fault_injection import registry_with
 
 from gradproof.engine.cancellation import Cancellation
 from gradproof.engine.compiled.store import Compilations, Plans
+from gradproof.engine.derive import Mode, derive
 from gradproof.engine.engine import Engine
-from gradproof.engine.errors import Cancelled, InvalidRequest
+from gradproof.engine.errors import Cancelled, DataFault, InvalidRequest
+from gradproof.engine.extend import Op, ops
 from gradproof.engine.graph import Graph, Leaf, Node
+from gradproof.engine.registry import Registry
 from gradproof.engine.spec import spec
 
 
@@ -134,3 +138,157 @@ def test_a_function_ends_with_its_cancellation() -> None:
     for at_once in (True, False):
         with pytest.raises(Cancelled):
             Engine(REGISTRY).function(graph, at_once=at_once).results([np.ones(300)], cancellation)
+
+
+# constants
+
+
+CALLS = list[tuple[int, ...]]()
+
+
+def _counted(x: Any) -> Any:
+    CALLS.append(x.shape)
+    return np.sin(x)
+
+
+def counted() -> Registry:
+    """The ops, and an op ``count.sin`` that notes its calls."""
+    op = Op("count.sin", _counted, lambda g, y, x: g * ops.cos(x), define=lambda f, x: f.sin(x))
+    return registry_with(op)
+
+
+@pytest.mark.parametrize("plans", list(Plans))
+def test_a_constant_is_no_argument_and_gives_the_same_bits(plans: Plans) -> None:
+    """Also behind transposes, whose layout decides the order of sums, and above the size up to which literals are
+    folded."""
+    random = np.random.default_rng(4)
+    w, x = random.normal(size=(60, 40)), random.normal(size=(3, 60))
+    graph = Graph(
+        (Leaf("w", spec(w.shape)), Leaf("x", spec(x.shape), True)),
+        (
+            Node("transpose", ("w",), ("t",), {"axes": (1, 0)}),
+            Node("exp", ("t",), ("e",)),
+            Node("transpose", ("e",), ("u",), {"axes": (1, 0)}),
+            Node("matmul", ("x", "u"), ("y",)),
+            Node("sum", ("t",), ("a",), {"axis": (0,)}),
+            Node("sum", ("a",), ("b",)),
+            Node("sum", ("y",), ("c",)),
+            Node("multiply", ("b", "c"), ("s",)),
+        ),
+        ("s",),
+    )
+    engine = Engine(REGISTRY, compilations=Compilations(plans))
+    whole, part = engine.function(graph), engine.function(graph, constants={"w": w})
+    assert part.leaves == ("x",)
+    for array in (x, -2 * x):
+        (s,), (dx,) = whole(w, array)
+        (t,), (dy,) = part(array)
+        assert s == t
+        assert dx.tobytes() == dy.tobytes()
+
+
+@pytest.mark.parametrize("size", [3, 5000])
+def test_what_depends_on_constants_only_is_computed_once(size: int) -> None:
+    graph = Graph(
+        (Leaf("w", spec((size,))), Leaf("x", spec((size,)), True)),
+        (Node("count.sin", ("w",), ("a",)), Node("multiply", ("a", "x"), ("b",)), Node("sum", ("b",), ("s",))),
+        ("s",),
+    )
+    engine, w, x = Engine(counted(), compilations=Compilations(Plans.AUTO)), np.linspace(0, 1, size), np.ones(size)
+    CALLS.clear()
+    f = engine.function(graph, constants={"w": w})
+    made = CALLS.count((size,))
+    for _ in range(3):
+        (s,), (dx,) = f(x)
+        assert s == np.sum(np.sin(w))
+        np.testing.assert_array_equal(dx, np.sin(w))
+    assert CALLS.count((size,)) == made == 1
+
+
+def test_a_constant_is_a_copy() -> None:
+    graph = Graph((Leaf("w", spec(())), Leaf("x", spec(()), True)), (Node("multiply", ("w", "x"), ("y",)),), ("y",))
+    w = np.array(3.0)
+    f = Engine(REGISTRY).function(graph, constants={"w": w})
+    w[...] = 5.0
+    assert f(2.0) == ((6.0,), (3.0,))
+
+
+def test_the_gradient_of_a_constant_may_be_asked_for() -> None:
+    graph = Graph((Leaf("w", spec(()), True), Leaf("x", spec(()), True)), (Node("multiply", ("w", "x"), ("y",)),), ("y",))
+    f = Engine(REGISTRY).function(graph, constants={"w": np.array(3.0)})
+    assert f(2.0) == ((6.0,), (2.0, 3.0))
+
+
+@pytest.mark.parametrize(
+    ("constants", "text"),
+    [
+        ({"q": np.ones(2)}, "no leaf is named 'q'"),
+        ({"x": np.ones(3)}, r"leaf 'x' is float64\[2\], the constant is float64\[3\]"),
+    ],
+)
+def test_a_constant_that_does_not_fit_is_named(constants: dict[str, np.ndarray], text: str) -> None:
+    graph = Graph((Leaf("x", spec((2,)), True),), (Node("sum", ("x",), ("s",)),), ("s",))
+    with pytest.raises(InvalidRequest, match=text):
+        Engine(REGISTRY).function(graph, constants=constants)
+
+
+def test_a_constant_where_an_op_fails_is_named_with_its_node() -> None:
+    graph = Graph(
+        (Leaf("a", spec((2, 2))), Leaf("b", spec((2,)), True)),
+        (Node("solve", ("a", "b"), ("x",)), Node("sum", ("x",), ("s",))),
+        ("s",),
+    )
+    f = Engine(REGISTRY).function(graph, constants={"a": np.zeros((2, 2))})
+    with pytest.raises(DataFault, match=r"nodes\[0\] \(solve"):
+        f(np.ones(2))
+
+
+# second derivatives
+
+
+@pytest.mark.parametrize("plans", list(Plans))
+def test_value_gradient_and_hvp_come_from_one_graph(plans: Plans) -> None:
+    """Of Rosenbrock's function in three dimensions, whose Hessian is tridiagonal and written out below."""
+    graph = Graph(
+        (Leaf("x", spec((3,)), True), Leaf("c", spec(())), Leaf("one", spec(()))),
+        (
+            Node("slice", ("x",), ("a",), {"start": (0,), "stop": (2,)}),
+            Node("slice", ("x",), ("b",), {"start": (1,), "stop": (3,)}),
+            Node("square", ("a",), ("p",)),
+            Node("subtract", ("b", "p"), ("q",)),
+            Node("square", ("q",), ("r",)),
+            Node("multiply", ("c", "r"), ("u",)),
+            Node("subtract", ("one", "a"), ("d",)),
+            Node("square", ("d",), ("e",)),
+            Node("add", ("u", "e"), ("v",)),
+            Node("sum", ("v",), ("s",)),
+        ),
+        ("s",),
+    )
+    derived = derive(graph, REGISTRY, Mode.HVP)
+    (product,) = derived.derivatives
+    fetch = ("s", derived.gradients["x"], str(product.value))
+    numbers = {"c": np.array(100.0), "one": np.array(1.0)}
+    constants = {**dict(derived.values), **numbers}
+    engine = Engine(REGISTRY, compilations=Compilations(plans))
+    f = engine.function(derived.graph, fetch=fetch, gradients=(), constants=constants)
+    assert f.leaves == ("x", derived.leaves["x"])
+    x, t = np.array([-1.2, 1.0, 0.7]), np.array([0.5, -2.0, 1.5])
+    (value, gradient, hvp), _ = f(x, t)
+    (same,), (again,) = engine.function(graph, gradients=("x",), constants=numbers)(x)
+    assert value == same
+    assert gradient.tobytes() == again.tobytes()
+    hessian = np.diag([1200 * x[0] ** 2 - 400 * x[1] + 2, 1200 * x[1] ** 2 - 400 * x[2] + 202, 200.0])
+    hessian -= np.diag(400 * x[:2], 1) + np.diag(400 * x[:2], -1)
+    np.testing.assert_allclose(hvp, hessian @ t, rtol=1e-13)
+
+
+@pytest.mark.parametrize("mode", [Mode.JVP, Mode.HVP, Mode.HESSIAN])
+def test_derived_graphs_compute_the_output_too(mode: Mode) -> None:
+    """Though no derivative of a sum needs it."""
+    graph = Graph((Leaf("x", spec((2,)), True),), (Node("sin", ("x",), ("y",)), Node("sum", ("y",), ("s",))), ("s",))
+    derived = derive(graph, REGISTRY, mode)
+    f = Engine(REGISTRY).function(derived.graph, fetch=("s",), gradients=(), constants=dict(derived.values))
+    x = np.array([0.5, 2.0])
+    (s,), _ = f(*[x if name == "x" else np.ones(2) for name in f.leaves])
+    assert s == np.sin(x).sum()

@@ -13,10 +13,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradproof.engine.cancellation import NEVER, Cancellation
-from gradproof.engine.compiled.compiled import Compiled
+from gradproof.engine.compiled.compiled import Compiled, Variant
 from gradproof.engine.errors import InvalidRequest, Violation
 from gradproof.engine.estimate import Cost, leaving_bytes
 from gradproof.engine.execution import interpreted
+from gradproof.engine.graph import Graph
+from gradproof.engine.hints import did_you_mean
 from gradproof.engine.plan import Plan
 from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.scalars import is_number
@@ -35,7 +37,7 @@ class GraphFunction:
     that does not exist is None. The bits are those of any other run of the graph.
 
     Attributes:
-        leaves, seeds: names of the arguments, in order.
+        leaves, seeds: names of the arguments, in order: leaves that are constant are none.
         fetch, gradients: names of the results, in order.
         leaving: the names in the order in which `results` are computed: all of ``fetch``, then the gradients from the last
             node to the first, then those that do not exist.
@@ -43,12 +45,12 @@ class GraphFunction:
         compiled: finds the compiled plan for the next call, or None if that is to be interpreted.
     """
 
-    def __init__(
-        self, plan: Plan, fetch: Sequence[str], gradients: Sequence[str], seeds: Sequence[str], find: Find
-    ) -> None:
-        leaves, specs = plan.lowered.graph.leaves, plan.program.specs
-        self.leaves, self.seeds = tuple(leaf.name for leaf in leaves), tuple(seeds)
-        self.fetch, self.gradients = tuple(fetch), tuple(gradients)
+    def __init__(self, plan: Plan, variant: Variant, gradients: Sequence[str], find: Find) -> None:
+        fetch, seeds, self._constants = variant.fetch, variant.seeded, variant.constants.values
+        leaves = [leaf for leaf in plan.lowered.graph.leaves if leaf.name not in self._constants]
+        specs = plan.program.specs
+        self.leaves, self.seeds = tuple(leaf.name for leaf in leaves), seeds
+        self.fetch, self.gradients = fetch, tuple(gradients)
         reached = [cut.name for cut in plan.backward.cuts]
         self._missing = [name for name in self.gradients if name not in reached]
         self.leaving = (*self.fetch, *reached, *self._missing)
@@ -107,7 +109,8 @@ class GraphFunction:
             name: given[name] if name in given else np.ones(specs[k].shape, specs[k].dtype)
             for name, k in plan.backward.seeds.items()
         }
-        start = partial(plan.start, dict(zip(self.leaves, arrays[:count], strict=True)), cancellation=cancellation)
+        values = {**self._constants, **dict(zip(self.leaves, arrays[:count], strict=True))}
+        start = partial(plan.start, values, cancellation=cancellation)
         stream = interpreted(plan, start, seeds, self.fetch, cancellation)
         results: list[Any] = []
         sent: Array | None = None
@@ -126,3 +129,27 @@ def _fits(value: Any, spec: Spec) -> bool:
     if type(value) is float:
         return is_number(spec)
     return type(value) is np.ndarray and value.shape == spec.shape and value.dtype == spec.dtype
+
+
+def function_faults(
+    graph: Graph, seeds: Sequence[str], constants: Mapping[str, Array], *, differentiate: bool
+) -> list[Violation]:
+    """Faults of the seeds and constants of a function of a graph."""
+    faults = list[Violation]()
+    for k, name in enumerate(seeds):
+        if name not in graph.outputs:
+            text = f"{name!r} is not an output{did_you_mean(name, graph.outputs)}"
+            faults.append(Violation(f"seeds[{k}]", text, "VALUE_UNKNOWN"))
+        elif not differentiate:
+            text = f"a seed of {name!r}, and no gradient is asked for"
+            faults.append(Violation(f"seeds[{k}]", text, "NOTHING_TO_DIFFERENTIATE"))
+    leaves = {leaf.name: leaf.spec for leaf in graph.leaves}
+    for name, array in constants.items():
+        spec, got = leaves.get(name), Spec(np.shape(array), np.asarray(array).dtype)
+        if spec is None:
+            text = f"no leaf is named {name!r}{did_you_mean(name, leaves)}"
+            faults.append(Violation(f"constants[{name!r}]", text, "VALUE_UNKNOWN"))
+        elif got != spec.strong:
+            text = f"leaf {name!r} is {spec}, the constant is {got}"
+            faults.append(Violation(f"constants[{name!r}]", text, "VALUE_SPEC"))
+    return faults

@@ -130,21 +130,22 @@ def _behind(first: Derived, second: Derived) -> Derived:
     return replace(second, values=tuple((n, a) for n, a in (*first.values, *second.values) if n in names))
 
 
-def _push(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
+def _push(graph: Graph, registry: Registry, by: Sequence[str], keep: Sequence[str] = ()) -> Derived:
     """Jacobian-vector products, with tangents of ``by``: the pullback of the pullback, in its cotangents (J. Townsend, "A
     new trick for calculating Jacobian vector products", 2017). The pullback is linear in them, so that their values do not
-    matter: they are pruned, or are 1 where a rule asks whether they are 0. Raises InvalidRequest if a rule is not linear in
-    its cotangent."""
-    pulled = pull(graph, registry, by)
+    matter: they are pruned, or are 1 where a rule asks whether they are 0. Outputs and the values ``keep`` are computed in
+    the same graph. Raises InvalidRequest if a rule is not linear in its cotangent."""
+    keep = (*graph.outputs, *keep)
+    pulled = pull(graph, registry, by, keep)
     source = pulled.sources
     cotangents = {leaf: output for output, leaf in pulled.leaves.items()}
     if not source:
         return replace(pulled, derivatives=tuple(Derivative("", output, None) for output in graph.outputs), leaves={})
-    pushed = _behind(pulled, pull(pulled.graph, registry, tuple(cotangents)))
+    pushed = _behind(pulled, pull(pulled.graph, registry, tuple(cotangents), keep))
     results = {cotangents[derivative.by]: derivative.value for derivative in pushed.derivatives}
     tangents = {source[of]: leaf for of, leaf in pushed.leaves.items()}
     derivatives = tuple(Derivative("", output, results.get(output)) for output in graph.outputs)
-    clean = pruned(replace(pushed, derivatives=derivatives, leaves=tangents), graph)
+    clean = pruned(replace(pushed, derivatives=derivatives, leaves=tangents), graph, keep)
     left = {leaf.name for leaf in clean.graph.leaves}.intersection(cotangents)
     if not left:
         return clean
@@ -165,21 +166,24 @@ def _are_only_compared(graph: Graph, names: set[str]) -> bool:
 
 
 def _second(graph: Graph, registry: Registry, mode: Mode, by: Sequence[str], max_nodes: int) -> Derived:
-    """The derivative of the gradient: along tangents (HVP), or all of it (HESSIAN)."""
+    """The derivative of the gradient: along tangents (HVP), or all of it (HESSIAN). The graph computes the output and the
+    gradient as well."""
     gradient = _gradient(graph, registry, by)
+    gradients = {source: value for value, source in gradient.sources.items()}
+    gradient = replace(gradient, gradients=gradients)
     sources, names = gradient.sources, names_of(gradient.graph)
     present = tuple(name for name in by if name in names)  # the gradient depends on no other
     rows = ("",) if mode is Mode.HVP else tuple(sources.values()) or by
     if not sources or not present:  # nothing flows, so there is no graph to derive once more
         return replace(gradient, derivatives=tuple(Derivative(name, row, None) for name in by for row in rows))
     if mode is Mode.HVP:
-        pushed = _behind(gradient, _push(gradient.graph, registry, present))
+        pushed = _behind(gradient, _push(gradient.graph, registry, present, graph.outputs))
         products = [Derivative(sources[product.output], "", product.value) for product in pushed.derivatives]
-        return replace(pushed, derivatives=tuple(products))
-    hessian = _behind(gradient, _Jacobian(gradient.graph, registry, present, max_nodes).derived())
+        return replace(pushed, derivatives=tuple(products), gradients=gradients)
+    hessian = _behind(gradient, _Jacobian(gradient.graph, registry, present, max_nodes).derived(graph.outputs))
     blocks = [Derivative(block.by, sources[block.output], block.value) for block in hessian.derivatives]
     blocks += [Derivative(name, row, None) for name in by if name not in present for row in rows]
-    return replace(hessian, derivatives=tuple(blocks))
+    return replace(hessian, derivatives=tuple(blocks), gradients=gradients)
 
 
 class _Jacobian:
@@ -194,11 +198,12 @@ class _Jacobian:
         self.values: list[tuple[str, Array]] = []
         self.shared = names_of(graph)
 
-    def derived(self) -> Derived:
-        """The derived graph. Raises LimitExceeded if it would have more than ``max_nodes`` nodes."""
+    def derived(self, keep: Sequence[str] = ()) -> Derived:
+        """The derived graph, in which the values ``keep`` are computed too. Raises LimitExceeded if it would have more than
+        ``max_nodes`` nodes."""
         jacobians = [jacobian for output in self.graph.outputs for jacobian in self._of(output)]
         whole = Graph(tuple(self.leaves), tuple(self.nodes), (), tuple(self.rules.rules))
-        return pruned(Derived(whole, tuple(jacobians), tuple(self.values)), self.graph)
+        return pruned(Derived(whole, tuple(jacobians), tuple(self.values)), self.graph, keep)
 
     def _of(self, output: str) -> list[Derivative]:
         """The Jacobians of an output."""

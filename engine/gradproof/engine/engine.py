@@ -10,15 +10,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradproof.engine.backward import Backward, append_backward
-from gradproof.engine.callable import GraphFunction
+from gradproof.engine.callable import GraphFunction, function_faults
 from gradproof.engine.cancellation import NEVER, Cancellation, current, watched
-from gradproof.engine.compiled.compiled import Variant
+from gradproof.engine.compiled.compiled import NONE, Constants, Variant
 from gradproof.engine.compiled.store import MAX_INSTRUCTIONS, Compilations, Plans
-from gradproof.engine.errors import InvalidRequest, RuleFault, Violation
+from gradproof.engine.errors import InvalidRequest, RuleFault
 from gradproof.engine.estimate import NOTHING, Cost, leaving_bytes, run_cost
-from gradproof.engine.execution import ExecutionStream, compared, compiled, interpreted
+from gradproof.engine.execution import ExecutionStream, compared, compiled, interpreted, owned
 from gradproof.engine.graph import Graph
-from gradproof.engine.hints import did_you_mean
 from gradproof.engine.hooks import BoundHook, HookCall, HookTrace, run_hooks
 from gradproof.engine.job import Job, check_job, job_faults
 from gradproof.engine.lower import Lowered, lower
@@ -248,12 +247,14 @@ class Engine:
         fetch: Sequence[str] | None = None,
         gradients: Sequence[str] | None = None,
         seeds: Sequence[str] = (),
+        constants: Mapping[str, Array] = {},
         at_once: bool = True,
     ) -> GraphFunction:
         """A graph as a Python function of its leaves, then of the seeds of the outputs ``seeds``: the values ``fetch``
-        (default: the outputs), and the gradients of ``gradients`` (default: the leaves that require grad). It is compiled
-        now, where its plan is to be compiled at all; with ``at_once=False`` when the engine would compile the plan of a
-        job. Raises InvalidRequest with all faults, or RuleFault."""
+        (default: the outputs), and the gradients of ``gradients`` (default: the leaves that require grad). Leaves among
+        ``constants`` have these values, and are no arguments: what depends on them only is computed once, when the function
+        is compiled. That is now, where its plan is to be compiled at all; with ``at_once=False`` when the engine would
+        compile the plan of a job. Raises InvalidRequest with all faults, or RuleFault."""
         leaves = [leaf.name for leaf in graph.leaves if leaf.requires_grad]
         targets = tuple(dict.fromkeys(leaves if gradients is None else gradients))
         fetched = tuple(graph.outputs if fetch is None else fetch)
@@ -262,20 +263,15 @@ class Engine:
         lowered = plan.lowered if plan else lower(graph, self.registry)
         job = Job(graph, gradients=targets, fetch=fetched)
         faults = job_faults(job, lowered.faults, lowered.specs(), self)
-        faults += [
-            Violation(f"seeds[{k}]", f"{name!r} is not an output{did_you_mean(name, graph.outputs)}", "VALUE_UNKNOWN")
-            if targets
-            else Violation(f"seeds[{k}]", f"a seed of {name!r}, and no gradient is asked for", "NOTHING_TO_DIFFERENTIATE")
-            for k, name in enumerate(seeds)
-            if name not in graph.outputs or not targets
-        ]
+        faults += function_faults(graph, seeds, constants, differentiate=bool(targets))
         if faults:
             raise InvalidRequest(faults)
         if plan is None:
             plan = self._plans.put(key, compile_plan(lowered, self.registry, targets))
-        variant = Variant(fetched, seeded=tuple(seeds))
+        held = Constants({name: owned(array) for name, array in constants.items()}) if constants else NONE
+        variant = Variant(fetched, seeded=tuple(seeds), constants=held)
         find = self.compilations.held(plan, variant) if at_once else partial(self.compilations.find, plan, variant)
-        return GraphFunction(plan, fetched, targets, seeds, find)
+        return GraphFunction(plan, variant, targets, find)
 
     @property
     def plans_cached(self) -> int:

@@ -31,12 +31,14 @@ class Derived:
     Attributes:
         values: values of the leaves that derivation added for constants.
         leaves: the leaves that a caller gives values for: by output the cotangent, or by value the tangent.
+        gradients: in a graph of second derivatives, by value its gradient, which is a value of that graph.
     """
 
     graph: Graph
     derivatives: tuple[Derivative, ...]
     values: tuple[tuple[str, Array], ...] = ()
     leaves: Mapping[str, str] = field(default_factory=dict)
+    gradients: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sources(self) -> dict[str, str]:
@@ -44,10 +46,11 @@ class Derived:
         return {derivative.value: derivative.by for derivative in self.derivatives if derivative.value is not None}
 
 
-def pull(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
-    """The graph of the vector-Jacobian products by the values ``by``; the cotangents of the outputs are leaves of it.
-    Raises RuleFault, naming the node, if a rule does not trace; Cancelled."""
-    return _Pullback(graph, registry, by).derived()
+def pull(graph: Graph, registry: Registry, by: Sequence[str], keep: Iterable[str] = ()) -> Derived:
+    """The graph of the vector-Jacobian products by the values ``by``, in which the outputs and the values ``keep`` are
+    computed too; the cotangents of the outputs are leaves of it. Raises RuleFault, naming the node, if a rule does not
+    trace; Cancelled."""
+    return pruned(_Pullback(graph, registry, by).derived(), graph, keep)
 
 
 class _Pullback:
@@ -66,7 +69,7 @@ class _Pullback:
         self.cotangents: dict[str, str] = {}
 
     def derived(self) -> Derived:
-        """The derived graph, without what no result needs."""
+        """The derived graph, with all that was written."""
         self._name_inputs()
         gradients = {name: self.backward.raw.get(self.lowered.values[name]) for name in self.by}
         for name, number in watched(gradients.items()):
@@ -75,7 +78,7 @@ class _Pullback:
         self._write_nodes()
         derivatives = tuple(self._derivatives(gradients))
         whole = Graph(tuple(self.leaves), tuple(self.nodes), (), tuple(self.origin.table.rules))
-        return pruned(Derived(whole, derivatives, tuple(self.values), self.cotangents), self.graph)
+        return Derived(whole, derivatives, tuple(self.values), self.cotangents)
 
     def _fresh(self, stem: str) -> str:
         """A name that is not taken yet: ``stem``, or ``stem_0``, ``stem_1``..."""
@@ -196,11 +199,12 @@ class _Origin:
         self.owed[number] = rules if known is None or known <= rules else known | rules
 
 
-def pruned(derived: Derived, original: Graph) -> Derived:
-    """``derived`` without nodes and added leaves that neither a result nor an output of the ``original`` needs."""
+def pruned(derived: Derived, original: Graph, keep: Iterable[str] = ()) -> Derived:
+    """``derived`` without nodes and added leaves that neither a result, nor an output of the ``original``, nor a value of
+    ``keep`` needs."""
     graph = derived.graph
     outputs = tuple(derived.sources)
-    needed = {*outputs, *original.outputs}
+    needed = {*outputs, *original.outputs, *keep}
     nodes = []
     for node in watched(reversed(graph.nodes)):
         if not needed.isdisjoint(node.outputs):

@@ -6,8 +6,9 @@ none, or names the fault.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.compiled.assemble import assembled
 from gradproof.engine.compiled.buffers import Workspace
-from gradproof.engine.compiled.simplify import Cut, Item, Simplified, simplify
+from gradproof.engine.compiled.simplify import MAX_FOLDED, Cut, Item, Simplified, simplify
 from gradproof.engine.compiled.source import write
 from gradproof.engine.plan import Plan, call_of
 from gradproof.engine.spec import Array, Spec
@@ -27,14 +28,26 @@ MAX_IDLE_BYTES: Final = (
 MAX_FAILURES: Final = 2  # runs in which Python's floats raised; then a plan is to be careful
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Constants:
+    """Values of leaves that are the same in all runs: whatever depends on them only is computed once. Two with the same
+    values differ."""
+
+    values: Mapping[str, Array] = field(default_factory=dict)
+
+
+NONE: Final = Constants()
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """The part of a job that a plan is compiled for: the values that leave, the gradients that hooks may change, and the
-    outputs that have seeds (the seed of any other output is 1)."""
+    """The part of a job that a plan is compiled for: the values that leave, the gradients that hooks may change, the
+    outputs that have seeds (the seed of any other output is 1), and the leaves that are constant."""
 
     fetch: tuple[str, ...]
     hooked: frozenset[str] = frozenset()
     seeded: tuple[str, ...] = ()
+    constants: Constants = NONE
 
 
 class Compiled:
@@ -60,7 +73,9 @@ class Compiled:
 
     def arguments(self, leaves: Mapping[str, Array], seeds: Mapping[str, Array]) -> list[Any]:
         """The arguments of a run, in the order in which the function takes them: leaves, then seeds."""
-        return [*(leaves[leaf.name] for leaf in self.plan.lowered.graph.leaves), *(seeds[n] for n in self.variant.seeded)]
+        constants = self.variant.constants.values
+        names = [leaf.name for leaf in self.plan.lowered.graph.leaves if leaf.name not in constants]
+        return [*(leaves[name] for name in names), *(seeds[name] for name in self.variant.seeded)]
 
     def run(
         self, arrays: Sequence[Any], cancellation: Cancellation = NEVER
@@ -136,10 +151,11 @@ def _simplified(plan: Plan, variant: Variant) -> tuple[Simplified, dict[int, str
     for name, number in watched(backward.seeds.items()):
         if name not in variant.seeded:
             constants[number] = np.ones(program.specs[number].shape, program.specs[number].dtype)
-    leaves = plan.lowered.graph.leaves
+    given = variant.constants.values
+    constants |= {values[name]: array for name, array in given.items()}
+    leaves = [leaf for leaf in plan.lowered.graph.leaves if leaf.name not in given]
     arguments = {values[leaf.name]: f"X[{k}]" for k, leaf in enumerate(leaves)}
     arguments |= {backward.seeds[name]: f"X[{len(leaves) + k}]" for k, name in enumerate(variant.seeded)}
-    simplified = simplify(
-        items, program.specs, constants, plan.registry.op, call_of, plan.forward_length, plan.registry.kernels
-    )
+    most_folded = math.inf if given else MAX_FOLDED
+    simplified = simplify(items, program.specs, constants, plan.registry, call_of, plan.forward_length, most_folded)
     return assembled(simplified), arguments

@@ -18,9 +18,10 @@ import numpy as np
 from gradproof.engine.attributes import Attributes
 from gradproof.engine.cancellation import watched
 from gradproof.engine.inference import Inferred
-from gradproof.engine.kernels import NO_KERNELS, Kernels
+from gradproof.engine.kernels import Kernels
 from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import reraise_own
+from gradproof.engine.registry import Registry
 from gradproof.engine.scalars import is_exact, ufunc_of
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Instruction
@@ -63,16 +64,16 @@ def simplify(
     items: Iterable[Item],
     specs: Sequence[Spec],
     constants: dict[int, Array],
-    op_of: Callable[[str], Op],
+    registry: Registry,
     call_of: CallOf,
     forward_length: int = 0,
-    registered: Kernels = NO_KERNELS,
+    most_folded: float = MAX_FOLDED,
 ) -> Simplified:
-    """Drop ``items`` that are repeated, constant, or read by no `Cut`. ``op_of`` finds an op by name; ``call_of`` is
-    the function that the interpreter calls for an instruction, with the kernels ``registered`` by plugins. Of the first
-    ``forward_length`` items those that may fail stay: the client is told of a node at fault even if no gradient needs
-    it."""
-    walk = _Walk(Simplified(list(specs), constants=dict(constants)), op_of, call_of, registered)
+    """Drop ``items`` that are repeated, constant, or read by no `Cut`. ``call_of`` is the function that the interpreter
+    calls for an instruction, with the kernels of ``registry``. Of the first ``forward_length`` items those that may fail
+    stay: the client is told of a node at fault even if no gradient needs it. A constant of more than ``most_folded``
+    elements is computed in each run."""
+    walk = _Walk(Simplified(list(specs), constants=dict(constants)), registry, call_of, most_folded)
     for position, item in enumerate(watched(items)):
         if isinstance(item, Cut):
             walk.cut(item)
@@ -112,10 +113,9 @@ def _pruned(simplified: Simplified, required: set[int]) -> Simplified:
 class _Walk:
     """The walk through a program in order, which writes the simplified program."""
 
-    def __init__(
-        self, simplified: Simplified, op_of: Callable[[str], Op], call_of: CallOf, registered: Kernels = NO_KERNELS
-    ) -> None:
-        self.simplified, self.op_of, self.call_of, self.registered = simplified, op_of, call_of, registered
+    def __init__(self, simplified: Simplified, registry: Registry, call_of: CallOf, most_folded: float) -> None:
+        self.simplified, self.op_of, self.registered = simplified, registry.op, registry.kernels
+        self.call_of, self.most_folded = call_of, most_folded
         self.required: set[int] = set()
         self._alias: dict[int, int] = {}
         self._seen: dict[tuple[object, ...], tuple[int, ...]] = {}
@@ -146,8 +146,8 @@ class _Walk:
         return self._alias.get(number, number)
 
     def _constant(self, array: Array, number: int | None = None) -> int:
-        """The number of a constant; equal constants have the same."""
-        key = (array.dtype, array.shape, array.tobytes())
+        """The number of a constant; equal constants of the same layout have the same."""
+        key = (array.dtype, array.shape, array.strides, array.tobytes() if array.size <= MAX_FOLDED else id(array))
         known = self._number_of.get(key)
         if known is None:
             known = self._value(Spec(array.shape, array.dtype)) if number is None else number
@@ -198,7 +198,7 @@ class _Walk:
         if written is not None:
             return written
         is_constant = all(k in constants for k in inputs) and op.backward is None and op.name != "broadcast_to"
-        if is_constant and len(outputs) == 1 and specs[outputs[0]].size <= MAX_FOLDED:
+        if is_constant and len(outputs) == 1 and specs[outputs[0]].size <= self.most_folded:
             folded = self._fold(Instruction(op, inputs, outputs, attributes))
             if folded is not None:
                 self._seen[key] = (folded,)
@@ -241,7 +241,7 @@ class _Walk:
         spec = self.simplified.specs[instruction.outputs[0]]
         if value.shape != spec.shape or value.dtype != spec.dtype:
             return None
-        return self._constant(value.copy())
+        return self._constant(value if instruction.op.view else value.copy())  # sums depend on the layout
 
     def _same(self, op: Op, inputs: tuple[int, ...], output: int) -> int | None:
         """The input that the result is equal to in every bit, or None."""
