@@ -112,10 +112,11 @@ def decode_tensor(tensor: pb.Tensor, chunked: Mapping[int, NDArray[Any]] | None 
     if body is not None and body != "data":
         return _from_numbers(body, getattr(tensor, body).values, count, shape, dtype)
     expected = count * dtype.itemsize
-    if len(tensor.data) != expected:
-        text = f"{len(tensor.data)} bytes for {dtype}{list(shape)}, which has {expected}"
+    data = tensor.data  # which is copied whenever it is read
+    if len(data) != expected:
+        text = f"{len(data)} bytes for {dtype}{list(shape)}, which has {expected}"
         raise WireError("data", text, "TENSOR_LENGTH")
-    array = np.frombuffer(tensor.data, _DTYPES[tensor.spec.dtype]).reshape(shape)
+    array = np.frombuffer(data, _DTYPES[tensor.spec.dtype]).reshape(shape)
     return array.astype(dtype, copy=False) if dtype.name == "bfloat16" else array.view(dtype)
 
 

@@ -23,8 +23,8 @@ class Plans(StrEnum):
     """The policy by which plans are compiled; a server's setting ``plans``."""
 
     AUTO = "auto"
-    """From the second run on, or when a long plan has been compiled in the background. Runs whose values the checks need
-    are interpreted."""
+    """From the second run on, from the first where that is large, or when a long plan has been compiled in the background.
+    Runs whose values the checks need are interpreted."""
     ALWAYS = "always"
     """From the first run on; where the checks need values, both executors run and are compared bit by bit."""
     NEVER = "never"
@@ -34,6 +34,8 @@ class Plans(StrEnum):
 MAX_ITEMS: Final = 50_000  # instructions of a plan that is compiled: source of more takes seconds
 
 AT_ONCE: Final = 500  # instructions of a plan that is compiled while a run waits: some 40 milliseconds
+
+LARGE_BYTES: Final = 16 << 20  # of the values of a run, of which its interpreter would need a multiple
 
 MAX_INSTRUCTIONS: Final = 500_000  # of all plans that are kept: each takes about 0.8 KB
 
@@ -89,7 +91,8 @@ class Compilations:
             return compiled
         if entry.interpreted:
             return None
-        if compiled is None and entry.runs < 2 and self.plans is Plans.AUTO:
+        early = entry.runs < 2 and self.plans is Plans.AUTO and not _is_large(plan)
+        if compiled is None and early:
             self._entries.trim()
             return None
         compile_entry = partial(self._compile, entry, plan, variant, careful=compiled is not None)
@@ -141,3 +144,8 @@ class Compilations:
 
     def _may_compile(self, plan: Plan) -> bool:
         return self.plans is not Plans.NEVER and len(plan.program.instructions) <= MAX_ITEMS
+
+
+def _is_large(plan: Plan) -> bool:
+    """True if a run takes much memory, and is short enough to be compiled while it waits."""
+    return len(plan.program.instructions) <= AT_ONCE and plan.cost.nbytes >= LARGE_BYTES

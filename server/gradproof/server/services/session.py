@@ -25,6 +25,7 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.wire import Assembler, WireError, tensors
 
 QUEUE = 32  # responses waiting for a slow reader; a run then waits too
+CHUNKS = 2  # of large tensors, among them
 MESSAGE_BYTES = 64 << 10  # events that wait are sent in a single message up to this size
 
 Run: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
@@ -62,6 +63,7 @@ class _Session:
         self.context = handler.session_context()
         self.out: asyncio.Queue[pb.SessionResponse | bytes | None] = asyncio.Queue(QUEUE)
         self.held_back: deque[pb.SessionResponse | bytes | None] = deque()
+        self.room_for_chunks = asyncio.Semaphore(CHUNKS)
         self.runs: dict[str, asyncio.Task[None]] = {}
         limits = handler.limits
         self.assembler = Assembler(limits.session_upload_bytes, limits.session_uploads, limits.session_uploads_open)
@@ -76,6 +78,13 @@ class _Session:
     async def next(self) -> pb.SessionResponse | bytes | None:
         """The next response, with the events of its run that wait behind it; in bytes where it has all events of its run.
         None at the end."""
+        response = await self._next()
+        if response is not None and not isinstance(response, bytes):
+            for _ in filter(_is_chunk, response.events):
+                self.room_for_chunks.release()
+        return response
+
+    async def _next(self) -> pb.SessionResponse | bytes | None:
         response = self.held_back.popleft() if self.held_back else await self.out.get()
         if response is None or isinstance(response, bytes):
             return response
@@ -204,8 +213,17 @@ class _Session:
             await self._put(pb.SessionResponse(request_id=request_id, events=[event]))
 
     async def _put(self, response: pb.SessionResponse | bytes | None) -> None:
-        if not self.left:
-            await self.out.put(response)
+        if response is None or isinstance(response, bytes) or not any(map(_is_chunk, response.events)):
+            if not self.left:
+                await self.out.put(response)
+            return
+        await self.room_for_chunks.acquire()
+        try:
+            if not self.left:
+                await self.out.put(response)
+        except asyncio.CancelledError:
+            self.room_for_chunks.release()
+            raise
 
     async def _ended(self, record: Record, request_id: str, status: status_pb2.Status | None) -> None:
         """Note how a request ended, and send the status of a request that failed."""
@@ -215,6 +233,10 @@ class _Session:
             record.code, record.reason = CODE_NAMES[status.code], info.reason
             record.limit = info.metadata.get("limit", "")
             await self._put(pb.SessionResponse(request_id=request_id, status=status))
+
+
+def _is_chunk(event: pb.Event) -> bool:
+    return event.HasField("chunk")
 
 
 async def _status_of(run: Run) -> status_pb2.Status | None:
