@@ -1,4 +1,4 @@
-"""An embedded server: a child process on a free loopback port, restarted if it is killed, ended with its owner."""
+"""An embedded server: a child process behind a private socket, restarted if it is killed, ended with its owner."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from contextlib import suppress
 from threading import Condition, Thread
 
 from gradproof.client.errors import Unavailable
+from gradproof.server.supervision.private_socket import SCHEME, private_address, remake, remove
 
 READY = "gradproof is listening on "
 START_SECONDS, STOP_SECONDS = 120.0, 10.0
@@ -27,6 +28,8 @@ GONE_SECONDS = 3.0
 """Time for a server whose port is closed to end by itself; then it is killed."""
 
 LOOK_SECONDS = 0.02
+OWN_ADDRESS = ("--host", "--port", "--processes", "--tls")
+"""Beginnings of arguments that want a port; without them, the server has a private Unix socket, where the system has some."""
 
 
 class EmbeddedServer:
@@ -34,7 +37,8 @@ class EmbeddedServer:
 
     The server ends with the process that started it, however that ends, within two seconds and with all of its own
     processes. It inherits no descriptor: its output comes through a pipe, and is written to ``sys.stderr`` of this process.
-    If the server ends before `stop`, it is restarted on the same port, so that connections recover. Raises RuntimeError
+    No other user reaches its socket; where there are no Unix sockets, or ``arguments`` want a port, it has a loopback port.
+    If the server ends before `stop`, it is restarted at the same address, so that connections recover. Raises RuntimeError
     with the output of the child if it does not start within ``seconds``.
     """
 
@@ -45,7 +49,10 @@ class EmbeddedServer:
         self._stopping = False
         self._fault = ""
         self._starts: deque[float] = deque(maxlen=MAX_STARTS)
-        self.child = _Child(("--port", "0", *self._arguments))
+        apart = any(word.startswith(OWN_ADDRESS) for word in self._arguments)
+        self._address = "" if apart else private_address()
+        place = ("--host", self._address) if self._address else ("--port", "0")
+        self.child = _Child((*place, *self._arguments))
         atexit.register(self.stop)
         try:
             self.target = self.child.ready(seconds)
@@ -102,8 +109,12 @@ class EmbeddedServer:
                         return
                     self._fault = ""
                 self._starts.append(time.monotonic())
-                port = self.target.rpartition(":")[2]
-                self.child = _Child((*self._arguments, "--port", port), self.child.output())
+                if self._address:
+                    remake(self._address)
+                    place = ("--host", self._address)
+                else:
+                    place = ("--port", self.target.rpartition(":")[2])
+                self.child = _Child((*self._arguments, *place), self.child.output())
                 self._change.notify_all()
             _forward(f"gradproof: the embedded server ended with status {status}, and is restarted\n")
 
@@ -116,6 +127,7 @@ class EmbeddedServer:
             self._stopping = True
             self._change.notify_all()
         self.child.stop()
+        remove(self._address)
 
 
 class _Child:
@@ -189,8 +201,14 @@ class _Child:
 def _answers(target: str, seconds: float) -> bool:
     """True if a process listens at ``target``."""
     host, _, port = target.rpartition(":")
+    timeout = min(seconds, 1.0)
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=min(seconds, 1.0)):
+        if target.startswith(SCHEME):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(timeout)
+                connection.connect(target.removeprefix(SCHEME))
+            return True
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout):
             return True
     except TimeoutError:
         return True  # busy, or stopped: the deadline of the call decides

@@ -23,6 +23,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
+from gradproof.server.supervision.private_socket import remove
 from gradproof.server.supervision.service_manager import ServiceManager
 from gradproof.server.supervision.supervised_process import SupervisedProcess, become
 
@@ -88,6 +89,7 @@ class Supervisor:
         self._failures: dict[int, int] = {}
         self._shared = SupervisedProcess()
         self._reserved: socket.socket | None = None
+        self._host = ""
         self._asked = self._stopping = self._was_ready = False
         self._deadline: float | None = None
         self._sweep_at: float | None = None
@@ -118,6 +120,8 @@ class Supervisor:
             self._reap()
             self._enforce()
         self._sweep()
+        if self.embedded:
+            remove(self._host)  # its owner may be gone
         if self._shared.folder:
             rmtree(self._shared.folder, ignore_errors=True)
         os._exit(self._status)
@@ -211,6 +215,7 @@ class Supervisor:
 
     def _on_bound(self, child: _Child, facts: dict[str, Any]) -> None:
         """The first process has bound the port: reserve it if it is shared, and start the others."""
+        self._host = facts["host"]
         if self._shared.port == 0:
             self._shared = SupervisedProcess(port=facts["port"], folder=facts["folder"])
             if self.processes > 1 and not self._stopping:
