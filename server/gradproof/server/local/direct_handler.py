@@ -16,6 +16,7 @@ from gradproof.server.local.direct_turn import DirectAdmission, Timers
 from gradproof.server.local.loop_stream import LoopStream
 from gradproof.server.runs.checks import Checks
 from gradproof.server.runs.handler import Handler
+from gradproof.server.runs.prepared_request import MAX_BYTES, PreparedRequests
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 
@@ -83,6 +84,7 @@ class DirectHandler(Handler):
 
     def __post_init__(self) -> None:
         self.graphs, self.forward_cache = self._handler.graphs, self._handler.forward_cache
+        self.prepared = PreparedRequests(self.engine, MAX_BYTES)
         self.checks: Any = DirectChecks(self._checks, self._loop)
         self.admission: Any = DirectAdmission(self._timers)
 

@@ -51,6 +51,8 @@ class Reply:
         nodes_computed: int,
         differentiates: bool,
     ) -> None:
+        self.accepted, self.fetched, self.gradients = accepted, fetched, gradients
+        self.grad_fn, self.nodes_computed = grad_fn, nodes_computed
         self._accepted = accepted.SerializeToString()
         values = [[*_text(1, name), *field(2, _tensor(k, spec))] for k, (name, spec) in enumerate(fetched)]
         final = list[list[Part]]()

@@ -29,7 +29,7 @@ GONE_SECONDS = 3.0
 
 LOOK_SECONDS = 0.02
 OWN_ADDRESS = ("--host", "--port", "--processes", "--tls")
-"""Beginnings of arguments that want a port; without them, the server has a private Unix socket, where the system has some."""
+"""Beginnings of arguments that want a port; without them, the server has a private Unix socket where there are some."""
 
 
 class EmbeddedServer:
