@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ import numpy as np
 from gradproof.engine.attributes import Attributes
 from gradproof.engine.cases import Case
 from gradproof.engine.conventions import REFUSED, Complex, Kink
-from gradproof.engine.domains import INTEGER, REAL, Domain
+from gradproof.engine.domains import INTEGER, POSITIVE, REAL, Domain
+from gradproof.engine.expressions import source_of, written
 from gradproof.engine.implicit import Equation, Parametrisation
 from gradproof.engine.inference import InferenceError, Inferred, elementwise_inference
 from gradproof.engine.neighbours import neighbours
@@ -37,6 +39,8 @@ class _NoGradient:
 
 NO_GRADIENT: Final = _NoGradient()
 """Returned by a rule for an input that no gradient flows to (an index, a mask), which is not the same as zeros."""
+
+NO_ATTRIBUTES: Final[Mapping[Any, float]] = MappingProxyType({})
 
 REQUIRED: Final = inspect.Parameter.empty
 """The default of an attribute that has none."""
@@ -140,6 +144,48 @@ class Op:
         if not self.grad_fn:
             title = "".join(part.title() for part in self.name.rpartition(".")[2].split("_"))
             object.__setattr__(self, "grad_fn", f"{title}Backward0")
+
+    @classmethod
+    def from_sympy(
+        cls,
+        name: str,
+        expression: Any,
+        *,
+        inputs: Sequence[Any],
+        attributes: Mapping[Any, float] = NO_ATTRIBUTES,
+        doc: str = "",
+        **fields: Any,
+    ) -> Op:
+        """An elementwise op whose result is a SymPy expression, which gives forward, rule and definition.
+
+        The rule is the expression's derivative. It is written as Python (`source`), to be pasted and improved; the proof
+        compares it with the definition as any other.
+
+        Args:
+            name: the op's name, ``namespace.name``.
+            expression: the result, over functions of the function table, comparisons in ``Piecewise``, ``Max`` and ``Min``.
+            inputs: the symbols of the inputs, in their order. Symbols are of real numbers; an input whose symbol is
+                declared positive has the domain POSITIVE.
+            attributes: the symbols of attributes, with their defaults.
+            doc: a sentence.
+            fields: other fields of the op: ``stress``, ``ties``, ``kink``...
+
+        Raises:
+            ValueError: for a function that is not in the table, or a symbol that is neither input nor attribute.
+        """
+        parts = written(name, expression, inputs, attributes, doc)
+        domains = tuple(POSITIVE if positive else REAL for positive in parts.positive)
+        return cls(name, parts.forward, parts.rule, parts.define, **{"domains": domains, "doc": doc, **fields})
+
+    @property
+    def source(self) -> str:
+        """The Python of forward, rule and definition, of those that were written in Python; of an op from an expression all
+        that was written for it, to be pasted and improved."""
+        whole = source_of(self.forward)
+        if whole is not None:
+            return whole
+        functions = [x for x in (self.forward, self.rule, self.backward, *self.definitions) if inspect.isfunction(x)]
+        return "\n".join(dict.fromkeys(inspect.getsource(function) for function in functions))
 
     def _signature(self) -> tuple[Callable[..., Any], int]:
         """The function whose parameters name inputs and attributes, and the number of its parameters before them."""

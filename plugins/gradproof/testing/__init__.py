@@ -2,6 +2,7 @@
 
 from gradproof.testing.checking import Report, check_op
 from gradproof.testing.checks import CHECKS
+from gradproof.testing.digits import LostDigits, lost_digits
 from gradproof.testing.fault import Broken, Fault, OpFault
 from gradproof.testing.gradients import assert_gradient
 from gradproof.testing.registries import registry_with
@@ -11,11 +12,13 @@ __all__ = [
     "CHECKS",
     "Broken",
     "Fault",
+    "LostDigits",
     "OpFault",
     "Report",
     "Trial",
     "assert_gradient",
     "check_op",
+    "lost_digits",
     "registry_with",
     "run_rule",
 ]
