@@ -410,7 +410,7 @@ class TestStore:
     @pytest.mark.parametrize(("most", "waiting"), [(1 << 30, 1), (1000, 0)])
     def test_a_large_workspace_does_not_wait(self, monkeypatch: pytest.MonkeyPatch, most: int, waiting: int) -> None:
         """Arrays that left and are to be used again are counted with it."""
-        from gradproof.engine.compiled import compiled as module
+        from gradproof.engine.compiled import executable as module
 
         monkeypatch.setattr(module, "MAX_IDLE_BYTES", most)
         runner = bench()

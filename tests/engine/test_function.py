@@ -243,6 +243,99 @@ def test_a_constant_where_an_op_fails_is_named_with_its_node() -> None:
         f(np.ones(2))
 
 
+# rows of seeds
+
+NODES = {
+    "numbers": [Node("sin", ("p",), ("a",)), Node("exp", ("a",), ("b",)), Node("multiply", ("b", "q"), ("y",))],
+    "a perceptron": [
+        Node("matmul", ("x", "w"), ("z",)),
+        Node("tanh", ("z",), ("h",)),
+        Node("matmul", ("h", "v"), ("y",)),
+    ],
+    "transposes": [
+        Node("exp", ("w",), ("e",)),
+        Node("transpose", ("e",), ("t",), {"axes": (1, 0)}),
+        Node("multiply", ("t", "t"), ("m",)),
+        Node("sum", ("m",), ("r",), {"axis": (0,)}),
+        Node("matmul", ("x", "e"), ("z",)),
+        Node("multiply", ("z", "p"), ("k",)),
+        Node("sum", ("k",), ("c",), {"axis": (0,)}),
+        Node("multiply", ("c", "q"), ("y",)),
+    ],
+    "slices": [
+        Node("slice", ("x",), ("a",), {"start": (0, 0), "stop": (3, 3)}),
+        Node("slice", ("x",), ("b",), {"start": (0, 1), "stop": (3, 4)}),
+        Node("multiply", ("a", "b"), ("c",)),
+        Node("concat", ("c", "c"), ("y",), {"axis": 1}),
+    ],
+    "linear in its leaves": [Node("add", ("x", "x"), ("y",))],
+}
+LEAVES = {"p": (), "q": (), "x": (3, 4), "w": (4, 5), "v": (5, 2)}
+
+
+@pytest.mark.parametrize("plans", list(Plans))
+@pytest.mark.parametrize("name", NODES)
+def test_rows_have_the_bits_of_calls(name: str, plans: Plans) -> None:
+    random = np.random.default_rng(7)
+    used = [leaf for leaf in LEAVES if any(leaf in node.inputs for node in NODES[name])]
+    graph = Graph(tuple(Leaf(leaf, spec(LEAVES[leaf]), True) for leaf in used), tuple(NODES[name]), ("y",))
+    engine = Engine(REGISTRY, compilations=Compilations(plans))
+    fetched = (NODES[name][0].outputs[0], "y")
+    f = engine.function(graph, seeds=("y",), fetch=fetched, gradients=(*used, NODES[name][0].outputs[0]))
+    leaves = [random.normal(size=LEAVES[leaf]) for leaf in used]
+    shape = np.shape(f(*leaves, *[np.ones(engine.infer(graph).specs()["y"].shape)])[0][1])
+    seeds = [(random.normal(size=shape),) for _ in range(4)]
+    for _ in range(2):
+        rows = f.rows(leaves, seeds)
+        assert len(rows) == 4
+        for row, seed in zip(rows, seeds, strict=True):
+            for got, expected in zip(row, f(*leaves, *seed), strict=True):
+                assert [np.asarray(a).tobytes() for a in got] == [np.asarray(a).tobytes() for a in expected]
+    assert f.rows(leaves, []) == []
+
+
+def test_rows_are_those_of_the_jacobian() -> None:
+    """Of softmax, whose Jacobian is diag(y) - y y'."""
+    graph = Graph((Leaf("x", spec((4,)), True),), (Node("softmax", ("x",), ("y",), {"axis": 0}),), ("y",))
+    f = Engine(REGISTRY).function(graph, seeds=("y",))
+    x = np.array([0.1, -1.0, 2.0, 0.5])
+    rows = f.rows([x], [(seed,) for seed in np.eye(4)])
+    y = np.exp(x) / np.exp(x).sum()
+    np.testing.assert_allclose([dx for _, (dx,) in rows], np.diag(y) - np.outer(y, y), rtol=1e-14, atol=1e-16)
+
+
+@pytest.mark.parametrize("plans", [Plans.AUTO, Plans.NEVER])
+def test_what_does_not_depend_on_the_seeds_is_computed_once(plans: Plans) -> None:
+    graph = Graph((Leaf("x", spec((3,)), True),), (Node("count.sin", ("x",), ("a",)), Node("exp", ("a",), ("y",))), ("y",))
+    f = Engine(counted(), compilations=Compilations(plans)).function(graph, seeds=("y",))
+    f.rows([np.ones(3)], [(np.ones(3),)])
+    CALLS.clear()
+    f.rows([np.ones(3)], [(np.full(3, float(k)),) for k in range(5)])
+    assert CALLS == [(3,)]
+
+
+def test_rows_where_python_has_no_number() -> None:
+    """The logarithm of 0 raises in Python's floats, its gradient too."""
+    graph = Graph((Leaf("x", spec(()), True),), (Node("log", ("x",), ("y",)),), ("y",))
+    f = Engine(REGISTRY).function(graph, seeds=("y",))
+    for _ in range(4):
+        assert f.rows([0.0], [(1.0,), (-2.0,)]) == [((-np.inf,), (np.inf,)), ((-np.inf,), (-np.inf,))]
+
+
+def test_rows_end_with_their_cancellation_and_name_what_does_not_fit() -> None:
+    graph = Graph((Leaf("x", spec((300,)), True),), (Node("sin", ("x",), ("y",)),), ("y",))
+    f = Engine(REGISTRY).function(graph, seeds=("y",))
+    x = np.ones(300)
+    cancellation = Cancellation()
+    cancellation.cancel()
+    with pytest.raises(Cancelled):
+        f.rows([x], [(x,)], cancellation)
+    with pytest.raises(InvalidRequest, match="the seed of 'y'"):
+        f.rows([x], [(x,), (np.ones(2),)])
+    with pytest.raises(TypeError, match="takes 2 values"):
+        f.rows([x], [(x,), ()])
+
+
 # second derivatives
 
 

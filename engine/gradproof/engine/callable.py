@@ -14,12 +14,13 @@ import numpy as np
 
 from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.compiled.compiled import Compiled, Variant
+from gradproof.engine.compiled.halves import Halves
 from gradproof.engine.errors import InvalidRequest, Violation
 from gradproof.engine.estimate import Cost, leaving_bytes
 from gradproof.engine.execution import interpreted
 from gradproof.engine.graph import Graph
 from gradproof.engine.hints import did_you_mean
-from gradproof.engine.plan import Plan
+from gradproof.engine.plan import Plan, Values
 from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.scalars import is_number
 from gradproof.engine.spec import Array, Spec
@@ -58,20 +59,18 @@ class GraphFunction:
         where = {name: len(self.fetch) + k for k, name in enumerate(reached)}
         self._places = [where.get(name) for name in self.gradients]
         self._plan, self.compiled = plan, find
+        self._halves: Halves | None = None
+        self._halves_of: Compiled | None = None
         self._specs = [*(leaf.spec for leaf in leaves), *(specs[plan.backward.seeds[name]] for name in self.seeds)]
 
     def __call__(self, *arguments: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Run the graph. Raises InvalidRequest where a value does not fit its leaf or output, ForwardFault naming the node
         where an op fails."""
-        results = self.results(arguments)
-        count = len(self.fetch)
-        return tuple(results[:count]), tuple([None if k is None else results[k] for k in self._places])
+        return self._ordered(self.results(arguments))
 
     def results(self, arguments: Sequence[Any], cancellation: Cancellation = NEVER) -> list[Any]:
         """The results of a call in the order of ``leaving``. Raises as a call does, and Cancelled."""
-        if len(arguments) != len(self._specs):
-            names = ", ".join((*self.leaves, *(f"seed of {name}" for name in self.seeds)))
-            raise TypeError(f"the function takes {len(self._specs)} values ({names}), got {len(arguments)}")
+        self._check_count(arguments)
         values = arguments if all(map(_fits, arguments, self._specs)) else self._checked(arguments)
         compiled = self.compiled()
         if compiled is not None:
@@ -81,6 +80,43 @@ class GraphFunction:
                 reraise_own(error)
                 compiled.failures += 1
         return self._interpreted(self._checked(values), cancellation)
+
+    def rows(
+        self, leaves: Sequence[Any], seeds: Sequence[Sequence[Any]], cancellation: Cancellation = NEVER
+    ) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+        """The results of a call for each row of seeds, on the same leaves: rows of a Jacobian. What does not depend on the
+        seeds is computed once, and shared by the results. Raises as a call does, and Cancelled."""
+        arguments = [[*leaves, *row] for row in seeds]
+        for row in arguments:
+            self._check_count(row)
+        if not arguments:
+            return []
+        fit = all(all(map(_fits, row, self._specs)) for row in arguments)
+        values = arguments if fit else [self._checked(row) for row in arguments]
+        count = len(self.leaves)
+        compiled = self.compiled()
+        if compiled is not None:
+            try:
+                if self._halves is None or self._halves_of is not compiled:
+                    self._halves = Halves(self._plan, compiled.variant, careful=compiled.careful)
+                    self._halves_of = compiled
+                results = self._halves.rows(values[0][:count], [row[count:] for row in values], cancellation)
+                return [self._ordered(row) for row in results]
+            except BaseException as error:
+                reraise_own(error)
+                compiled.failures += 1
+        checked = [self._checked(row) for row in values]
+        forward = self._started(checked[0][:count], cancellation)
+        return [self._ordered(self._interpreted(row, cancellation, forward)) for row in checked]
+
+    def _ordered(self, results: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        count = len(self.fetch)
+        return tuple(results[:count]), tuple([None if k is None else results[k] for k in self._places])
+
+    def _check_count(self, arguments: Sequence[Any]) -> None:
+        if len(arguments) != len(self._specs):
+            names = ", ".join((*self.leaves, *(f"seed of {name}" for name in self.seeds)))
+            raise TypeError(f"the function takes {len(self._specs)} values ({names}), got {len(arguments)}")
 
     def _checked(self, arguments: Sequence[Any]) -> list[Array]:
         """The arguments as arrays that cannot be written to. Raises InvalidRequest."""
@@ -101,7 +137,12 @@ class GraphFunction:
             array.flags.writeable = False
         return arrays
 
-    def _interpreted(self, arrays: Sequence[Array], cancellation: Cancellation) -> list[Any]:
+    def _started(self, leaves: Sequence[Array], cancellation: Cancellation) -> Values:
+        """The values of the forward half, by the interpreter."""
+        values = {**self._constants, **dict(zip(self.leaves, leaves, strict=True))}
+        return self._plan.start(values, cancellation=cancellation)
+
+    def _interpreted(self, arrays: Sequence[Array], cancellation: Cancellation, forward: Values | None = None) -> list[Any]:
         plan, count = self._plan, len(self.leaves)
         specs = plan.program.specs
         given = dict(zip(self.seeds, arrays[count:], strict=True))
@@ -109,8 +150,7 @@ class GraphFunction:
             name: given[name] if name in given else np.ones(specs[k].shape, specs[k].dtype)
             for name, k in plan.backward.seeds.items()
         }
-        values = {**self._constants, **dict(zip(self.leaves, arrays[:count], strict=True))}
-        start = partial(plan.start, values, cancellation=cancellation)
+        start = partial(self._started, arrays[:count], cancellation) if forward is None else partial(list, forward)
         stream = interpreted(plan, start, seeds, self.fetch, cancellation)
         results: list[Any] = []
         sent: Array | None = None

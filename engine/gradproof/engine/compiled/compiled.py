@@ -15,16 +15,11 @@ import numpy as np
 
 from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.compiled.assemble import assembled
-from gradproof.engine.compiled.buffers import Workspace
+from gradproof.engine.compiled.executable import Executable
 from gradproof.engine.compiled.simplify import MAX_FOLDED, Cut, Item, Simplified, simplify
-from gradproof.engine.compiled.source import write
 from gradproof.engine.plan import Plan, call_of
 from gradproof.engine.spec import Array, Spec
 
-MAX_IDLE: Final = 2  # workspaces that wait for the next run
-MAX_IDLE_BYTES: Final = (
-    256 << 20
-)  # of all workspaces of a plan that wait; a run that takes more allocates its workspace anew
 MAX_FAILURES: Final = 2  # runs in which Python's floats raised; then a plan is to be careful
 
 
@@ -50,26 +45,15 @@ class Variant:
     constants: Constants = NONE
 
 
-class Compiled:
+class Compiled(Executable):
     """A plan compiled for a `Variant`. Any number of runs at a time; each has a workspace of its own. ``careful``: NumPy
     computes a scalar op where Python's floats raise; otherwise the whole run raises, and is counted in ``failures``."""
 
     def __init__(self, plan: Plan, variant: Variant, *, careful: bool = False) -> None:
         self.plan, self.variant, self.careful, self.failures = plan, variant, careful, 0
-        simplified, arguments = _simplified(plan, variant)
-        written = write(simplified, arguments, careful, plan.registry.kernels)
+        super().__init__(*simplified(plan, variant), careful, plan.registry.kernels)
         self.names = [*variant.fetch, *(cut.name for cut in plan.backward.cuts)]
         self.specs = _specs(plan, variant)
-        self.text = written.text
-        self._function, self._layout = written.function, written.layout
-        self._recipes, self._outputs = written.recipes, written.outputs
-        self._arrays = written.arrays
-        self._idle: list[Workspace] = []
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the workspaces that wait for a run."""
-        return sum(workspace.nbytes for workspace in self._idle)
 
     def arguments(self, leaves: Mapping[str, Array], seeds: Mapping[str, Array]) -> list[Any]:
         """The arguments of a run, in the order in which the function takes them: leaves, then seeds."""
@@ -83,7 +67,7 @@ class Compiled:
         """Run the plan: yields each value that leaves, as soon as it is computed, with its index in ``names``, as a
         read-only array that is not shared, and is sent the gradient after all hooks. Raises Cancelled, and any exception of
         an op."""
-        workspace = self._idle.pop() if self._idle else self._workspace()
+        workspace = self._workspace()
         memory = workspace.readable, workspace.writable, workspace.bound, workspace.outputs
         stream = self._function(*memory, arrays, cancellation)
         try:
@@ -99,19 +83,6 @@ class Compiled:
             stream.close()
             self._give_back(workspace)
 
-    def all(self, arrays: Sequence[Any], cancellation: Cancellation = NEVER) -> list[Any]:
-        """Run the plan without hooks: the values that leave, in the order of ``names``. A 0-d float64 is a Python float,
-        any other value an array that is not shared. Raises Cancelled, and any exception of an op."""
-        if not self._arrays:
-            return [value for _, value in self._function((), (), (), (), arrays, cancellation)]
-        workspace = self._idle.pop() if self._idle else self._workspace()
-        try:
-            memory = workspace.readable, workspace.writable, workspace.bound, workspace.outputs
-            with np.errstate(all="ignore"):
-                return [value for _, value in self._function(*memory, arrays, cancellation)]
-        finally:
-            self._give_back(workspace)
-
     def _leaving(self, index: int, value: Any) -> Array:
         if isinstance(value, np.ndarray):
             array = value.view()
@@ -119,13 +90,6 @@ class Compiled:
             array = np.array(value, self.specs[index].dtype)
         array.flags.writeable = False
         return array
-
-    def _workspace(self) -> Workspace:
-        return Workspace(self._layout, self._recipes, self._outputs)
-
-    def _give_back(self, workspace: Workspace) -> None:
-        if len(self._idle) < MAX_IDLE and self.nbytes + workspace.nbytes <= MAX_IDLE_BYTES:
-            self._idle.append(workspace)
 
 
 def _specs(plan: Plan, variant: Variant) -> list[Spec]:
@@ -136,7 +100,7 @@ def _specs(plan: Plan, variant: Variant) -> list[Spec]:
     ]
 
 
-def _simplified(plan: Plan, variant: Variant) -> tuple[Simplified, dict[int, str]]:
+def simplified(plan: Plan, variant: Variant) -> tuple[Simplified, dict[int, str]]:
     """The program with its cuts, simplified; and by value the expression of each argument of a run."""
     program, values, backward = plan.program, plan.lowered.values, plan.backward
     instructions = program.instructions
@@ -157,5 +121,5 @@ def _simplified(plan: Plan, variant: Variant) -> tuple[Simplified, dict[int, str
     arguments = {values[leaf.name]: f"X[{k}]" for k, leaf in enumerate(leaves)}
     arguments |= {backward.seeds[name]: f"X[{len(leaves) + k}]" for k, name in enumerate(variant.seeded)}
     most_folded = math.inf if given else MAX_FOLDED
-    simplified = simplify(items, program.specs, constants, plan.registry, call_of, plan.forward_length, most_folded)
-    return assembled(simplified), arguments
+    whole = simplify(items, program.specs, constants, plan.registry, call_of, plan.forward_length, most_folded)
+    return assembled(whole), arguments
