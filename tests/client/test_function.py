@@ -297,6 +297,106 @@ class TestHigherDerivatives:
             grad(h.sum(), x)
 
 
+class Product(Function):
+    """Two results, a number among the arguments, and a jvp."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, n: Any, b: Any) -> Any:
+        ctx.save_for_backward(a, b)
+        ctx.save_for_forward(a, b)
+        ctx.n = n
+        return n * a * b, a + b
+
+    @staticmethod
+    def backward(ctx: Any, g: Any, h: Any) -> Any:
+        a, b = ctx.saved_tensors
+        return ctx.n * b * g + h, None, ctx.n * a * g + h
+
+    @staticmethod
+    def jvp(ctx: Any, s: Any, n: Any, t: Any) -> Any:
+        assert n is None
+        a, b = ctx.saved_tensors
+        return ctx.n * (s * b + a * t), s + t
+
+
+class TestForwardMode:
+    def test_the_jvp_is_called_between_other_nodes(self) -> None:
+        x, v = leaf(0.5, 2.0), gp.tensor([1.0, -3.0], dtype=gp.float64)
+
+        def curve(x: Any) -> Any:
+            first, second = Product.apply(x.sin(), 3, x * x)
+            return Cube.apply(first) * second.exp()  # Cube has a backward only
+
+        def same(x: Any) -> Any:
+            return (3 * x.sin() * x * x) ** 3 * (x.sin() + x * x).exp()
+
+        value, tangent = gp.func.jvp(curve, (x,), (v,))
+        expected = gp.func.jvp(same, (x,), (v,))
+        assert np.allclose(numbers(value, tangent), numbers(*expected), rtol=1e-13)
+        assert tangent.verdict.summary == "verified"
+        again = gp.func.grad(lambda x: gp.func.jvp(curve, (x,), (v,))[1].sum())(x)
+        assert np.allclose(numbers(again), numbers(gp.func.grad(lambda x: gp.func.jvp(same, (x,), (v,))[1].sum())(x)))
+
+    def test_an_input_without_a_tangent_has_zeros_and_a_jacobian_its_columns(self) -> None:
+        x, b = leaf(1.0, 2.0), gp.tensor([3.0, 4.0], dtype=gp.float64, requires_grad=True)
+        jacobian = gp.func.jacfwd(lambda x: Product.apply(x, 2, b)[0])(x)
+        assert numbers(jacobian) == [[[6.0, 0.0], [0.0, 8.0]]]
+
+    def test_a_wrong_jvp_is_told_with_output_element_and_both_numbers(self) -> None:
+        class Wrong(Product):
+            @staticmethod
+            def jvp(ctx: Any, s: Any, n: Any, t: Any) -> Any:
+                a, b = ctx.saved_tensors
+                return ctx.n * (s * b + a * t), s - t
+
+        x = leaf(1.0, 2.0)
+        pushed = gp.func.jvp(lambda x: Wrong.apply(x * 1, 3, x * x), (x,), (gp.ones(2, dtype=gp.float64),))[1]
+        assert pushed[0].verdict.summary == "wrong"  # both come from the same jvp
+        verdict = pushed[1].verdict
+        assert verdict.summary == "wrong"
+        assert "WrongBackward, applied at" in verdict.reason
+        assert "output 1: element [0]: -1.0, but 3.0 is the tangent of its forward" in verdict.reason
+
+    def test_a_forward_that_leaves_the_record_is_unchecked(self) -> None:
+        class Outside(Product):
+            @staticmethod
+            def forward(ctx: Any, a: Any, n: Any, b: Any) -> Any:
+                ctx.save_for_forward(a, b)
+                ctx.n = n
+                return gp.tensor(n * a.numpy() * b.numpy()), a + b
+
+        x = leaf(1.0, 2.0)
+        tangent = gp.func.jvp(lambda x: Outside.apply(x, 3, x)[0], (x,), (gp.ones(2, dtype=gp.float64),))[1]
+        assert numbers(tangent) == [[6.0, 12.0]]
+        assert tangent.verdict.summary == "unchecked"
+
+    @pytest.mark.parametrize(
+        ("returned", "text"),
+        [
+            (lambda s: (s,), r"Wrong's jvp returned an invalid number of forward gradients \(expected 2 but got 1\)"),
+            (lambda s: (s, 3), r"expected Variable or None \(got int\) for grad output 1\."),
+            (lambda s: (s[:1], s), r"Tensor is of size \[2\] while the given forward gradient is of size \[1\]\."),
+        ],
+    )
+    def test_what_a_jvp_may_not_return(self, returned: Any, text: str) -> None:
+        class Wrong(Product):
+            @staticmethod
+            def jvp(ctx: Any, s: Any, n: Any, t: Any) -> Any:
+                return returned(s)
+
+        with pytest.raises(RuntimeError, match=text):
+            gp.func.jvp(lambda x: Wrong.apply(x, 3, x), (leaf(1.0, 2.0),), (gp.ones(2, dtype=gp.float64),))
+
+    def test_none_is_no_tangent(self) -> None:
+        class Half(Product):
+            @staticmethod
+            def jvp(ctx: Any, s: Any, n: Any, t: Any) -> Any:
+                return s, None
+
+        pushed = gp.func.jvp(lambda x: Half.apply(x, 3, x), (leaf(1.0, 2.0),), (gp.ones(2, dtype=gp.float64),))[1]
+        assert numbers(*pushed) == [[1.0, 1.0], [0.0, 0.0]]
+
+
 class TestVerdicts:
     def test_a_wrong_backward(self) -> None:
         class Product(Function):

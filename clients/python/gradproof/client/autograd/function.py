@@ -42,7 +42,6 @@ class FunctionCtx:
 
     Attributes:
         needs_input_grad: for each argument of ``forward`` whether a gradient flows to it.
-        saved_for_forward: the tensors of `save_for_forward`.
 
     Follows torch.autograd.function.FunctionCtx.
     """
@@ -50,7 +49,8 @@ class FunctionCtx:
     def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
         self.needs_input_grad = needs_input_grad
         self.materialize_grads = True
-        self.saved_for_forward: tuple[Tensor | None, ...] = ()
+        self._for_forward: tuple[Tensor | Saved | None, ...] = ()
+        self._pushing = False
         self._to_save: tuple[Tensor | None, ...] = ()
         self._saved: tuple[Saved | None, ...] | None = None
         self._constant_outputs: set[int] = set()
@@ -69,15 +69,27 @@ class FunctionCtx:
         self._to_save = tensors
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors for `Function.jvp`. Follows torch.autograd.function.FunctionCtx.save_for_forward."""
-        self.saved_for_forward = tensors
+        """Keep tensors for `Function.jvp`, as `saved_tensors` there.
+
+        Follows torch.autograd.function.FunctionCtx.save_for_forward.
+        """
+        self._for_forward = tensors
+
+    @property
+    def saved_for_forward(self) -> tuple[Tensor | None, ...]:
+        """The tensors of `save_for_forward`; inputs and outputs have their history."""
+        node = self._node()
+        return tuple(x.unpacked(node) if isinstance(x, Saved) else x for x in self._for_forward)
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
-        """The tensors of `save_for_backward`; inputs and outputs have their history. Raises RuntimeError once freed.
+        """The tensors of `save_for_backward`, inside `Function.jvp` those of `save_for_forward`; inputs and outputs have
+        their history. Raises RuntimeError once freed.
 
         Follows torch.autograd.function.FunctionCtx.saved_tensors.
         """
+        if self._pushing and self._for_forward:
+            return self.saved_for_forward
         node = self._node()
         if node is not None and node.freed:
             raise RuntimeError(FREED)
@@ -110,6 +122,9 @@ class FunctionCtx:
         self._node = weakref.ref(node)
         self._saved = tuple(None if x is None else save(x, places.get(id(x))) for x in self._to_save)
         self._to_save = ()
+        self._for_forward = tuple(
+            Saved(places[id(x)], None, None) if isinstance(x, Tensor) and id(x) in places else x for x in self._for_forward
+        )
 
 
 class Function:
@@ -143,7 +158,10 @@ class Function:
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
-        """The tangents of the outputs. Forward differentiation goes through the backward here, and does not call it."""
+        """The tangent of each output, of a tangent for each argument: None where an argument is no tensor of numbers.
+
+        A function without it is differentiated forward through its backward.
+        """
         raise NotImplementedError(
             "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
         )
@@ -275,6 +293,45 @@ class FunctionRule:
         self._places, self._start = places, start
         self.name, self.reason = f"{function.__name__}Backward", ""
         self.saves = False
+        self.push = None if function.jvp is Function.jvp else self._push
+
+    def _push(self, node: Node, tangents: Mapping[int, Recorded]) -> Mapping[int, Recorded]:
+        """The tangents of the outputs by the function's own jvp."""
+        context, first = self._context, len(self._slots)
+        given: list[Any] = [None] * len(context.needs_input_grad)
+        for k, place in enumerate(self._places):
+            x = node.inputs[first + k]
+            assert isinstance(x, Recorded)
+            zeros = node.leaf(np.zeros(x.shape, x.dtype)) if context.materialize_grads else None
+            given[place] = tangents.get(first + k, zeros)
+        context._pushing = True  # noqa: SLF001 - the context is a part of the application
+        try:
+            returned = self._function.jvp(context, *given)
+        finally:
+            context._pushing = False  # noqa: SLF001 - as above
+        results = returned if isinstance(returned, tuple) else (returned,)
+        if len(results) != len(self._specs):
+            raise RuntimeError(
+                f"{self._function.__name__}'s jvp returned an invalid number of forward gradients (expected "
+                f"{len(self._specs)} but got {len(results)})"
+            )
+        found = {slot: self._tangent(results[k], node, slot) for slot, k in enumerate(self._slots)}
+        return {slot: tangent for slot, tangent in found.items() if tangent is not None}
+
+    def _tangent(self, tangent: Any, node: Node, slot: int) -> Recorded | None:
+        """A tangent in the dtype of its output; None where there is none. Raises RuntimeError for another shape."""
+        spec = node.specs[slot]
+        if tangent is None:
+            return None
+        if not isinstance(tangent, Recorded):
+            raise RuntimeError(f"expected Variable or None (got {type(tangent).__name__}) for grad output {slot}.")
+        if tangent.shape != spec.shape:
+            raise RuntimeError(
+                "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not "
+                f"supported. Tensor is of size {list(spec.shape)} while the given forward gradient is of size "
+                f"{list(tangent.shape)}."
+            )
+        return tangent if tangent.dtype == spec.dtype else apply_as(Tensor, "astype", tangent, dtype=spec.dtype.name)[0]
 
     def __call__(
         self, node: Node, grad_outputs: Sequence[Recorded | None], positions: Sequence[int]

@@ -77,7 +77,7 @@ _packing: ContextVar[saved_tensors_hooks | None] = ContextVar("gradproof_packing
 class _SavedRule:
     """The rule of an op, applied to the tensors that hooks unpack."""
 
-    name, saves = "", True
+    name, saves, push = "", True, None
 
     def __init__(self, node: Node, hooks: saved_tensors_hooks) -> None:
         self._hooks = hooks

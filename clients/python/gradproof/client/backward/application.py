@@ -96,9 +96,9 @@ class Application:
         return np.asarray(total).astype(x.dtype)
 
 
-def compared(returned: Array, expected: Array) -> tuple[str, str]:
-    """The word for a gradient beside the gradient that is expected, with the reason: "verified" where they differ by
-    rounding only, "plausible" where half of the digits agree, and otherwise "wrong"."""
+def compared(returned: Array, expected: Array, noun: str = "gradient") -> tuple[str, str]:
+    """The word for a gradient (or another ``noun``) beside the one that is expected, with the reason: "verified" where they
+    differ by rounding only, "plausible" where half of the digits agree, and otherwise "wrong"."""
     unit = float(ml_dtypes.finfo(expected.dtype).eps)  # type: ignore[no-untyped-call]
     wide = np.complex128 if expected.dtype.kind == "c" else np.float64
     a, b = returned.astype(wide), expected.astype(wide)
@@ -115,7 +115,7 @@ def compared(returned: Array, expected: Array) -> tuple[str, str]:
         worst = np.unravel_index(np.argmax(np.where(near, 0.0, away)), away.shape)
         return "plausible", f"{_place(worst)}{returned[worst]}, and {expected[worst]} by the record of its forward"
     worst = tuple(np.argwhere(~half)[0])
-    return "wrong", f"{_place(worst)}{returned[worst]}, but {expected[worst]} is the gradient of its forward"
+    return "wrong", f"{_place(worst)}{returned[worst]}, but {expected[worst]} is the {noun} of its forward"
 
 
 def _place(index: Sequence[Any]) -> str:

@@ -1,4 +1,4 @@
-"""Passes that are recorded, backward and forward, so that their results can be differentiated."""
+"""Backward passes that are recorded, so that their results can be differentiated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 
 from gradproof.client.backward.application import Application, mark
-from gradproof.client.backward.derivation import Gradients, accumulate, pulled_back, pulled_through, pushed_forward
+from gradproof.client.backward.derivation import Gradients, accumulate, pulled_back, pulled_through
 from gradproof.client.backward.evidence import Evidence
 from gradproof.client.backward.gradient_bundle import cast
 from gradproof.client.backward.hook_invocation import constant_hook
@@ -55,50 +55,6 @@ def backward_recorded(
         graph = graph_of(roots, backward=True)
         recorded = RecordedPass(graph, list(zip(roots, seeds, strict=True)), inputs, accumulates=accumulates)
         return recorded.with_provenance(recorded.run(), kind or roots[0].plain())
-
-
-def forward_recorded(outputs: Sequence[Recorded], starts: Sequence[tuple[Recorded, Recorded]]) -> Gradients:
-    """The tangents of ``outputs`` as tensors that can be differentiated; an output that no tangent reaches is missing.
-
-    ``starts``: tensors, each with a tangent.
-    """
-    with enable_grad():
-        own = {x: cast(tangent, x.dtype) for x, tangent in starts}
-        rest = [y for y in dict.fromkeys(outputs) if y.requires_grad and y not in own]
-        graph, given = graph_of(rest, backward=True), set(own.values())
-        tangents = {y: own[y] for y in outputs if y in own}
-        if any(node.client_rule is not None for node in graph.nodes):
-            return {**{y: _with_pairing(own[y], shared=True) for y in tangents}, **_transposed_twice(rest, own)}
-        tangents.update(pushed_forward(graph, list(own.items())))
-        return {y: _with_pairing(tangent, shared=tangent in given) for y, tangent in tangents.items()}
-
-
-def _transposed_twice(outputs: Sequence[Recorded], tangents: Mapping[Recorded, Recorded]) -> Gradients:
-    """The tangents of ``outputs`` where rules run here, which the server cannot derive: the derivative of a backward pass
-    in its cotangents, in which it is linear. (J. Townsend, "A new trick for calculating Jacobian vector products", 2017.)
-    """
-    cotangents = {y: y.leaf(np.ones(y.shape, y.dtype), requires_grad=True) for y in outputs}
-    pulled = backward_recorded(outputs, list(cotangents.values()), list(tangents))
-    pairs = [(g, tangents[x]) for x, g in pulled.items() if x in tangents and g.requires_grad]
-    pushed = backward_recorded([g for g, _ in pairs], [v for _, v in pairs], list(cotangents.values()))
-    return {y: pushed[cotangent] for y, cotangent in cotangents.items() if cotangent in pushed}
-
-
-def _with_pairing(tangent: Recorded, *, shared: bool) -> Recorded:
-    """A tangent with evidence: it is the gradient of its product with a tensor of ones, by that tensor. ``shared``: it was
-    passed in, and the evidence is not of all that it is used for."""
-    copied = shared or tangent.provenance is not None or type(tangent) is not tangent.plain()
-    result = as_subclass(tangent, tangent.plain()) if copied else tangent
-    ones = np.ones(result.shape, result.dtype)
-    weight = result.leaf(ones, requires_grad=True)
-    product = apply("multiply", weight, apply("conj", result) if result.dtype.kind == "c" else result)
-    graph = graph_of([product], backward=True)
-    names = graph.names_of(weight)
-    request = pb.DifferentiateRequest(gradients=names)
-    request.seeds.add(output=graph.name(product), cotangent=encode_tensor(ones))
-    evidence = Evidence(current(), graph, request, Result(), {id(weight): names}, recorded=True)
-    result.provenance = Provenance(result, [PassGradient(evidence, names, result)])
-    return result
 
 
 class RecordedPass:

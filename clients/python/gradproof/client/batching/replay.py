@@ -25,7 +25,7 @@ class NoRule:
         saves: whether it needs values of the forward pass.
     """
 
-    saves = True
+    saves, push = True, None
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -10,7 +10,8 @@ from typing import TypeAlias, cast
 
 import numpy as np
 
-from gradproof.client.backward.recorded_pass import backward_recorded, forward_recorded
+from gradproof.client.backward.forward_pass import forward_recorded
+from gradproof.client.backward.recorded_pass import backward_recorded
 from gradproof.client.tensors.constructors import zeros
 from gradproof.client.tensors.tensor import Tensor
 

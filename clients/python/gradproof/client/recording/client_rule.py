@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,6 +34,11 @@ class ClientRule(Protocol):
 
     name: str
     saves: bool
+
+    @property
+    def push(self) -> Callable[[Any, Mapping[int, Recorded]], Mapping[int, Recorded]] | None:
+        """The tangents of the outputs of a node by their slots, of those of its inputs by their positions; None where a
+        rule goes backward only."""
 
     def __call__(
         self, node: Any, grad_outputs: Sequence[Recorded | None], positions: Sequence[int]
