@@ -69,6 +69,10 @@ OP_ATTRIBUTES = {
 """Types of attributes that differ from `ATTRIBUTES` and `SEVERAL_AXES`, by op and name."""
 
 
+NEUTRAL = {"clip": "limits"}
+"""The functions that give the inputs of an op of which any optional input may be left out."""
+
+
 def generate(out: Path) -> None:
     """Write the modules below ``out``, the folder of the client.
 
@@ -101,7 +105,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradproof.client.recording.apply import apply_as
-from gradproof.client.tensors.signatures import DTypeLike, Operand{", given" if "given(" in source else ""}
+from gradproof.client.tensors.signatures import DTypeLike, Operand, given, limits
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
@@ -123,7 +127,10 @@ def op_text(op: Op) -> str:
     attributes = [attribute_text(op, name, default) for name, default in op.attributes.items()]
     star = ["*"] if attributes and not op.variadic else []
     several = returns_several(op)
-    passed = [*single, *([f"*given({', '.join(optional)})"] if optional else []), *(f"*{name}" for name in repeated)]
+    optional_passed = [f"*given({', '.join(optional)})"] if optional else []
+    passed = [*single, *optional_passed, *(f"*{name}" for name in repeated)]
+    if op.name in NEUTRAL:
+        passed = [f"*{NEUTRAL[op.name]}({', '.join([*single, *optional])})"]
     passed += [f"{name}={name}" for name in op.attributes]
     call = f"apply_as(Tensor, {op.name!r}, {', '.join(passed)})"
     result = f"tuple({call})" if several else f"{call}[0]"

@@ -180,6 +180,7 @@ class TestMethods:
         for low, high in ((2, None), (None, 5), (2, 5), (np.array(300), None), (None, np.array(-300))):
             expected = np.clip(x, low, high)
             np.testing.assert_array_equal(gp.tensor(x).clip(low, high).numpy(), expected, strict=True)
+            np.testing.assert_array_equal(gp.ops.clip(gp.tensor(x), low, high).numpy(), expected, strict=True)
 
     def test_every_op_of_the_server_is_a_function(self) -> None:
         assert gp.ops.hypot(gp.tensor(3.0), gp.tensor(4.0)).item() == 5.0

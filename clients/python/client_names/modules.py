@@ -47,6 +47,6 @@ MODULES = (
         "linalg.py",
         "Linear algebra, by the names of `torch.linalg`.",
         {"inv": "inverse", **same("cross", "det", "matrix_power")},
-        dict.fromkeys(("cholesky", "multi_dot", "solve", "vecdot"), f"{TENSORS}.linear_algebra"),
+        dict.fromkeys(("cholesky", "multi_dot", "solve", "solve_triangular", "vecdot"), f"{TENSORS}.linear_algebra"),
     ),
 )

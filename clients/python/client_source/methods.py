@@ -10,7 +10,7 @@ from client_source.signatures import Signature
 from client_source.text import CLIENT, IMPORTS, docstring, generated_from, indented
 
 CLASSES = {
-    "recording/record.py": "Recorded", "tensors/conversions.py": "Conversions", "tensors/uniform.py": "Uniform",
+    "recording/recorded.py": "Recorded", "tensors/conversions.py": "Conversions", "tensors/uniform.py": "Uniform",
     "tensors/elementwise.py": "Elementwise", "tensors/reductions.py": "Reductions", "tensors/arithmetic.py": "Arithmetic",
     "tensors/shapes.py": "Shapes", "tensors/products.py": "Products", "tensors/selecting.py": "Selecting",
     "tensors/ordering.py": "Ordering", "tensors/tensor.py": "Tensor",

@@ -164,7 +164,9 @@ def first_true(mask: Array) -> str:
     return str([int(k) for k in np.unravel_index(np.argmax(mask), mask.shape)])
 
 
-def refuse(mask: Array, text: str) -> None:
-    """Raises DataFault with ``text`` and the first true element of ``mask``, if there is any."""
+def refuse(mask: Array, text: str, values: Array | None = None) -> None:
+    """Raises DataFault with ``text`` and the first true element of ``mask``, if there is any. A ``{}`` in the text is the
+    element of ``values`` there."""
     if mask.any():
-        raise DataFault(text, element=first_true(mask))
+        shown = text if values is None else text.format(values[np.unravel_index(np.argmax(mask), mask.shape)])
+        raise DataFault(shown, element=first_true(mask))

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from gradproof.engine.extend import NO_GRADIENT, DataFault, InferenceError, Inferred, Memory, Spec, case, registering
-from gradproof.plugins.axes import first_true
+from gradproof.engine.extend import NO_GRADIENT, InferenceError, Inferred, Memory, Spec, case, registering
+from gradproof.plugins.axes import refuse
 from gradproof.plugins.families import R
 from gradproof.plugins.names import named
 
@@ -26,10 +26,8 @@ def checked_into(out, x, *, low, high):
     for limit, beyond in ((low, np.less), (high, np.greater)):
         if limit is not None:
             outside |= beyond(x, limit)
-    if outside.any():
-        value = x[np.unravel_index(np.argmax(outside), x.shape)]
-        texts = [f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None)
-        raise DataFault(f"{value} is out of range: it must be {' and '.join(texts)}", element=first_true(outside))
+    texts = [f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None)
+    refuse(outside, f"{{}} is out of range: it must be {' and '.join(texts)}", x)
     np.copyto(out, x)
 
 

@@ -9,7 +9,7 @@ from gradproof.plugins.names import named
 
 GRADPROOF_API = 1
 
-MAX_RESULTS = 16  # each has a definition
+MAX_RESULTS = 64  # each has a definition
 
 
 def external_infer(*arrays: Spec, results: object = 1) -> Inferred:

@@ -11,7 +11,6 @@ from gradproof.engine.extend import (
     REAL,
     Attributes,
     Case,
-    DataFault,
     InferenceError,
     Inferred,
     Memory,
@@ -22,7 +21,7 @@ from gradproof.engine.extend import (
     registering,
     zeros_like,
 )
-from gradproof.plugins.axes import at, axis_of, broadcasts, first_true, smaller, whole
+from gradproof.plugins.axes import at, axis_of, broadcasts, refuse, smaller, whole
 from gradproof.plugins.families import H
 from gradproof.plugins.names import named
 
@@ -51,9 +50,7 @@ def from_front(indices, size, axis):
     """Places counted from the front. Raises DataFault where a place is out of bounds."""
     if indices.size and not (-size <= indices.min() and indices.max() < size):
         outside = (indices < -size) | (indices >= size)
-        bad = indices[np.unravel_index(np.argmax(outside), outside.shape)]
-        text = f"index {bad} is out of bounds for axis {axis} with size {size}"
-        raise DataFault(text, element=first_true(outside))
+        refuse(outside, f"index {{}} is out of bounds for axis {axis} with size {size}", indices)
     places = indices.astype(np.intp)
     return np.where(places < 0, places + size, places)
 

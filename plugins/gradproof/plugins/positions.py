@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gradproof.engine.extend import INTEGER, DataFault, InferenceError, Inferred, Spec, case, registering
-from gradproof.plugins.axes import at, axis_of, first_true, integer, integers, whole
+from gradproof.plugins.axes import at, axis_of, integer, integers, refuse, whole
 from gradproof.plugins.families import R
 from gradproof.plugins.gathering import from_front, require_integers
 from gradproof.plugins.names import named
@@ -162,9 +162,7 @@ def one_hot_infer(indices: Spec, *, num_classes: object) -> Inferred:
 
 def one_hot(indices, *, num_classes):
     outside = (indices < 0) | (indices >= num_classes)
-    if outside.any():
-        text = f"class {indices[outside].flat[0]} is out of range for {num_classes} classes"
-        raise DataFault(text, element=first_true(outside))
+    refuse(outside, f"class {{}} is out of range for {num_classes} classes", indices)
     return (indices[..., None] == np.arange(num_classes)).astype(PLACE)
 
 

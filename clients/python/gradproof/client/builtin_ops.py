@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradproof.client.recording.apply import apply_as
-from gradproof.client.tensors.signatures import DTypeLike, Operand, given
+from gradproof.client.tensors.signatures import DTypeLike, Operand, given, limits
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
@@ -669,7 +669,7 @@ def cholesky(a: Operand, /, *, upper: float = False) -> Tensor:
 
 def clip(x: Operand, min: Operand | None = None, max: Operand | None = None, /) -> Tensor:
     """The op clip: x limited to [min, max]. Inputs: x, min, max. Attributes: none."""
-    return apply_as(Tensor, "clip", x, *given(min, max))[0]
+    return apply_as(Tensor, "clip", *limits(x, min, max))[0]
 
 
 def cofactors(a: Operand, /) -> Tensor:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.arguments import axes_of, first
-from gradproof.client.tensors.linear_algebra import cholesky, multi_dot, solve, vecdot
+from gradproof.client.tensors.linear_algebra import cholesky, multi_dot, solve, solve_triangular, vecdot
 from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand
 from gradproof.client.tensors.tensor import Tensor
 
@@ -27,6 +27,7 @@ __all__ = [
     "multi_dot",
     "norm",
     "solve",
+    "solve_triangular",
     "vecdot",
     "vector_norm",
 ]

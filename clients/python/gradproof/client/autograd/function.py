@@ -24,7 +24,7 @@ from gradproof.client.recording.signature import Signature
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.tensor import Tensor
 
-MAX_RESULTS = 16
+MAX_RESULTS = 64
 NO_BACKWARD = (
     "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode "
     "AD."

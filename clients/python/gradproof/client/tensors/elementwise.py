@@ -5,12 +5,10 @@ from __future__ import annotations
 
 from typing import Self
 
-import numpy as np
-
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.arguments import scaled
-from gradproof.client.tensors.signatures import Operand, Scalar, given
+from gradproof.client.tensors.signatures import Operand, Scalar, limits
 from gradproof.client.tensors.uniform import Uniform
 
 
@@ -26,8 +24,8 @@ class Elementwise(Uniform):
         """
         if min is None and max is None:
             raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-        lowest = np.iinfo(self.dtype).min if self.dtype.kind in "iu" else -np.inf
-        return apply("clip", self, lowest if min is None else min, *given(max))
+        _, *ends = limits(self, min, max)
+        return apply("clip", self, *ends)
 
     clip = clamp
 

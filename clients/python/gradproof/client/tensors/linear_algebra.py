@@ -37,6 +37,26 @@ def solve(A: TensorT, B: Operand, *, left: bool = True) -> TensorT:
     return apply("matrix_transpose", apply("solve", A.mT, transposed))
 
 
+def solve_triangular(A: TensorT, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> TensorT:
+    """The solution X of A X = B (of X A = B unless ``left``) for the upper or lower triangles of matrices A (..., n, n) and
+    matrices B; the other half of A is not looked at, nor is its diagonal if ``unitriangular``, where it counts as ones.
+
+    Follows torch.linalg.solve_triangular. Raises RuntimeError if A is not square, or if the shapes do not fit; DataFault,
+    when the value is computed, for a 0 on the diagonal.
+    """
+    if min(first(A, "solve_triangular").ndim, B.ndim) < 2:
+        raise RuntimeError(
+            f"linalg.solve_triangular: A and B must be matrices, or stacks of them, not {A.shape} and {B.shape}"
+        )
+    if A.shape[-2] != A.shape[-1]:
+        raise RuntimeError(
+            "linalg.solve_triangular: A must be batches of square matrices, but they are "
+            f"{A.shape[-2]} by {A.shape[-1]} matrices"
+        )
+    half = apply("triu", A, k=int(unitriangular)) if upper else apply("tril", A, k=-int(unitriangular))
+    return solve(half + np.eye(A.shape[-1], dtype=A.dtype) if unitriangular else half, B, left=left)
+
+
 def cholesky(A: TensorT, *, upper: bool = False) -> TensorT:
     """The lower triangular L with A = L Lᵀ, or the upper Lᵀ, of positive definite matrices (..., n, n).
 

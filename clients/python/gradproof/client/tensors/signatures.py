@@ -43,3 +43,11 @@ def given(*optional: Operand | None) -> list[Operand]:
             "an optional input of an op needs those before it: give them their neutral values, as ones or zeros"
         )
     return inputs
+
+
+def limits(x: Operand, low: Operand | None, high: Operand | None) -> list[Operand]:
+    """The inputs of the op clip: where only the upper limit is given, the lower is the least number of that dtype."""
+    if low is None and high is not None:
+        dtype = x.dtype if isinstance(x, (Recorded, np.ndarray, np.generic)) else np.asarray(x).dtype
+        low = int(np.iinfo(dtype).min) if dtype.kind in "iu" else False if dtype.kind == "b" else -np.inf
+    return [x, *given(low, high)]
