@@ -260,6 +260,18 @@ class TestSimplified:
         plan = compiled({"x": np.array(0.5), "w": np.array(2.0)}, ["s = multiply(x, w)"], "s")
         assert plan.text.count("*") == 1  # the value; each gradient is the other leaf
 
+    def test_a_power_of_two_that_divides_is_a_factor(self) -> None:
+        """The rule of the sigmoid divides by 2 and by 4; a product has the same bits, at the ends of the range too."""
+        text = compiled({"x": np.array(0.5)}, ["y = sigmoid(x)", "s = square(y)"], "s").text
+        assert "* 0.25" in text
+        assert "/ 4.0" not in text
+        for dtype in (np.float32, np.float64):
+            info = np.finfo(dtype)
+            ends = [0.0, -0.0, np.inf, -np.inf, np.nan, info.max, -info.max, info.tiny, info.tiny / 2, -info.tiny * 1.5]
+            small = float(info.smallest_subnormal) * np.arange(-9, 10)
+            x = np.concatenate([ends, small, np.random.default_rng(0).normal(size=50)]).astype(dtype)
+            both({"x": x}, ["y = sigmoid(x)", "z = tanh(y)", "s = sum(z)"], "s")
+
     def test_the_disjoint_parts_of_a_gradient_go_to_one_array(self) -> None:
         cut: list[Line] = [(f"a{k} = slice(x)", {"start": (2 * k,), "stop": (2 * k + 2,)}) for k in range(3)]
         lines = [*cut, "b = multiply(a0, a1)", "c = multiply(b, a2)", "s = sum(c)"]

@@ -1,7 +1,8 @@
 """Simplification of a program. Every rewriting keeps every bit.
 
 A walk in order: an instruction that was met before is not repeated, constants are folded, an operand that is broadcast is
-used before it is broadcast, and a factor of 1 is left out. A walk back drops values that are not read.
+used before it is broadcast, a factor of 1 is left out, and to divide by a power of two is to multiply. A walk back drops
+values that are not read.
 
 The order in which an array is summed depends on its layout. So a value takes the place of another only where both are
 dense, or where each element is used by itself; otherwise a dense copy does.
@@ -9,6 +10,7 @@ dense, or where each element is used by itself; otherwise a dense copy does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
@@ -47,6 +49,7 @@ MOVES: Final = {"broadcast_to", "reshape", "expand_dims", "squeeze", "transpose"
 """Ops that are the identity where shape and dtype stay."""
 SIGNED: Final = {"add", "subtract", "multiply", "divide", "square", "sum", "mean"}
 REWRITTEN: Final = MOVES | SIGNED | {"negative"}
+MAX_EXPONENT: Final = 100  # of a power of two whose inverse is a normal number in float32 too
 MAX_FOLDED: Final = 1024  # elements of a constant that is folded
 DENSE: Final = Op("dense", lambda x: np.array(x, order="C"), into=np.copyto, infer=lambda x: Inferred((x,)))
 
@@ -167,6 +170,9 @@ class _Walk:
                 same = self._same(op, inputs, outputs[0])
                 if same is not None:
                     return (same,)
+                inverse = self._inverse(inputs[1], specs[outputs[0]]) if op.name == "divide" else None
+                if inverse is not None:
+                    return self._apply(self.op_of("multiply"), (inputs[0], inverse), outputs, attributes)
                 signed = self._signed(op, inputs, outputs, attributes)
                 if signed is not None:
                     return signed
@@ -295,6 +301,17 @@ class _Walk:
         if second in negated:
             return self._apply(self.op_of("add"), (first, negated[second]), outputs, attributes)
         return None
+
+    def _inverse(self, number: int, spec: Spec) -> int | None:
+        """The constant 1 / c for a divisor c that is a power of two, or None. A product with it is the quotient, to the
+        last bit: both are the exact number, rounded once."""
+        array = self.simplified.constants.get(self._source.get(number, number))
+        if array is None or array.shape != () or array.dtype != spec.dtype or array.dtype.char not in "fd":
+            return None
+        mantissa, exponent = math.frexp(float(array))
+        if abs(mantissa) != 0.5 or abs(exponent) > MAX_EXPONENT:
+            return None
+        return self._constant(np.asarray(1 / array, array.dtype))
 
     def _is(self, number: int, value: int) -> bool:
         """True if all elements of a value are the constant ``value``."""
