@@ -15,6 +15,9 @@ from gradproof.engine.spec import Array, Spec
 
 ALIGNMENT: Final = 64  # bytes: one cache line, and the widest vectors
 SHARED_BYTES: Final = 64  # buffers up to this size are never shared
+GIVEN_BYTES: Final = 32 << 20
+"""From this size on, a value that leaves takes the memory of another that is not needed any more: new memory for the next
+run costs time, and this much memory more."""
 RECYCLED_BYTES: Final = 1 << 16
 MAX_RECYCLED: Final = 3
 
@@ -31,10 +34,12 @@ class Slot:
 
 @dataclass
 class Layout:
-    """Slots by number, and the sizes of the blocks in bytes. Blocks that are free again are used again."""
+    """Slots by number, and the sizes of the blocks in bytes. Blocks that are free again are used again. ``gives``: blocks
+    leave with values, so that the workspace serves a single run."""
 
     slots: list[Slot] = field(default_factory=list)
     blocks: list[int] = field(default_factory=list)
+    gives: bool = False
     _free: dict[int, list[int]] = field(default_factory=dict)
 
     @property
@@ -53,6 +58,15 @@ class Layout:
                 block = len(self.blocks) - 1
         self.slots.append(Slot(spec, block))
         return len(self.slots) - 1
+
+    def give(self, spec: Spec, block: int | None) -> int | None:
+        """The number of a new slot for a value that leaves with ``block``, or with a free block of its size; None where
+        there is none."""
+        free = self._free.get(spec.nbytes)
+        if block is None and not free:
+            return None
+        self.gives = True
+        return self.place(spec, block)
 
     def view(self, source: int, spec: Spec, view: Callable[[Array], Array]) -> int:
         """The number of a new slot that is a view of slot ``source``."""

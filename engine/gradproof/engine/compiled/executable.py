@@ -59,5 +59,5 @@ class Executable:
             return Workspace(self._layout, self._recipes, self._outputs)
 
     def _give_back(self, workspace: Workspace) -> None:
-        if len(self._idle) < MAX_IDLE and self.nbytes + workspace.nbytes <= MAX_IDLE_BYTES:
+        if not self._layout.gives and len(self._idle) < MAX_IDLE and self.nbytes + workspace.nbytes <= MAX_IDLE_BYTES:
             self._idle.append(workspace)

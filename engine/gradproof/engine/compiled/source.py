@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.cancellation import watched
-from gradproof.engine.compiled.buffers import SHARED_BYTES, Layout
+from gradproof.engine.compiled.buffers import GIVEN_BYTES, SHARED_BYTES, Layout
 from gradproof.engine.compiled.kernels import Kernel
 from gradproof.engine.compiled.parts import functions
 from gradproof.engine.compiled.schedule import CHECK, Call, Operand, Recipe, Schedule
@@ -76,6 +76,7 @@ class _Writer:
         self._functions: dict[int, str] = {}
         self._constants: dict[int, str] = {}
         self._allocated: set[int] = set()  # values whose memory a forward allocated
+        self._given: set[int] = set()  # values that leave with a block of the workspace
         self._slot: dict[int, int] = {}  # of values in the workspace
         self._variable: dict[int, str] = {}  # of arrays elsewhere
         self._number: dict[int, str] = {}  # expressions of Python numbers
@@ -114,6 +115,8 @@ class _Writer:
                 self._number[number] = f"({text})" if text.startswith("-") else text
 
     def _release(self, owner: int) -> None:
+        if owner in self._given:
+            return
         slot = self._slot.get(owner)
         if slot is not None and self.layout.slots[slot].block >= 0:
             self.layout.release(self.layout.slots[slot].block)
@@ -132,6 +135,8 @@ class _Writer:
             self._flush()
             own = self._variable.get(number) == f"o{number}"
             value = self._read(number) if own else f"{self._read(number)}.copy()"
+            if number in self._given:
+                value = f"W[{self._slot[number]}]"
         if not cut.hooked:
             self.lines.append(f"yield {cut.index}, {value}")
             return
@@ -158,6 +163,13 @@ class _Writer:
         (out,) = instruction.outputs
         spec = self.specs[out]
         inputs = tuple([self._operand(k) for k in instruction.inputs])
+        if out in self.survey.leaving and spec.nbytes >= GIVEN_BYTES:
+            given = self.layout.give(spec, self._in_place(kernel, instruction, position))
+            if given is not None:
+                self._slot[out] = given
+                self._given.add(out)
+                self.schedule.add(Call(kernel, inputs, Operand(spec, given)))
+                return
         if out in self.survey.leaving and not is_number(spec):
             self.lines.append(f"o{out} = O[{len(self.outputs)}]()")
             self.outputs.append(spec)
@@ -201,7 +213,12 @@ class _Writer:
             return None
         for number in instruction.inputs:
             source, slot = self.specs[number], self._slot.get(number)
-            if slot is None or self.layout.slots[slot].block < 0 or self.survey.last_use.get(number) != position:
+            if (
+                slot is None
+                or number in self._given
+                or self.layout.slots[slot].block < 0
+                or self.survey.last_use.get(number) != position
+            ):
                 continue
             if source.shape == spec.shape and source.dtype == spec.dtype and number in self.survey.ends.get(position, ()):
                 self.survey.ends[position].remove(number)
