@@ -19,6 +19,12 @@ MODULES: dict[str, Any] = {
 
 CALLS = """
     special.softmax(a, axis=0)
+    special.logsumexp(a, axis=1, b=b)
+    special.log_softmax(a, axis=1)
+    special.rel_entr(a, b)
+    special.xlog1py(a, b)
+    special.chdtr(3.0, a)
+    special.gammainc(b, a)
     special.xlogy(a, b)
     special.erf(a)
     special.expit(a)
@@ -35,13 +41,28 @@ CALLS = """
     stats.hmean(a, axis=1)
     stats.pmean(a, 3)
     stats.kurtosis(a)
+    stats.skew(a)
+    stats.moment(a, 3)
+    stats.variation(a)
+    stats.zscore(a, axis=0)
+    stats.gstd(a)
+    stats.tmean(a, (0.15, 2.0))
+    stats.quantile(a, 0.3)
+    stats.kstat(a[0], 2)
+    stats.gmean(a, weights=b)
     stats.sem(a)
     stats.zmap(b, a)
     stats.entropy(a)
+    stats.entropy(a, b)
+    stats.jarque_bera(a[0]).statistic
+    stats.kurtosistest(a.reshape(-1)).statistic
+    stats.alexandergovern(a[0], b[0]).statistic
+    stats.boxcox_llf(0.5, a[0])
     stats.power_divergence(a).statistic
     stats.directional_stats(a).mean_direction
     stats.circmean(a)
     stats.circvar(a)
+    stats.circstd(a)
     stats.trim_mean(a, 0.1)
     stats.bartlett(a[0], b[1]).statistic
     stats.combine_pvalues(a[0] / 3).statistic
@@ -50,10 +71,22 @@ CALLS = """
     integrate.cubature(lambda x: x * x, a[0, :1] * 0, a[0, :1] + 1).estimate
     integrate.romb(a[:, [0, 1, 2, 3, 0]])
     integrate.fixed_quad(lambda x: x * x, 0, a[0, 0])[0]
+    integrate.cumulative_simpson(a)
     optimize.rosen(a)
+    optimize.rosen_der(a[0])
+    optimize.rosen_hess(a[0])
     signal.normalize(a[0], b[0])[0]
+    signal.lp2bp(a[0], b[0])[0]
+    signal.lp2lp_zpk(a[0], b[0], 1.0)[0]
+    signal.freqz(a[0], b[0])[1].real
+    signal.gausspulse(a)
+    signal.vectorstrength(a[0], 1.0)[0]
     spatial.transform.Rotation.from_rotvec(a[:, :3]).as_matrix()
     spatial.transform.Rotation.from_quat(a).apply(b[:, :3])
+    spatial.transform.Rotation.from_euler("xyz", a[:, :3]).as_matrix()
+    spatial.transform.Rotation.from_rotvec(a[:, :3]).as_euler("xyz")
+    spatial.transform.Rotation.from_rotvec(a[:, :3]).magnitude()
+    spatial.transform.RigidTransform.from_translation(a[:, :3]).as_matrix()
 """
 
 

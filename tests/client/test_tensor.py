@@ -182,6 +182,13 @@ class TestMethods:
             np.testing.assert_array_equal(gp.tensor(x).clip(low, high).numpy(), expected, strict=True)
             np.testing.assert_array_equal(gp.ops.clip(gp.tensor(x), low, high).numpy(), expected, strict=True)
 
+    def test_truth_values_of_a_graph_that_comes_again(self) -> None:
+        """From the second run on a plan is compiled, and numbers without axes are Python's."""
+        for k in range(5):
+            x = gp.tensor(1.0 + k, dtype=gp.float64)
+            assert ((x * 2).sin() > 0).item() is bool(np.sin(2 + 2 * k) > 0)
+            assert (x > 2).logical_and(x < 4).item() is (2 < 1 + k < 4)
+
     def test_every_op_of_the_server_is_a_function(self) -> None:
         assert gp.ops.hypot(gp.tensor(3.0), gp.tensor(4.0)).item() == 5.0
         assert [t.tolist() for t in gp.ops.split(gp.tensor([1.0, 2.0]), sections=2)] == [[1.0], [2.0]]

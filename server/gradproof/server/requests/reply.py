@@ -120,9 +120,12 @@ class _Parts:
 
 
 def _elements(value: Any) -> bytes:
-    """The elements of a result, little-endian and in C order. A float64 without axes may be a Python float."""
+    """The elements of a result, little-endian and in C order. A float64 or a truth value without axes may be a Python
+    number."""
     if type(value) is float:
         return DOUBLE.pack(value)
+    if type(value) is bool:
+        return b"\1" if value else b"\0"
     elements: bytes = value.astype(value.dtype.newbyteorder("<"), copy=False).tobytes()
     return elements
 
