@@ -48,6 +48,7 @@ bench: $(BIN)/ready
 	$(BIN)/python -m benchmarks.verdicts
 	$(BIN)/python -m benchmarks.faults
 	$(BIN)/python -m benchmarks.users
+	$(BIN)/python -m benchmarks.derivatives
 
 lint: $(BIN)/ready
 	$(BIN)/ruff check .

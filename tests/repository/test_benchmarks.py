@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import leaving, speed, workloads
+from benchmarks import derivatives, leaving, speed, workloads
 from benchmarks.by_hand import written
 from benchmarks.real_data import REAL_SMALL
 from benchmarks.systems import ENGINE, SYSTEMS, Absent
@@ -140,3 +140,11 @@ def test_stages_leave_out_the_stages_inside_them(monkeypatch: pytest.MonkeyPatch
 def test_the_functions_whose_time_is_read_are_there() -> None:
     for _, module, name in SERVER:
         attrgetter(name)(import_module(module))
+
+
+@pytest.mark.usefixtures("tensors")
+def test_second_derivatives_agree_before_they_are_timed() -> None:
+    results = derivatives.measured(["logsumexp", "perceptron"], [2], rounds=1)
+    assert all(row[name] > 0 for row in results.values() for name in (*derivatives.GOALS, "first"))
+    with pytest.raises(SystemExit, match="hvp differs from a difference of gradients"):
+        derivatives.check(lambda x: x.detach().sum() * x.sum(), np.ones(2), np.ones(2))

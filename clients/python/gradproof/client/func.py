@@ -287,7 +287,8 @@ def jacrev(
 def jacrev(
     func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, chunk_size: int | None = None
 ) -> Callable[..., Any]:
-    """The function that gives the Jacobian of ``func`` by its arguments ``argnums``, row by row in reverse mode.
+    """The function that gives the Jacobian of ``func`` by its arguments ``argnums``, in reverse mode, all rows at
+    once.
 
     In place of each output stands the tree of the argument (for a tuple ``argnums``: a tuple of trees), with Jacobians of
     shape ``output.shape + argument.shape``.
@@ -296,7 +297,8 @@ def jacrev(
         func: a function whose result is a tree of real tensors.
         argnums: the position of an argument, or a tuple of positions.
         has_aux: ``func`` returns ``(output, aux)``, and the new function ``(Jacobian, aux)``.
-        chunk_size: accepted, and changes nothing: rows are computed in turn.
+        chunk_size: the number of rows at once; default: all, as long as their values take no more than 256 MB together.
+            With 1, and where hooks or functions with a backward of their own are on the way, there is a pass for each row.
 
     The new function raises RuntimeError and ValueError with PyTorch's texts.
 
@@ -345,7 +347,7 @@ def jacfwd(
 def jacfwd(
     func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, randomness: str = "error"
 ) -> Callable[..., Any]:
-    """As `jacrev`, column by column in forward mode. ``randomness`` is accepted, and changes nothing: ``func`` runs once.
+    """As `jacrev`, in forward mode, all columns at once. ``randomness`` changes nothing, since ``func`` runs once.
 
     Follows torch.func.jacfwd.
     """

@@ -84,8 +84,9 @@ def jacobian(
         inputs: a tensor or a tuple of tensors.
         create_graph: whether the Jacobian can be differentiated.
         strict: refuse an output that does not depend on an input.
-        vectorize: accepted, and changes nothing: rows are computed in turn.
-        strategy: "reverse-mode" for row by row, or "forward-mode" for column by column.
+        vectorize: accepted, and changes nothing: all rows are computed at once, but for those of graphs with hooks or
+            functions with a backward of their own.
+        strategy: "reverse-mode" for rows, or "forward-mode" for columns.
 
     Raises TypeError for inputs or outputs that are no tensors, RuntimeError if ``strict`` refuses, ValueError for another
     strategy.

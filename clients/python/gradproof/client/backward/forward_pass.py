@@ -38,13 +38,13 @@ def forward_recorded(outputs: Sequence[Recorded], starts: Sequence[tuple[Recorde
         tangents = {y: own[y] for y in outputs if y in own}
         rules = [node.client_rule for node in graph.nodes if node.client_rule is not None]
         if rules and all(rule.push is None for rule in rules):
-            return {**{y: _with_pairing(own[y], shared=True) for y in tangents}, **_transposed_twice(rest, own)}
+            return {**{y: with_pairing(own[y], shared=True) for y in tangents}, **_transposed_twice(rest, own)}
         if rules:
             through = _ThroughRules(own)
             pushed = through.tangents(rest)
-            return {y: _with_pairing(t, shared=y in own, find=through.finder(y)) for y, t in {**tangents, **pushed}.items()}
+            return {y: with_pairing(t, shared=y in own, find=through.finder(y)) for y, t in {**tangents, **pushed}.items()}
         tangents.update(pushed_forward(graph, list(own.items())))
-        return {y: _with_pairing(tangent, shared=tangent in given) for y, tangent in tangents.items()}
+        return {y: with_pairing(tangent, shared=tangent in given) for y, tangent in tangents.items()}
 
 
 def _transposed_twice(outputs: Sequence[Recorded], tangents: Mapping[Recorded, Recorded]) -> Gradients:
@@ -163,11 +163,12 @@ class _Push:
             yield found, f"output {slot}: {text}"
 
 
-def _with_pairing(tangent: Recorded, *, shared: bool, find: Finder | None = None) -> Recorded:
-    """A tangent with evidence: it is the gradient of its product with a tensor of ones, by that tensor. ``shared``: it was
-    passed in, and the evidence is not of all that it is used for. ``find``: what is known of rules that run here."""
-    copied = shared or tangent.provenance is not None or type(tangent) is not tangent.plain()
-    result = as_subclass(tangent, tangent.plain()) if copied else tangent
+def with_pairing(derivative: Recorded, *, shared: bool, find: Finder | None = None) -> Recorded:
+    """A recorded derivative with evidence of its own numbers: it is the gradient of its product with a tensor of ones, by
+    that tensor. ``shared``: it was passed in, and the evidence is not of all that it is used for. ``find``: what is known
+    of rules that run here."""
+    copied = shared or derivative.provenance is not None or type(derivative) is not derivative.plain()
+    result = as_subclass(derivative, derivative.plain()) if copied else derivative
     ones = np.ones(result.shape, result.dtype)
     weight = result.leaf(ones, requires_grad=True)
     product = apply("multiply", weight, apply("conj", result) if result.dtype.kind == "c" else result)

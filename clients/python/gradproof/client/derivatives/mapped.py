@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, cast
 
+from gradproof.client.backward.forward_pass import with_pairing
 from gradproof.client.backward.provenance import attach_rows
 from gradproof.client.batching.slices import Slices
 from gradproof.client.derivatives.products import Derivatives, Product, Vectors
 from gradproof.client.recording.apply import apply, apply_multiple
 from gradproof.client.recording.evaluation import graph_of
+from gradproof.client.recording.modes import enable_grad
 from gradproof.client.recording.subgraph import Subgraph
 from gradproof.client.tensors.tensor import Tensor
 
@@ -65,8 +67,17 @@ def _of_slice(
 
 
 def _of_all(results: Derivatives, slices: Slices) -> Derivatives:
-    slices.run([y for y in results if y is not None])
-    return [None if y is None else slices.spread(y) for y in results]
+    """The derivatives along all slices, with evidence of the numbers of all of them, not of a slice."""
+    present = [y for y in results if y is not None]
+    slices.run(present)
+    for y in present:
+        y.provenance = None
+    with enable_grad():
+        return [None if y is None else _judged(slices.spread(y)) for y in results]
+
+
+def _judged(derivative: Tensor) -> Tensor:
+    return cast("Tensor", with_pairing(derivative, shared=derivative.node is None))
 
 
 def _rows(vectors: Vectors) -> list[list[Tensor | None]]:
