@@ -235,7 +235,11 @@ class TestOnTheWay:
         hessians = F.vmap(F.hessian(f))(batch)
         for k in range(2):
             equal(hessians[k], F.hessian(f)(batch[k]).numpy())
-        rows = F.jacrev(F.vmap(lambda x: x * x.sum()))(batch)
+
+        def scaled(x: gp.Tensor) -> gp.Tensor:
+            return x * x.sum()
+
+        rows = F.jacrev(F.vmap(scaled))(batch)
         assert rows.shape == (2, 3, 2, 3)
         assert rows[0, :, 1].tolist() == np.zeros((3, 3)).tolist()
 
@@ -308,6 +312,15 @@ class TestBatchedCotangents:
         (rows,) = grad(x**3, x, gp.eye(3, dtype=gp.float64), create_graph=True, is_grads_batched=True)
         (second,) = grad(rows.sum(), x)
         equal(second, 6 * np.array(POINT))
+
+    def test_cotangents_that_do_not_fit(self) -> None:
+        x = point(True)
+        with pytest.raises(
+            RuntimeError, match=r"grad_output\[0\] has a shape of torch.Size\(\[2, 4\]\) and output\[0\] has"
+        ):
+            grad(x * x, x, gp.ones(2, 4, dtype=gp.float64), is_grads_batched=True)
+        with pytest.raises(RuntimeError, match="required to have the same dtype"):
+            grad(x * x, x, gp.ones(2, 3, dtype=gp.complex128), is_grads_batched=True)
 
     def test_no_cotangents(self) -> None:
         x = point(True)

@@ -857,7 +857,6 @@ g, = grad((x**3).sum(), x, create_graph=True); (g * g).sum().backward(); x.grad
 g, = grad(c**4, c, create_graph=True); h, = grad(g, c, create_graph=True); u, = grad(h, c, create_graph=True); grad(u, c)
 grad((x * y).sum(), x)
 grad(x * y, x, lib.eye(3, dtype=lib.float64), is_grads_batched=True)
-grad(x * y, x, lib.ones(2, 4, dtype=lib.float64), is_grads_batched=True)
 grad(x * y, x, T(1.0), is_grads_batched=True)
 grad((x * y).sum(), x, None, is_grads_batched=True)
 e = lib.eye(3, dtype=lib.float64); grad([x * y, x.sum()], x, [e, e[0]], is_grads_batched=True)
