@@ -72,6 +72,7 @@ from gradproof.client.events import (
 )
 from gradproof.client.explanation import Explanation
 from gradproof.client.func import grad, value_and_grad
+from gradproof.client.function import function
 from gradproof.client.graph import GraphBuilder, Ref, hook
 from gradproof.client.recording.modes import is_inference_mode_enabled
 from gradproof.client.recording.runtime import use
@@ -188,6 +189,7 @@ __all__ = [
     "full",
     "full_like",
     "func",
+    "function",
     "get_default_dtype",
     "grad",
     "half",

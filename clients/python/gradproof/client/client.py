@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
@@ -20,6 +21,7 @@ from gradproof.client.errors import GradproofError
 from gradproof.client.events import Accepted, Event, OpInfo, Result
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
+from gradproof.client.graph_function import GraphFunction
 from gradproof.client.local import LocalSession, run_events
 from gradproof.client.origin import Origin, claim
 from gradproof.client.progress_bar import reporting
@@ -133,9 +135,18 @@ class Client:
         timeout: float | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Forward values by name: those in ``fetch``, or the outputs; within ``timeout`` seconds, default the client's."""
-        message = requests.message_of(graph)
-        run_input = pb.RunInput(graph=message, values=requests.named(values, message), fetch=fetch)
-        return self.send_evaluate(pb.EvaluateRequest(input=run_input), timeout=timeout).values
+        request = pb.EvaluateRequest(input=pb.RunInput(fetch=fetch))
+        end = time.monotonic() + (self.timeout if timeout is None else timeout)
+        for attempt in attempts(request, graph, values, digest=self._digests.of(graph)):
+            try:
+                result = self.send_evaluate(attempt.request, timeout=end - time.monotonic())
+            except GradproofError as error:
+                if attempt.settles(error):
+                    raise
+                continue
+            self._digests.learn(graph, result.digest)
+            return result.values
+        raise AssertionError("the last attempt settles")
 
     def send_evaluate(self, request: pb.EvaluateRequest, *, timeout: float | None = None) -> Result:
         """Evaluate a request message as it is, within ``timeout`` seconds (default: the client's); the result has values
@@ -255,6 +266,25 @@ class Client:
             whole.verify.budget_seconds = budget
         call = self._call(requests.check_seconds(whole), timeout=timeout, request_id=request.input.request_id)
         return retried(call, lambda: collected(self._run(whole, call, hooks, at_once), watch))
+
+    def function(
+        self,
+        graph: Graph,
+        *,
+        fetch: Sequence[str] | None = None,
+        gradients: Sequence[str] | None = None,
+        seeds: Sequence[str] = (),
+    ) -> GraphFunction:
+        """A graph as a Python function of its leaves that carry no value, then of the seeds of the outputs ``seeds``: the
+        values ``fetch`` (default: the outputs), and the gradients of ``gradients`` (default: the leaves that require grad).
+
+        The graph is sent at the first call, and values alone from then on, on a session that the calls share. Raises
+        ValueError for seeds where no gradient is asked for.
+        """
+        function = GraphFunction(self.session, requests.message_of(graph), fetch, gradients, seeds, self.timeout)
+        if function.seeds and not function.gradients:
+            raise ValueError(f"seeds of {', '.join(function.seeds)}, and no gradient is asked for")
+        return function
 
     def infer(self, graph: Graph, *, timeout: float | None = None) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""

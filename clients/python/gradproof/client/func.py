@@ -14,12 +14,15 @@ from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, TypeVarT
 import numpy as np
 
 from gradproof.client.backward.engine import cotangent_of
+from gradproof.client.backward.engine import grad as autograd_grad
+from gradproof.client.backward.provenance import without_history
 from gradproof.client.batching.vmap import vmap as vmap
 from gradproof.client.derivatives.jacobian import by_columns, by_rows, columns_of_rows, with_zeros
 from gradproof.client.derivatives.products import Vectors, filled, pull, push
 from gradproof.client.derivatives.program import Derivation, derived
 from gradproof.client.dtypes import is_differentiable
 from gradproof.client.recording.modes import is_grad_enabled
+from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.spec import Spec
 from gradproof.client.stateless import functional_call as functional_call
 from gradproof.client.tensors.constructors import as_tensor
@@ -75,14 +78,10 @@ def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) 
 
     Follows torch.func.grad.
     """
-    both = _grad_and_value(func, argnums, has_aux)
-
-    @wraps(func)
-    def gradient(*args: Any, **kwargs: Any) -> Any:
-        gradients, value = both(*args, **kwargs)
-        return (gradients, value[1]) if has_aux else gradients
-
-    return gradient
+    differentiated = Differentiated(
+        func, argnums, has_aux, lambda gradients, value: (gradients, value[1]) if has_aux else gradients
+    )
+    return differentiated.function_of_arguments()
 
 
 @overload
@@ -106,8 +105,7 @@ def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
 
     Follows torch.func.grad_and_value.
     """
-
-    return _grad_and_value(func, argnums, has_aux)
+    return Differentiated(func, argnums, has_aux, lambda gradients, value: (gradients, value)).function_of_arguments()
 
 
 @overload
@@ -128,14 +126,7 @@ def value_and_grad(
 ) -> Callable[..., tuple[tuple[Tensor, AuxT], tuple[Tensor, ...]]]: ...
 def value_and_grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """As `grad_and_value`, in the order of JAX: ``(result, gradient)``, or ``((result, aux), gradient)``."""
-    both = _grad_and_value(func, argnums, has_aux)
-
-    @wraps(func)
-    def reordered(*args: Any, **kwargs: Any) -> Any:
-        gradients, value = both(*args, **kwargs)
-        return value, gradients
-
-    return reordered
+    return Differentiated(func, argnums, has_aux, lambda gradients, value: (value, gradients)).function_of_arguments()
 
 
 @overload
@@ -394,17 +385,56 @@ def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any
     return hessian_of
 
 
-def _grad_and_value(func: Callable[..., Any], argnums: Argnums, has_aux: bool) -> Callable[..., Any]:
-    @wraps(func)
-    def both(*args: Any, **kwargs: Any) -> Any:
-        call = _Call(GRAD, func, args, kwargs, argnums, has_aux)
-        output = _scalar(call.result)
-        gradients = filled(call.derived(pull, [output], [_seed(output)]), call.primals)
-        (value,) = call.transformation.released([output])
-        result = (value, call.aux) if has_aux else value
-        return unflatten(call.structure, call.transformation.released(gradients)), result
+class Differentiated:
+    """A function whose gradient is taken.
 
-    return both
+    Args:
+        function: the function.
+        argnums: the positions of the arguments that it is differentiated by.
+        has_aux: whether it returns a pair, of which the second is not differentiated.
+        arrange: makes the result of gradients and value.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], argnums: Argnums, has_aux: bool, arrange: Callable[[Any, Any], Any]
+    ) -> None:
+        self.function, self._argnums, self._has_aux, self._arrange = function, argnums, has_aux, arrange
+        self._made: Callable[..., Any] | None = None
+
+    def function_of_arguments(self) -> Callable[..., Any]:
+        """The function that gives the gradients, with their histories."""
+
+        @wraps(self.function)
+        def gradient(*args: Any, **kwargs: Any) -> Any:
+            call = _Call(GRAD, self.function, args, kwargs, self._argnums, self._has_aux)
+            output = _scalar(call.result)
+            gradients = filled(call.derived(pull, [output], [_seed(output)]), call.primals)
+            (value,) = call.transformation.released([output])
+            return self._result(call, call.transformation.released(gradients), value)
+
+        self._made = gradient
+        gradient.differentiated = self  # type: ignore[attr-defined]
+        return gradient
+
+    def has_made(self, function: Callable[..., Any]) -> bool:
+        """True of the function of its gradients, and of none that wraps it."""
+        return self._made is function
+
+    def at_once(self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Value and gradients of ``function``, which stands for the function, from a pass that is not recorded."""
+        call = _Call(GRAD, function, args, kwargs, self._argnums, self._has_aux)
+        output = _scalar(call.result)
+        gradients = autograd_grad(output, call.primals, materialize_grads=True)
+        return self._result(call, gradients, without_history(output))
+
+    def _result(self, call: _Call, gradients: Sequence[Tensor], value: Recorded) -> Any:
+        return self._arrange(unflatten(call.structure, gradients), (value, call.aux) if self._has_aux else value)
+
+
+def differentiated_by(function: Callable[..., Any]) -> Differentiated | None:
+    """The function that a function gives the gradients of; None for any other function."""
+    own = getattr(function, "differentiated", None)
+    return own if isinstance(own, Differentiated) and own.has_made(function) else None
 
 
 class _Call:

@@ -200,7 +200,7 @@ class Session:
     def _sent(
         self, request: RequestT, options: Options, graph: Graph | None, values: Mapping[str, Any] | None, saved: str
     ) -> Iterator[Event]:
-        digest = self._digests.of(graph) if isinstance(request, pb.DifferentiateRequest) else ""
+        digest = self._digests.of(graph)
         seconds = self._timeout + check_seconds(request) if options.timeout is None else options.timeout
         end = time.monotonic() + seconds
         for attempt in attempts(request, graph, values, saved=saved, digest=digest):

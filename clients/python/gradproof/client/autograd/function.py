@@ -209,14 +209,14 @@ class _Application:
         separate = function.setup_context is not Function.setup_context
         self._start = next_number()
         with no_grad(), calling_recorders():
-            with watching() as reads:
+            with watching() as watch:
                 self._output = function.forward(*args) if separate else function.forward(self._context, *args)
             if separate:
                 function.setup_context(self._context, args, self._output)
         self._check_unchanged(before)
         keys = {key_of(x) for x in self._inputs.values()}
         self._reason = ""
-        if any(depends(x, keys, self._start) for x in reads):
+        if any(depends(x, keys, self._start) for x in watch.reads):
             self._reason = "its forward reads the numbers of a tensor, and what it makes of them is not in the record"
 
     def _check_unchanged(self, before: Sequence[tuple[Node | None, Any]]) -> None:

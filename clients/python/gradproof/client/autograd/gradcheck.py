@@ -106,7 +106,7 @@ class _Check:
             )
         self._random = np.random.default_rng(SEED)
         start = next_number()
-        with enable_grad(), watching() as reads:
+        with enable_grad(), watching() as watch:
             result = func(*arguments)
         results = result if isinstance(result, (tuple, list)) else (result,)
         self._outputs = {k: y for k, y in enumerate(results) if isinstance(y, Tensor) and is_differentiable(y.dtype)}
@@ -115,7 +115,7 @@ class _Check:
         outputs = list(self._outputs.values())
         if reasons := reasons_of(outputs, by_key, start):
             raise GradcheckError(f"unchecked: {reasons[0]}")
-        if any(depends(x, by_key, start) for x in reads):
+        if any(depends(x, by_key, start) for x in watch.reads):
             raise GradcheckError("unchecked: the function reads the numbers of a tensor, which are not in the record then")
         self._again = [_tensor(y) for y in recorded_again(outputs, by_key, start)]
 

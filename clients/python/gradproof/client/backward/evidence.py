@@ -31,7 +31,7 @@ class Evidence:
 
     Attributes:
         runtime: the runtime that ran the pass.
-        graph: its graph.
+        source: its graph, or a function that makes it when somebody asks for a verdict.
         request: the request that runs it again, where hooks that ran here return again what they did.
         result: its result.
         names: the names of tensors in the graph, by id.
@@ -42,7 +42,7 @@ class Evidence:
     """
 
     runtime: Runtime
-    graph: Subgraph
+    source: Subgraph | Callable[[], Subgraph]
     request: pb.DifferentiateRequest
     result: Result
     names: dict[int, list[str]] = field(default_factory=dict)
@@ -52,6 +52,13 @@ class Evidence:
     rule_places: frozenset[str] = frozenset()
     _checked: Result | None = None
     _findings: dict[tuple[str, ...], Sequence[tuple[str, str]]] = field(default_factory=dict)
+
+    @property
+    def graph(self) -> Subgraph:
+        """Its graph."""
+        if not isinstance(self.source, Subgraph):
+            self.source = self.source()
+        return self.source
 
     def names_of(self, tensor: Recorded) -> list[str]:
         """Names of a tensor in the graph."""

@@ -11,6 +11,7 @@ from gradproof.client.backward.application import Application, findings
 from gradproof.client.backward.evidence import Evidence, Finder
 from gradproof.client.backward.hook_invocation import constant_hook
 from gradproof.client.backward.hook_schedule import HookSchedule
+from gradproof.client.backward.known_pass import known_pass
 from gradproof.client.backward.pass_plan import PassPlan
 from gradproof.client.events import Array, Gradient, Result
 from gradproof.client.graph import CallableHook
@@ -43,7 +44,14 @@ def run(
     Returns the evidence, and the tensors whose gradients it has in the order of the pass: ``inputs`` (None: all leaves) and
     tensors that retain theirs. Raises RuntimeError if the graph was freed, exceptions of hooks, and `GradproofError`.
     """
-    plan, runtime = PassPlan(roots, seeds, inputs, accumulates=accumulates), current()
+    runtime = current()
+    known = None if retain_graph else known_pass(roots, inputs)
+    if known is not None and (done := known.run(runtime, seeds)) is not None:
+        evidence, reached, nodes = done
+        for node in nodes:
+            node.freed = True
+        return evidence, reached
+    plan = PassPlan(roots, seeds, inputs, accumulates=accumulates)
     graph = plan.graph
     if plan.freed:
         raise RuntimeError(FREED)
@@ -66,6 +74,8 @@ def run(
         runtime.cache.free(graph)
         for node in plan.nodes:
             node.freed = True
+    if known is not None:
+        known.learn(runtime, plan)
     evidence = Evidence(runtime, graph, _replay(request, schedule, result, graph), result, plan.names)
     evidence.find, evidence.rule_places = finder(graph, schedule.applications()), schedule.rule_places()
     return evidence, plan.results()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from gradproof.client.recording.kept import CachedForward
+from gradproof.client.recording.outline import Outline
 from gradproof.client.recording.record import Node
 from gradproof.client.recording.recorded import Input, Recorded
 
@@ -88,6 +89,21 @@ class Ancestry:
         if node.number not in self._runs:
             self._runs[node.number] = self._run_of(node)
         return self._runs[node.number]
+
+
+class OutlinedAncestry(Ancestry):
+    """The nodes of an outline, with the leaves that they had when it was made."""
+
+    def __init__(self, outline: Outline) -> None:
+        self._outline = outline
+        super().__init__(outline.roots, backward=True)
+
+    def _nodes(self) -> list[Node]:
+        return self._outline.nodes
+
+    def is_leaf(self, x: Recorded, needs: bool) -> bool:
+        """True if a tensor is a leaf where it is used."""
+        return x.node is None or (not needs and (x.node, x.slot) in self._outline.known)
 
 
 def key_of(tensor: Recorded) -> Key:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gradproof.client.events import Array, OpInfo
@@ -67,7 +67,7 @@ class Node(Hookable):
         arrays: list[Array | None] = []
         origins: list[Node | HasValue | None] = []
         slots: list[int] = []
-        derived: bool = bool(rules)
+        derived: bool = bool(rules) or (signature.body is not None and signature.body.derived)
         placeholder: Placeholder | None = None
         varies = conditional = False  # whether an input requires grad, or is made of conditions on such an input
         for x in self._inputs:  # in a single pass: each op that is recorded comes here
@@ -144,6 +144,23 @@ class Node(Hookable):
             self._inputs = tuple(map(self._as_it_was, self._inputs, self._origins, self.slots, self.arrays))
             self._moved = changes.last
         return self._inputs
+
+    def edges(self) -> Iterator[tuple[Any, Node | HasValue | None, int, Array | None, bool, bool]]:
+        """For each input, as `inputs` has it: the tensor or number; the node that made it, or the source of its value;
+        which output it was; its array if it was a leaf; whether a gradient flows to it; and whether it moves."""
+        return zip(self.inputs, self._origins, self.slots, self.arrays, self.needs, self.moves, strict=True)
+
+    @property
+    def is_special(self) -> bool:
+        """True if a pass does more here than to run the rule of the op on numbers that it knows or computes."""
+        return bool(
+            self.hooks
+            or self.client_rule is not None
+            or self.kept is not None
+            or self.placeholder is not None
+            or self.derived
+            or (self.freed and self.saves)
+        ) or any(x is not None and (x.hooks or x.retains_grad) for x in map(self.output, range(len(self._outputs))))
 
     def _as_it_was(self, x: Input, node: Node | HasValue | None, slot: int, array: Array | None) -> Input:
         """An input, or in its place a tensor that is still what the input was when the node was recorded."""

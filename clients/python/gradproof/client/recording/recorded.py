@@ -15,7 +15,7 @@ from gradproof.client.recording.hooks import NO_HOOKS, Handle, Hooks, NodeHooks,
 from gradproof.client.recording.names import is_view
 from gradproof.client.recording.place import caller_place
 from gradproof.client.recording.placeholders import NO_VALUE, Placeholder
-from gradproof.client.recording.reads import watched
+from gradproof.client.recording.reads import note_change, watched
 from gradproof.client.recording.spec import Spec
 
 if TYPE_CHECKING:
@@ -169,6 +169,7 @@ class Recorded:
         self._set_requires_grad(flag)
 
     def _set_requires_grad(self, flag: bool) -> None:
+        note_change(self)
         if flag and self.node is not None:  # computed without gradients: from now on a leaf like any other
             self.become_leaf(self.value())
         self._requires_grad = bool(flag)
@@ -176,6 +177,7 @@ class Recorded:
     def become_leaf(self, array: Array) -> None:
         """Take ``array`` as the value, and no node as its origin. ``requires_grad`` stays. Raises RuntimeError for the data
         of a tensor that is no leaf."""
+        note_change(self)
         if self.data_of is not None:
             if self.data_of.grad_fn is not None:
                 raise RuntimeError(DATA_OF_NODE)
@@ -235,6 +237,7 @@ class Recorded:
     def moved_aside(self) -> Self:
         """A tensor with the history, the value and the hooks that this tensor has had so far. Nodes that have used this
         tensor use the other from now on."""
+        note_change(self)
         old = object.__new__(type(self))
         old._initialise(self.spec, self.array, self._requires_grad)
         old.node, old.slot, old.alias, old.tainted = self.node, self.slot, self.alias, self.tainted
@@ -302,6 +305,7 @@ class Recorded:
         return self._own_hooks().add(hook)
 
     def _own_hooks(self) -> Hooks:
+        note_change(self)
         if self.hooks is NO_HOOKS:
             self.hooks = Hooks()
         return self.hooks
@@ -315,6 +319,7 @@ class Recorded:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if self.grad_fn is not None:
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        note_change(self)
         if self.post_hooks is NO_HOOKS:
             self.post_hooks = Hooks()
         return self.post_hooks.add(hook)
@@ -323,6 +328,7 @@ class Recorded:
         """Keep ``.grad`` of a tensor that is no leaf. Follows torch.Tensor.retain_grad."""
         if not self._requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        note_change(self)
         self.retains_grad = self.grad_fn is not None
 
     def hold_accumulator(self, node: AccumulateGrad, *, weakly: bool = False) -> None:

@@ -7,7 +7,7 @@ import copy
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from threading import RLock
 from typing import Any
@@ -15,16 +15,18 @@ from typing import Any
 from cachetools import LRUCache
 
 from gradproof.client.client import Client, connect
-from gradproof.client.errors import DimensionOutOfRange, InvalidRequest, NotFound
-from gradproof.client.events import OpInfo, Result
+from gradproof.client.errors import DimensionOutOfRange, InvalidRequest, NotFound, NotServed, Unavailable
+from gradproof.client.events import Array, OpInfo, Result
 from gradproof.client.graph import Hook
+from gradproof.client.recording.forms import Forms
 from gradproof.client.recording.kept import Lost, release
-from gradproof.client.recording.recorded import Input, Recorded
+from gradproof.client.recording.recorded import Input, Number, Recorded
 from gradproof.client.recording.server_cache import ServerCache, Source, has_all
 from gradproof.client.recording.signature import Signature, attributes_key, plain
 from gradproof.client.recording.spec import Spec
 from gradproof.client.recording.subgraph import Subgraph
-from gradproof.client.requests import Derived, Inference, Request, Watch, check_seconds
+from gradproof.client.requests import Derived, Inference, Request, RunExchange, Watch, check_seconds
+from gradproof.client.session import collected
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
@@ -42,6 +44,7 @@ class Runtime:
     Attributes:
         client: the connection to the server.
         cache: the forward values that the server keeps.
+        forms: the forms of passes that ran.
         graphs_sent: the number of requests that carried the structure of a graph.
         nodes_computed: the number of nodes that the server has computed forward, by its own count.
     """
@@ -52,6 +55,7 @@ class Runtime:
         self._signatures: dict[Any, Signature] = {}
         self._digests: LRUCache[Any, str] = LRUCache(MAX_GRAPHS)
         self._derived: LRUCache[Any, Derived] = LRUCache(MAX_GRAPHS)
+        self.forms = Forms()
         self.cache = ServerCache(client)
         self.graphs_sent = self.nodes_computed = 0
 
@@ -201,6 +205,40 @@ class Runtime:
                 if graph.borrows:
                     raise
         return self._known_or_whole(graph, request, once)
+
+    def differentiate_known(
+        self, structure: tuple[object, ...], request: pb.DifferentiateRequest, values: Iterable[tuple[str, Array | Number]]
+    ) -> Result | None:
+        """The result of a request on a graph that the server has seen; None where it has to be sent again, or where the
+        session that the request is sent on broke.
+
+        Args:
+            structure: the structure of the graph.
+            request: all but the graph and its values.
+            values: the values of its leaves by name.
+        """
+        digest = self._digests.get(structure)
+        session = self.cache.session() if digest is not None else None
+        if digest is None or session is None:
+            return None
+        whole = pb.DifferentiateRequest()
+        whole.CopyFrom(request)
+        whole.input.digest = digest
+        for name, value in values:
+            whole.input.values.add(name=name, value=encode_tensor(value))
+        try:
+            result = collected(session.retried(lambda: RunExchange(whole), self.client.timeout))
+        except NotFound as error:
+            if error.reason != "GRAPH_NOT_FOUND":
+                raise
+            return None
+        except (NotServed, Unavailable, ValueError):
+            if session.alive:
+                raise
+            return None
+        if result.summary is not None:
+            self.nodes_computed += result.summary.nodes_computed
+        return result
 
     def derive(self, graph: Subgraph, by: Sequence[str], mode: str = "vjp") -> Derived:
         """The graph of a product with the Jacobian by the values ``by``, requested once for each structure. ``mode``: "vjp"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,6 +11,20 @@ from gradproof.client import dtypes
 from gradproof.client.events import OpInfo
 from gradproof.client.recording.names import saves
 from gradproof.client.recording.spec import Spec
+from gradproof.v1 import graph_pb2
+
+
+class Messages(Protocol):
+    """Nodes that are sent in place of a node that stands for them.
+
+    Attributes:
+        derived: whether some were derived by rules.
+    """
+
+    derived: bool
+
+    def messages(self, inputs: Sequence[str], outputs: Sequence[str]) -> Iterator[tuple[graph_pb2.Node, tuple[bytes, ...]]]:
+        """The nodes between inputs and outputs of these names, each with the rules that it was derived by."""
 
 
 class Signature:
@@ -26,11 +40,15 @@ class Signature:
         flows: for each result whether its dtype can have a gradient.
         is_step: whether no result can have one, as of a comparison.
         saves: whether the rule of the op needs values of the forward pass.
+        body: the nodes that are sent for a node with this signature, where that stands for a whole function.
     """
 
-    __slots__ = ("__weakref__", "attributes", "differentiable", "flows", "info", "is_step", "op", "saves", "specs")
+    __slots__ = ("__weakref__", "attributes", "body", "differentiable", "flows", "info", "is_step", "op", "saves", "specs")
 
-    def __init__(self, info: OpInfo, attributes: Mapping[str, Any], specs: Sequence[Spec]) -> None:
+    def __init__(
+        self, info: OpInfo, attributes: Mapping[str, Any], specs: Sequence[Spec], body: Messages | None = None
+    ) -> None:
+        self.body = body
         self.info, self.op, self.differentiable = info, info.name, info.differentiable
         self.attributes, self.specs = attributes, tuple(specs)
         self.flows = tuple(dtypes.is_differentiable(spec.dtype) for spec in self.specs)

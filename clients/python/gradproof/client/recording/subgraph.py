@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from copy import copy
 from itertools import islice
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 from gradproof.client.events import Array
 from gradproof.client.recording.ancestry import Ancestry, Key, key_of
 from gradproof.client.recording.kept import CachedForward
+from gradproof.client.recording.numbers import Numbers
 from gradproof.client.recording.record import Node
 from gradproof.client.recording.recorded import Number, Recorded
 from gradproof.v1 import graph_pb2, tensor_pb2
@@ -61,6 +62,7 @@ class Subgraph:
         self.arrays: dict[str, Array] = {}
         self.open: dict[str, Recorded] = {}
         self.numbers: dict[str, Number] = {}
+        self._distinct, self._number_names = Numbers(), list[str]()
         self._borrowed: dict[str, Recorded] = {}
         self._names: dict[Key, str] = {}
         self._edges: dict[int, list[str]] = {}
@@ -199,31 +201,33 @@ class Subgraph:
             leaf.spec.CopyFrom(leaf.value.spec)
         table: dict[bytes, int] = {}
         for node in self.nodes:
-            messages = self._messages(node)
-            if node.rules:
-                rules = [table.setdefault(rule, len(table)) for rule in node.rules]
-                for message in messages:
-                    message.rules.extend(rules)
-            graph.nodes.extend(messages)
+            for message, rules in self._messages(node):
+                message.rules.extend(table.setdefault(rule, len(table)) for rule in rules)
+                graph.nodes.append(message)
         graph.rules.extend(map(graph_pb2.Rule.FromString, table))
         return graph
 
     def maker(self, index: int) -> Node | None:
         """The node that made node ``index`` of the message."""
-        if not self._surroundings:
+        if not self._surroundings and all(node.signature.body is None for node in self.nodes):
             return self.nodes[index] if index < len(self.nodes) else None
         makers = (node for node in self.nodes for _ in self._messages(node))
         return next(islice(makers, index, None), None)
 
-    def _messages(self, node: Node) -> Sequence[graph_pb2.Node]:
+    def _messages(self, node: Node) -> Iterator[tuple[graph_pb2.Node, tuple[bytes, ...]]]:
+        """The messages for a node, each with the rules that it was derived by."""
         message = graph_pb2.Node(
             op=node.op,
             inputs=self._edges[node.number],
             outputs=self.output_names(node),
             attributes=encode_attributes(node.attributes),
         )
-        surrounding = self._surroundings.get(node.number)
-        return (message,) if surrounding is None else tuple(surrounding.nodes(message))
+        surrounding, body = self._surroundings.get(node.number), node.signature.body
+        for part in (message,) if surrounding is None else surrounding.nodes(message):
+            if part is message and body is not None:
+                yield from body.messages(part.inputs, part.outputs)
+            else:
+                yield part, node.rules
 
     def _name(self) -> None:
         ancestry = self._ancestry
@@ -269,9 +273,12 @@ class Subgraph:
         return self._names[key]
 
     def _number(self, x: Number) -> str:
-        name = self._names["number", len(self._names)] = f"c{len(self._names)}"
-        self.numbers[name] = x
-        return name
+        place = self._distinct.index(x)
+        if place == len(self.numbers):
+            name = self._names["number", len(self._names)] = f"c{len(self._names)}"
+            self.numbers[name] = x
+            self._number_names.append(name)
+        return self._number_names[place]
 
     def _structure(self) -> tuple[object, ...]:
         return (
@@ -284,7 +291,7 @@ class Subgraph:
                     node.op,
                     tuple(self._edges[node.number]),
                     len(node.specs),
-                    repr(sorted(node.attributes.items())),
+                    repr(sorted(node.attributes.items())) if node.signature.body is None else node.signature.body,
                     node.rules,
                 )
                 for node in self.nodes

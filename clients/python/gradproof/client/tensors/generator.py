@@ -9,6 +9,7 @@ import numpy as np
 
 from gradproof.client.events import Array
 from gradproof.client.recording.placeholders import Placeholder, drawn, is_vectorizing
+from gradproof.client.recording.reads import note_draw
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.signatures import DTypeLike
 from gradproof.client.tensors.tensor import Tensor
@@ -18,6 +19,7 @@ _random = np.random.default_rng()
 
 def generator() -> np.random.Generator:
     """The generator of this process."""
+    note_draw()
     return _random
 
 

@@ -24,7 +24,7 @@ from gradproof.client.recording.evaluation import evaluate
 from gradproof.client.recording.modes import is_grad_enabled
 from gradproof.client.recording.place import caller_place
 from gradproof.client.recording.placeholders import NO_CONTROL_FLOW, NO_ITEM
-from gradproof.client.recording.reads import note
+from gradproof.client.recording.reads import note, note_change
 from gradproof.client.recording.recorded import DATA_OF_NODE, ONLY_LEAVES_DETACH, Recorded
 from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.arguments import axis_of
@@ -297,6 +297,7 @@ class Tensor(InPlace):
     def grad(self, gradient: Tensor | None) -> None:
         if gradient is not None:
             _check_grad(self, gradient)
+        note_change(self)
         self.accumulated = gradient
         self.provenance = None
 
