@@ -1,4 +1,4 @@
-"""The command line: serve, status, token, demo, diff, draw, ops, explain-op, verify."""
+"""The command line: serve, status, token, demo, diff, draw, ops, explain-op, verify, new-plugin."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gradproof.client.drawing.messages import draw_graph, flowing
 from gradproof.client.drawing.picture import FORMATS, Picture
 from gradproof.engine.errors import KernelRefused
 from gradproof.server.access.identities import new_token
-from gradproof.server.commands import demo, explain_op, overview, report
+from gradproof.server.commands import demo, explain_op, new_plugin, overview, report
 from gradproof.server.commands.target import REQUIRED, Target, with_target
 from gradproof.server.configuration.configuration import configure, help_text, parser
 from gradproof.server.configuration.settings import Settings
@@ -146,6 +146,7 @@ def new(
 
 app.command()(with_target(REQUIRED)(overview.status))
 app.command()(explain_op.explain_op)
+app.command()(new_plugin.new_plugin)
 
 
 @app.command("demo")
