@@ -148,6 +148,26 @@ def test_single_numbers_have_no_kernel() -> None:
     assert calls == []
 
 
+def test_a_sum_of_slices_is_no_addition() -> None:
+    """A compiled plan writes it as a single ``add`` of many parts, which a kernel of ``add`` does not take."""
+    engine = Engine(registry_with(Kernel("add", np.add, name="added")), compilations=Compilations(Plans.ALWAYS))
+    assert len(engine.registry.kernels) == 1
+    every = {"start": (0,), "stop": (6,)}
+    nodes = (
+        Node("slice", ("x",), ("a",), every),
+        Node("sin", ("a",), ("p",)),
+        Node("slice", ("x",), ("b",), every),
+        Node("multiply", ("b", "p"), ("m",)),
+        Node("sum", ("m",), ("y",)),
+    )
+    graph = graph_of(*nodes, shape=(6,))
+    x = np.linspace(0.1, 2, 6)
+    for _ in range(2):
+        (event,) = list(engine.differentiate(Job(graph, (("x", x),))))
+    expected = np.sin(x) + x * np.cos(x)
+    np.testing.assert_allclose(getattr(event, "gradient", None), expected, rtol=1e-12)
+
+
 def test_without_kernels_none_is_used() -> None:
     registry = registry_with(Kernel("exp", one_ulp_up, name="up"), use=False)
     assert not len(registry.kernels)

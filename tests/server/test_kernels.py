@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from tests.support.command_line import gradproof
 from tests.support.server_fixture import Served, serving
 
 from gradproof.client import GraphBuilder
@@ -18,7 +19,7 @@ def differentiated(served: Served) -> dict[str, tuple[str, ...]]:
     graph = GraphBuilder()
     x, y = (graph.leaf(name, np.linspace(-1, 1, 8), requires_grad=True) for name in "xy")
     graph.output(graph.apply("sum", graph.apply("tanh", x) + graph.apply("square", y)))
-    verdicts = served.client.differentiate(graph, verify="values").verdicts
+    verdicts = served.client.differentiate(graph, verify="values", budget=60.0).verdicts
     return {name: verdict.uses[0].kernels for name, verdict in verdicts.items()}
 
 
@@ -34,6 +35,10 @@ def test_kernels_are_named(tmp_path: Path) -> None:
         assert "kernels" in [plugin.name for plugin in info.plugins]
         assert [path.suffix for path in tmp_path.glob("*.kernel")] == [".kernel"] * 2
         assert differentiated(served) == {"x": ("planted cosh",), "y": ()}
+        printed = gradproof("ops", "cosh", "--target", served.target).stdout
+        assert "kernels in use" in printed
+        assert "planted cosh" in printed
+        assert "planted" not in gradproof("ops", "sin", "--target", served.target).stdout
 
 
 def test_none_is_used_on_request(tmp_path: Path) -> None:

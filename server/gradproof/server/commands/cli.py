@@ -238,7 +238,7 @@ def list_ops(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
     plugin: Plugin = None,
 ) -> None:
-    """List the ops; with --verdicts, with the verdicts on their rules. Exit status 1 if a rule is refuted.
+    """List the ops and the kernels in use; with --verdicts, with the verdicts on rules. Exit status 1 if a rule is refuted.
 
     With names: the page of each op, with the verdicts that are known.
     """
@@ -249,6 +249,7 @@ def list_ops(
                 prove_all(client, [op.name for op in ops if op.differentiable])
                 ops = listed(client, names)
             pages = [client.op(name, page=True) for name in names or ()]
+            kernels = [kernel for kernel in client.info().kernels if not names or kernel.op in names]
     except FAULTS as error:
         raise refused("ops", target.explain(error), 2) from error
     if pages and not as_json:
@@ -258,6 +259,8 @@ def list_ops(
         print(json.dumps(report.ops_as_json(ops), indent=2))
     else:
         console.print(report.op_table(ops, verdicts=verdicts))
+    if kernels and not as_json:
+        console.print(report.kernel_table(kernels))
     if verdicts and any(op.verdict and op.verdict.word == "REFUTED" for op in ops):
         raise typer.Exit(1)
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from gradproof.client import Gradient, OpInfo, Result, RuleVerdict, Verdict
 from gradproof.client.decoding import decode_rule
 from gradproof.client.events import REQUIRED
+from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import op_service_pb2
 
 COLOURS = {"verified": "green", "plausible": "yellow", "unchecked": "dim", "wrong": "bold red"}
@@ -87,6 +88,16 @@ def op_table(ops: Sequence[OpInfo], *, verdicts: bool) -> Table:
             verdict = op.verdict
             origin = "shipped" if verdict.shipped else "cache" if verdict.cached else "this run"
             table.add_row(op.name, verdict.word, verdict.tactic, verdict.tie_set, f"{verdict.seconds:.2f} s", origin)
+    return table
+
+
+def kernel_table(kernels: Sequence[pb.KernelInfo]) -> Table:
+    """A row per kernel in use: a faster forward of an op in a dtype, by a plugin."""
+    table = Table(title="kernels in use")
+    for column in ("kernel", "op", "dtype", "largest error", "plugin"):
+        table.add_column(column, overflow="fold")
+    for kernel in kernels:
+        table.add_row(kernel.name, kernel.op, kernel.dtype, f"{kernel.max_ulps:.2f} ulp", kernel.plugin)
     return table
 
 
