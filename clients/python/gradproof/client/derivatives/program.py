@@ -8,7 +8,9 @@ verdict asks for it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from typing import Any, Final, NoReturn, TypeAlias, cast
 from weakref import WeakKeyDictionary
 
@@ -32,7 +34,8 @@ from gradproof.client.recording.spec import Spec
 from gradproof.client.recording.subgraph import SMALL, Subgraph
 from gradproof.client.tensors.tensor import Tensor
 
-MAX_PROGRAMS: Final = 128
+MAX_PROGRAMS: Final = 64
+"""The most programs that are kept for a server."""
 
 
 Derivation: TypeAlias = Callable[..., Derivatives]
@@ -276,6 +279,17 @@ class _ProgramGradient(PassGradient):
         return compared(verdict, self.gradient.value(), recorded.value(), recorded=True)
 
 
+_NEW: Final = object()
+_lock = Lock()
+
+
+def _unlock() -> None:
+    """Replace the lock in a fork, where the thread that may have held it does not exist."""
+    global _lock
+    _lock = Lock()
+
+
+os.register_at_fork(after_in_child=_unlock)
 _programs: WeakKeyDictionary[Runtime, LRUCache[Any, _Program | None]] = WeakKeyDictionary()
 
 
@@ -305,14 +319,18 @@ def _call(
         tuple((x.shape, x.dtype.str) for x in inputs),
         tuple(None if v is None else (v.shape, v.dtype.str) for v in vectors),
     )
-    programs = _programs.setdefault(current(), LRUCache(MAX_PROGRAMS))
-    if key not in programs:
+    runtime = current()
+    with _lock:
+        programs = _programs.setdefault(runtime, LRUCache(MAX_PROGRAMS))
+        program = programs.get(key, _NEW)
+    if program is _NEW:
         try:
-            programs[key] = _Program(derivation, graph, outputs, single, inputs, vectors, options)
+            program = _Program(derivation, graph, outputs, single, inputs, vectors, options)
         except _ValueNeeded:
-            programs[key] = None
-    program = programs[key]
-    if program is None:
+            program = None
+        with _lock:
+            programs[key] = program
+    if not isinstance(program, _Program):
         return None
 
     def record() -> Derivatives:
