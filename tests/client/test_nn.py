@@ -627,3 +627,68 @@ def test_shapes_that_do_not_fit(text: str) -> None:
     with pytest.raises(RuntimeError) as raised:
         UNFIT[text](gp.zeros)
     assert str(raised.value) == text
+
+
+class TestNormalization:
+    def test_a_batch_norm_in_training_and_in_evaluation(self) -> None:
+        """Numbers of NumPy: the batch's mean and biased variance; running ones move by a tenth, the variance unbiased."""
+        x = data(4, 3, 2, k=1.5)
+        norm = nn.BatchNorm1d(3).double()
+        norm.weight.data, norm.bias.data = gp.tensor(data(3)), gp.tensor(data(3, k=0.5))
+        axes = (0, 2)
+        mean, variance = x.mean(axes), x.var(axes)
+
+        def expected(mean: Any, variance: Any) -> Any:
+            each = (x - mean[:, None]) / np.sqrt(variance[:, None] + 1e-5)
+            return each * data(3)[:, None] + data(3, k=0.5)[:, None]
+
+        np.testing.assert_allclose(norm(gp.tensor(x)).detach().numpy(), expected(mean, variance), rtol=1e-12)
+        running = 0.1 * mean, 0.9 + 0.1 * x.var(axes, ddof=1)
+        np.testing.assert_allclose(norm.running_mean.numpy(), running[0], rtol=1e-14)
+        np.testing.assert_allclose(norm.running_var.numpy(), running[1], rtol=1e-14)
+        assert norm.num_batches_tracked.item() == 1
+        norm.eval()
+        np.testing.assert_allclose(norm(gp.tensor(x)).detach().numpy(), expected(*running), rtol=1e-12)
+        assert set(norm.state_dict()) == {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
+        norm.reset_running_stats()
+        assert (norm.running_mean.tolist(), norm.num_batches_tracked.item()) == ([0.0] * 3, 0)
+
+    def test_without_momentum_all_batches_count_alike(self) -> None:
+        norm = nn.BatchNorm2d(2, momentum=None, affine=False).double()
+        batches = [data(2, 2, 3, 1, k=k) for k in (1.0, 2.0, 3.0)]
+        for batch in batches:
+            norm(gp.tensor(batch))
+        np.testing.assert_allclose(norm.running_mean.numpy(), np.mean([b.mean((0, 2, 3)) for b in batches], 0), rtol=1e-12)
+
+    def test_groups_of_channels(self) -> None:
+        x = data(2, 4, 3, k=1.5)
+        groups = x.reshape(2, 2, 6)
+        each = (groups - groups.mean(-1, keepdims=True)) / np.sqrt(groups.var(-1, keepdims=True) + 1e-5)
+        norm = nn.GroupNorm(2, 4).double()
+        np.testing.assert_allclose(norm(gp.tensor(x)).detach().numpy(), each.reshape(2, 4, 3), rtol=1e-12)
+
+    def test_gradients_are_verified(self) -> None:
+        """A sum of the results itself has the gradient 0: weights make it another."""
+        for norm, shape in ((nn.BatchNorm1d(3), (4, 3)), (nn.GroupNorm(1, 3), (2, 3, 2))):
+            x = gp.tensor(data(*shape), requires_grad=True)
+            (norm.double()(x) * gp.tensor(data(*shape, k=2.0))).sum().backward()
+            assert x.grad is not None
+            assert x.verdict is not None
+            assert {use.rule.word for use in x.verdict.uses} <= {"PROVED", "PROVED_AE"}
+            assert x.verdict.summary in ("verified", "plausible")
+
+    def test_texts(self) -> None:
+        assert repr(nn.BatchNorm1d(3)) == (
+            "BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)"
+        )
+        assert repr(nn.GroupNorm(1, 3)) == "GroupNorm(1, 3, eps=1e-05, affine=True, bias=True)"
+        with pytest.raises(ValueError, match=r"expected 2D or 3D input \(got 4D input\)"):
+            nn.BatchNorm1d(3)(gp.ones(2, 3, 1, 1))
+        with pytest.raises(
+            ValueError, match=r"more than 1 value per channel when training, got input size torch.Size\(\[1, 3\]"
+        ):
+            nn.BatchNorm1d(3)(gp.ones(1, 3))
+        with pytest.raises(ValueError, match=r"num_channels \(3\) must be divisible by num_groups \(2\)"):
+            nn.GroupNorm(2, 3)
+        with pytest.raises(RuntimeError, match="Expected number of channels in input to be divisible by num_groups"):
+            nn.functional.group_norm(gp.ones(2, 3), 2)

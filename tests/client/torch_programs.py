@@ -451,6 +451,12 @@ a = x * 2; a[5] = 0
 a = x * 2; a.add_(m)
 """,
     "nn.functional": r"""
+nn.batch_norm(m, None, None, training=True)
+nn.batch_norm(b, x.detach()[:3], y.detach().abs(), p, c.expand(3))
+nn.batch_norm(b, x.detach() * 1, p.detach() * 1, p, x, True, 0.25, 0.01)
+r, v = x.detach() * 1, p.detach() * 1; nn.batch_norm(b, r, v, None, None, True, 0.25); r, v
+nn.group_norm(b, 3, p, x)
+nn.group_norm(m.T, 1, eps=0.1)
 nn.relu(x) + nn.relu6(x * 4) + nn.leaky_relu(x, 0.2)
 nn.elu(x, 1.5) + nn.celu(x, 0.5) + nn.selu(x)
 nn.gelu(x) + nn.gelu(x, approximate="tanh")

@@ -32,7 +32,10 @@ MODULES = (
         "nn/functional.py",
         "Activations, losses and distances, by the names of `torch.nn.functional`.",
         {},
-        dict.fromkeys(("dropout", "embedding", "layer_norm", "linear", "one_hot", "pad"), f"{TENSORS}.layers")
+        dict.fromkeys(
+            ("batch_norm", "dropout", "embedding", "group_norm", "layer_norm", "linear", "one_hot", "pad"),
+            f"{TENSORS}.layers",
+        )
         | dict.fromkeys(("avg_pool2d", "conv2d", "max_pool2d"), f"{TENSORS}.convolutions"),
     ),
     Module(

@@ -38,6 +38,7 @@ from gradproof.client.nn.losses import (
     SmoothL1Loss,
 )
 from gradproof.client.nn.module import Module
+from gradproof.client.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm
 from gradproof.client.nn.parameter import Parameter
 
 __all__ = [
@@ -46,11 +47,14 @@ __all__ = [
     "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GroupNorm",
     "HuberLoss",
     "Identity",
     "KLDivLoss",

@@ -11,12 +11,13 @@ from typing import Literal, TypeVar
 from gradproof.client.recording.apply import apply
 from gradproof.client.tensors.arguments import along, axis_of, first
 from gradproof.client.tensors.convolutions import avg_pool2d, conv2d, max_pool2d
-from gradproof.client.tensors.layers import dropout, embedding, layer_norm, linear, one_hot, pad
+from gradproof.client.tensors.layers import batch_norm, dropout, embedding, group_norm, layer_norm, linear, one_hot, pad
 from gradproof.client.tensors.signatures import DTypeLike, Operand, Reduction, given
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
     "avg_pool2d",
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
@@ -31,6 +32,7 @@ __all__ = [
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "group_norm",
     "hardshrink",
     "hardsigmoid",
     "hardswish",

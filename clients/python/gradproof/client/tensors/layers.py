@@ -96,6 +96,67 @@ def layer_norm(
     return result if bias is None else result.add(bias)
 
 
+def batch_norm(  # noqa: PLR0913 - the arguments of PyTorch
+    input: TensorT,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> TensorT:
+    """``input`` (n, c, ...) minus the mean of each channel, over √(variance + eps), times ``weight``, plus ``bias``, of
+    shape (c,).
+
+    In ``training`` mean and variance are those of the batch, and the running ones move to them in place, by the share
+    ``momentum`` (the variance with n - 1 in place of n); otherwise they are the running ones. Follows
+    torch.nn.functional.batch_norm. Raises ValueError for a batch of one value per channel.
+    """
+    shape = first(input, "batch_norm").shape
+    spread = (1, shape[1], *(1,) * (len(shape) - 2))
+    axes = (0, *range(2, len(shape)))
+    if training and input.numel() == shape[1]:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size torch.Size({list(shape)})")
+    if training or running_mean is None or running_var is None:
+        mean = input.mean(axes, keepdim=True)
+        centred = input.sub(mean)
+        variance: Tensor = centred.square().mean(axes, keepdim=True)
+        count = input.numel() // max(shape[1], 1)
+        for running, found in ((running_mean, mean), (running_var, variance.mul(count / max(count - 1, 1)))):
+            if running is not None:
+                running.data = running.mul(1 - momentum).add(found.detach().reshape(shape[1]).mul(momentum)).detach()
+    else:
+        centred, variance = input.sub(running_mean.reshape(spread)), running_var.reshape(spread)
+    return _affine(centred.mul(variance.add(eps).rsqrt()), weight, bias, spread)
+
+
+def group_norm(
+    input: TensorT, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> TensorT:
+    """``input`` (n, c, ...) minus the mean of each group of channels, over √(variance + eps), times ``weight``, plus
+    ``bias``, of shape (c,).
+
+    Follows torch.nn.functional.group_norm. Raises RuntimeError if the channels do not divide into the groups.
+    """
+    shape = first(input, "group_norm").shape
+    if shape[1] % num_groups:
+        raise RuntimeError(
+            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(shape)} and "
+            f"num_groups={num_groups}"
+        )
+    groups = input.reshape(shape[0], num_groups, input.numel() // max(shape[0] * num_groups, 1))
+    centred = groups.sub(groups.mean(-1, keepdim=True))
+    result = centred.mul(centred.square().mean(-1, keepdim=True).add(eps).rsqrt()).reshape(shape)
+    return _affine(result, weight, bias, (1, shape[1], *(1,) * (len(shape) - 2)))
+
+
+def _affine(x: TensorT, weight: Tensor | None, bias: Tensor | None, shape: tuple[int, ...]) -> TensorT:
+    """``x`` times a weight, plus a bias, of the channels."""
+    scaled = x if weight is None else x.mul(weight.reshape(shape))
+    return scaled if bias is None else scaled.add(bias.reshape(shape))
+
+
 def dropout(input: TensorT, p: float = 0.5, training: bool = True) -> TensorT:
     """``input`` with elements set to 0 at random, each with probability ``p``, and the others over 1 - ``p``; itself unless
     ``training``. The mask is drawn at the client, and is a constant of the graph.
