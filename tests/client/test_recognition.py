@@ -119,6 +119,27 @@ class TestWhatDiffers:
             assert grad(z, y, retain_graph=True)[0].tolist() == [6.0, 16.0]
             assert [g.tolist() for g in grad(z, [w, x])] == [[6.0, 32.0], [18.0, 64.0]]
 
+    def test_roots(self) -> None:
+        for _ in range(4):
+            x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+            a, b = (x * w).sum(), (x + w).sum()
+            gp.autograd.backward([a, b], [gp.tensor(2.0, dtype=gp.float64), gp.tensor(3.0, dtype=gp.float64)])
+            assert x.grad is not None
+            assert x.grad.tolist() == [9.0, 11.0]
+            c = (x * w).sum()
+            gp.autograd.backward([c, c])
+            assert w.grad is not None
+            assert w.grad.tolist() == [7.0, 11.0]
+
+    def test_an_error_names_the_line(self) -> None:
+        for _ in range(3):
+            x = leaf(1.0, 2.0)
+            gp.linalg.inv(x.reshape(1, 2) * x.reshape(2, 1) + gp.eye(2, dtype=gp.float64)).sum().backward()
+        x = leaf(1.0, 2.0)
+        with pytest.raises(gp.RunError) as caught:
+            gp.linalg.inv(x.reshape(1, 2) * x.reshape(2, 1) + gp.zeros(2, 2, dtype=gp.float64)).sum().backward()
+        assert any(note.startswith(f"recorded at {__file__}:") for note in caught.value.__notes__)
+
     def test_growing_loops_remember_nothing(self, known: list[bool]) -> None:
         before = len(runtime.current().forms)
         for n in range(1, 12):

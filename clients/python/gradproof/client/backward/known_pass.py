@@ -7,9 +7,11 @@ from typing import TypeAlias
 
 from gradproof.client.backward.evidence import Evidence
 from gradproof.client.backward.pass_plan import PassPlan
+from gradproof.client.errors import RunError
 from gradproof.client.events import Array
 from gradproof.client.recording import modes
 from gradproof.client.recording.ancestry import OutlinedAncestry
+from gradproof.client.recording.evaluation import naming_failed_node
 from gradproof.client.recording.outline import SLOTS, Outline, outline_of
 from gradproof.client.recording.record import Node
 from gradproof.client.recording.recorded import Recorded
@@ -107,7 +109,15 @@ class KnownPass:
         held = outline.held(SMALL)
         request.input.fetch.extend([form.names[place] for place, _ in held])
         values = [*zip(form.leaves, outline.arrays, strict=True), *zip(form.numbers, outline.numbers, strict=True)]
-        result = runtime.differentiate_known(form.structure, request, values)
+
+        def graph() -> Subgraph:
+            return Subgraph(OutlinedAncestry(outline))
+
+        try:
+            result = runtime.differentiate_known(form.structure, request, values)
+        except RunError:
+            with naming_failed_node(graph()):
+                raise
         if result is None:
             return None
         for place, x in held:
@@ -119,13 +129,13 @@ class KnownPass:
             t = outline.tensors[-1 - target] if target < 0 else outline.nodes[target // SLOTS].held(target % SLOTS)
             tensors.append(t)
             names[id(t)] = own
-        evidence = Evidence(runtime, lambda: Subgraph(OutlinedAncestry(outline)), request, result, names)
+        evidence = Evidence(runtime, graph, request, result, names)
         return evidence, tensors, [outline.nodes[k] for k in form.rule_nodes]
 
 
 def known_pass(roots: Sequence[Recorded], inputs: Sequence[Recorded] | None) -> KnownPass | None:
     """A pass that may be of a form that is known; None for a pass that is planned anew each time."""
-    if modes.is_anomaly_enabled():
+    if modes.is_anomaly_enabled() or len({id(root) for root in roots}) < len(roots):
         return None
     outline = outline_of(roots)
     return None if outline is None or _several_values(outline) else KnownPass(roots, inputs, outline)
