@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.support import faulty_plugin
 from tests.support.liveness import Living
-from tests.support.server_fixture import Served, serving
+from tests.support.server_fixture import LOCAL, Served, serving
 
 import gradproof.client as gp
 from gradproof.client.autograd import grad
@@ -23,6 +23,8 @@ from gradproof.client.tensors.tensor import Tensor
 from gradproof.server.limits import Limits
 from gradproof.server.runs.handler import Handler
 from gradproof.server.services.services import AutodiffServicer
+
+of_streams = pytest.mark.skipif(LOCAL, reason="a local session has no stream that the server could end")
 
 
 class Clock:
@@ -280,6 +282,7 @@ class TestLost:
         loss.backward()
         assert bits(x, w) == plain(lambda x, w: (x @ w).tanh().sum(), 200)
 
+    @of_streams
     def test_a_session_that_the_server_ended(self, served: Served) -> None:
         x, w = leaves()
         loss = trunk(x, w).sum()
@@ -312,6 +315,7 @@ class TestLost:
         assert computed() == (20 + 4) * (NODES + 1)
         assert held(served) == (0, 0)
 
+    @of_streams
     @pytest.mark.slow
     def test_a_server_without_sessions(self, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         async def unserved(self: Any, requests: Any, context: Any) -> Any:
@@ -436,6 +440,7 @@ class TestTogether:
         out.backward(gp.ones(3, 3) * (out * 2).sum().item())
         assert bits(x, w) == bits(y, v)
 
+    @of_streams
     def test_a_session_that_breaks_in_a_hook(self, served: Served) -> None:
         """What a hook did cannot be undone: it is not called again."""
         x, w = leaves()
