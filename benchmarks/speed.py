@@ -3,7 +3,7 @@
     python -m benchmarks.speed [--only NAME ...] [--threads 1] [--rounds 9] [--plugin gradproof_mkl] [--quick] [--json FILE]
 
 All systems must agree to 1e-9 before anything is timed. Rounds are interleaved, and a ratio is the median over rounds of
-the other's time by ours in the same round. Further tables: memory, cold time, growth.
+the other's time by ours in the same round. Further tables: memory, cold time, growth, first gradients of long graphs.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console = Console()
     results = {"speed": _speed(console, options)}
     if not options.quick:
-        results |= {"cold": _cold(console, options), "growth": _growth(console), "bytes": _bytes(console)}
+        results |= {"cold": _cold(console, options), "growth": _growth(console)}
+        results |= {"first": _first(console), "bytes": _bytes(console)}
     if options.json:
         with open(options.json, "w") as file:
             json.dump(results, file, indent=1)
@@ -268,6 +269,42 @@ def _growth(console: Console) -> dict[str, Any]:
         row.append(_timed(lambda: compiled.all(workload.values), repeats) / count if compiled else None)  # noqa: B023
         results[str(count)] = row
         table.add_row(f"{count:,}", *("–" if cell is None else f"{cell:.2f}" for cell in row))
+    console.print(table)
+    return results
+
+
+def _first(console: Console) -> dict[str, Any]:
+    """Time to the first gradient of LSTMs of growing length, with nothing known of the graph, beside torch eager: a long
+    graph is interpreted, and compiled in the background if it comes again."""
+    from benchmarks.systems import Absent, TorchEager
+    from benchmarks.workloads import lstm
+    from gradproof.engine.engine import Engine
+    from gradproof.engine.job import Job
+    from gradproof.engine.registry import build_registry
+    from gradproof.plugins import BUILTIN
+
+    table = Table(title="first gradient of an LSTM (hidden 14, batch 1)")
+    for column in ("steps", "instructions", "µs to plan each", "first gradient, ms", "torch eager, ms"):
+        table.add_column(column, justify="right")
+    results: dict[str, Any] = {}
+    registry = build_registry(BUILTIN)
+    for steps in (20, 200, 1600):
+        workload = lstm(steps, 14, 1)
+        engine, graph = Engine(registry), workload.graph
+        job = Job(graph, tuple(zip((leaf.name for leaf in graph.leaves), workload.values, strict=True)))
+        started = time.perf_counter()
+        prepared = engine.prepare(job, evidence=False)
+        planned = time.perf_counter() - started
+        list(engine.gradients(prepared))
+        first = time.perf_counter() - started
+        try:
+            other = _timed(TorchEager().runner(workload, 1)[0], 1) / 1e3
+        except Absent:
+            other = None
+        count = len(prepared.plan.program.instructions)
+        results[str(steps)] = row = [count, planned / count * 1e6, first * 1e3, other]
+        table.add_row(f"{steps:,}", f"{count:,}", *("–" if cell is None else f"{cell:.1f}" for cell in row[1:]))
+        engine.compilations.close()
     console.print(table)
     return results
 

@@ -33,7 +33,7 @@ class Plans(StrEnum):
 
 MAX_ITEMS: Final = 50_000  # instructions of a plan that is compiled: source of more takes seconds
 
-AT_ONCE: Final = 500  # instructions of a plan that is compiled while a run waits: some 40 milliseconds
+AT_ONCE: Final = 200  # instructions of a plan that is compiled while a run waits: some 20 milliseconds
 
 LARGE_BYTES: Final = 16 << 20  # of the values of a run, of which its interpreter would need a multiple
 
