@@ -202,11 +202,40 @@ RULES: list[tuple[str, Callable[..., Any], str]] = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("rule", "text"), [rule[1:] for rule in RULES], ids=[rule[0] for rule in RULES])
 def test_a_rule_that_does_not_trace_is_refused(rule: Callable[..., Any], text: str) -> None:
-    fault, registry = refusal(plugin("bad", op("bad.fine", lambda g, y, x: 2 * g), op("bad.rule", rule)))
+    fault, _ = refusal(plugin("bad", op("bad.rule", rule)))
     assert (fault.plugin, fault.hook) == ("bad", "register_ops")
     assert fault.definition.startswith("'bad.rule' at case")
     assert re.search(text, str(fault)), fault
-    assert "bad.fine" not in registry.ops
+
+
+def test_an_op_that_does_not_trace_is_refused_without_its_neighbours_unless_they_use_it() -> None:
+    mixed = plugin(
+        "mixed",
+        op("mixed.fine", lambda g, y, x: 2 * g),
+        op("mixed.bad", lambda g, y, x: g if x > 0 else -g),
+        op("mixed.user", lambda g, y, x: 2 * ops.mixed.bad(g)),
+        hooks=[NamedHook("mixed.halve", lambda g: g / 2)],
+    )
+    registry = build_registry(BUILTIN, others=[mixed])
+    assert [(fault.plugin, getattr(fault, "op", "")) for fault in registry.refused] == [
+        ("mixed", "mixed.bad"),
+        ("mixed", "mixed.user"),
+    ]
+    assert str(registry.refused[0]).startswith("op 'mixed.bad' of plugin 'mixed' refused: 'mixed.bad' at case (): ")
+    assert "there is no op 'mixed.bad'" in str(registry.refused[1])
+    assert registry.refused[0].public == "op 'mixed.bad' of plugin 'mixed' refused; the server's log says why"
+    assert [op.name for op in registry.plugins[-1].ops] == ["mixed.fine"]
+    assert "mixed.halve" in registry.hooks
+    assert set(registry.ops) == set(registry.owners) == set(REGISTRY.ops) | {"mixed.fine"}
+
+
+def test_an_opaque_op_that_does_not_trace_goes_with_its_companion() -> None:
+    bare = Op("mixed.bare", np.sin, None, None, lambda x: Inferred((x,)), backward=lambda g, y, x: g)
+    registry = build_registry(BUILTIN, others=[plugin("mixed", op("mixed.fine", lambda g, y, x: 2 * g), bare)])
+    assert [str(fault) for fault in registry.refused] == [
+        "op 'mixed.bare' of plugin 'mixed' refused: 'mixed.bare': has a rule, and no case to trace and prove it for"
+    ]
+    assert set(registry.ops) == set(registry.owners) == set(REGISTRY.ops) | {"mixed.fine"}
 
 
 def test_a_cotangent_of_the_wrong_shape_is_refused() -> None:
@@ -273,7 +302,7 @@ def test_ops_outside_a_rule_say_so() -> None:
 
 
 def test_a_refused_plugin_takes_with_it_one_that_depends_on_it() -> None:
-    broken = plugin("broken", op("broken.base", lambda g, y, x: 2 * g), op("broken.bad", lambda g, y, x: None))
+    broken = plugin("broken", op("broken.base", lambda g, y, x: None))
     user = plugin("user", op("user.op", lambda g, y, x: g * 2 + 0 * ops.broken.base(x)))
     registry = build_registry(BUILTIN, others=[user, broken, plugin("good", GOOD)])
     assert {fault.plugin for fault in registry.refused} == {"broken", "user"}

@@ -137,7 +137,8 @@ GRADPROOF_API = 1
 GRADPROOF_NAME = "pair"
 RIGHT = Op("pair.right", np.sin, lambda g, y, x: g * ops.cos(x), lambda f, x: f.sin(x))
 WRONG = Op("pair.wrong", np.cos, lambda g, y, x: g * ops.sin(x), lambda f, x: f.cos(x))
-register_ops = registering(RIGHT, WRONG)
+BROKEN = Op("pair.broken", np.abs, lambda g, y, x: g if x > 0 else -g, lambda f, x: x)
+register_ops = registering(RIGHT, WRONG, BROKEN)
 """
 
 TESTS = """
@@ -169,6 +170,8 @@ def test_the_marker_makes_a_test_of_each_op_and_check(run_of_pytest: str) -> Non
     for name in ("pair.right-registration", "pair.right-proof", "pair.right-purity", "pair.wrong-purity"):
         assert f"PASSED test_pair.py::test_ops[{name}]" in run_of_pytest
     assert "FAILED test_pair.py::test_ops[pair.wrong-proof]" in run_of_pytest
+    assert "FAILED test_pair.py::test_ops[pair.broken-registration]" in run_of_pytest
+    assert "pair.broken-proof" not in run_of_pytest
     assert "PASSED test_loose.py::test_other" in run_of_pytest
     assert "likely: the sign is wrong" in run_of_pytest
     assert "fault_of" not in run_of_pytest, "the traceback shows the machinery"

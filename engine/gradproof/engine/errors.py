@@ -107,6 +107,18 @@ class PluginRefused(GradproofError):
         super().__init__(f"plugin {plugin!r} refused: {place}: {why}")
 
 
+class OpRefused(PluginRefused):
+    """The op ``op`` of plugin ``plugin`` is not registered. The rest of the plugin stays."""
+
+    reason = "OP_REFUSED"
+
+    def __init__(self, plugin: str, op: str, definition: str, why: str) -> None:
+        super().__init__(plugin, "register_ops", definition, why)
+        self.op = op
+        self.public = f"op {op!r} of plugin {plugin!r} refused; the server's log says why"
+        self.args = (f"op {op!r} of plugin {plugin!r} refused: {definition}: {why}",)
+
+
 class KernelRefused(PluginRefused):
     """A kernel of plugin ``plugin`` is not used, because of ``why``, which names kernel, op, dtype and point. The rest of
     the plugin stays."""

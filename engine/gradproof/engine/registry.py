@@ -16,7 +16,7 @@ from gradproof.engine import hookspecs
 from gradproof.engine.attributes import Attributes, can_be_sent
 from gradproof.engine.cases import Case
 from gradproof.engine.composite import Composite
-from gradproof.engine.errors import KernelRefused, NotFound, PluginRefused, RuleFault
+from gradproof.engine.errors import KernelRefused, NotFound, OpRefused, PluginRefused, RuleFault
 from gradproof.engine.inference import InferenceError
 from gradproof.engine.kernels import Kernel, Kernels, acceptance
 from gradproof.engine.lru import LRUCache
@@ -274,43 +274,47 @@ def _accept_kernels(registry: Registry) -> None:
 
 
 def _trace_plugins(registry: Registry) -> None:
-    """Trace every rule of other plugins than built-in ones on every case. A plugin with a rule that does not trace is taken
-    out, and the rest is traced again, since a rule may use another plugin's op."""
+    """Trace every rule of other plugins than built-in ones on every case. An op whose rule does not trace is taken out, and
+    the rest is traced again, since a rule may use another op; a plugin that is left with nothing is refused."""
     while True:
         foreign = [plugin for plugin in registry.plugins if not plugin.builtin]
-        refusal = next((fault for plugin in foreign if (fault := _trace_fault(registry, plugin))), None)
-        if refusal is None:
+        found = next(((plugin, *fault) for plugin in foreign if (fault := _trace_fault(registry, plugin))), None)
+        if found is None:
             return
-        registry.refused.append(refusal)
-        gone = next(plugin for plugin in registry.plugins if plugin.name == refusal.plugin)
-        registry.plugins.remove(gone)
-        registry.manager.unregister(name=gone.name)
-        for op in gone.ops:
-            del registry.ops[op.name], registry.owners[op.name]
-        for hook in gone.hooks:
-            del registry.hooks[hook.name]
+        plugin, gone, place, why = found
+        names = {gone.name, f"{gone.name}_vjp"} if gone.backward is not None else {gone.name}
+        plugin.ops[:] = [op for op in plugin.ops if op.name not in names]
+        for name in names:
+            del registry.ops[name], registry.owners[name]
+        if plugin.ops or plugin.hooks:
+            registry.refused.append(OpRefused(plugin.name, gone.name, place, why))
+        else:
+            registry.refused.append(PluginRefused(plugin.name, "register_ops", place, why))
+            registry.plugins.remove(plugin)
+            registry.manager.unregister(name=plugin.name)
         for op in registry.ops.values():
             if isinstance(op, Composite):  # which may be made of an op that is gone
                 op.expansions.clear()
 
 
-def _trace_fault(registry: Registry, plugin: Plugin) -> PluginRefused | None:
+def _trace_fault(registry: Registry, plugin: Plugin) -> tuple[Op, str, str] | None:
+    """An op of a plugin whose rule does not trace, with the place and the reason, or None."""
     for op in plugin.ops:
         place = repr(op.name)
         try:
             cases = op.declared_cases()
         except BaseException as error:
             why = f"its cases cannot be listed: {describe(reraise_own(error))}"
-            return PluginRefused(plugin.name, "register_ops", place, why)
+            return op, place, why
         composite = isinstance(op, Composite)
         if not cases and op.differentiable:
-            return PluginRefused(plugin.name, "register_ops", place, "has a rule, and no case to trace and prove it for")
+            return op, place, "has a rule, and no case to trace and prove it for"
         for case in cases if composite or op.differentiable else ():
             try:
                 registry.rule_of(op, case)
             except (RuleFault, InferenceError) as error:
-                return PluginRefused(plugin.name, "register_ops", f"{place} at case {case}", str(error))
+                return op, f"{place} at case {case}", str(error)
         if composite and not (op.cases or op.elementwise):
             why = "is a composite that is not elementwise, and has no case to prove its parts for"
-            return PluginRefused(plugin.name, "register_ops", place, why)
+            return op, place, why
     return None

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from gradproof.engine.errors import KernelRefused, OpRefused
 from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.verify.verdict import RuleVerdict
@@ -101,7 +102,7 @@ def _refusal(registry: Registry, name: str) -> Fault:
     text = next((str(refusal) for refusal in registry.refused if repr(name) in str(refusal)), "")
     text = text or next(map(str, registry.refused), f"no plugin registers it: give the plugin of {name!r}")
     hint = next((hint for part, hint in HINTS if part in text), "")
-    return Fault(REGISTRATION, re.sub(r"^plugin '[^']*' refused: ", "", text), hint)
+    return Fault(REGISTRATION, re.sub(r"^(op '[^']*' of )?plugin '[^']*' refused: ", "", text), hint)
 
 
 def fault_of(subject: Subject, name: str) -> Fault | None:
@@ -113,12 +114,14 @@ def fault_of(subject: Subject, name: str) -> Fault | None:
     return None
 
 
-def names_of(plugin: Any) -> list[str]:
-    """The names of the ops that a plugin registers, without the companions of opaque ones. Raises OpFault if it is
-    refused."""
+def names_of(plugin: Any) -> tuple[list[str], list[str]]:
+    """The names of the ops that a plugin registers, without the companions of opaque ones, and of those that are refused.
+    Raises OpFault if the plugin is."""
     registry = registry_with(plugin=plugin)
-    if registry.refused:
-        raise OpFault(str(getattr(loaded(plugin), "__name__", plugin)), (Fault(REGISTRATION, str(registry.refused[0])),))
+    refused = [refusal.op for refusal in registry.refused if isinstance(refusal, OpRefused)]
+    whole = next((refusal for refusal in registry.refused if not isinstance(refusal, (OpRefused, KernelRefused))), None)
+    if whole is not None:
+        raise OpFault(str(getattr(loaded(plugin), "__name__", plugin)), (Fault(REGISTRATION, str(whole)),))
     [*_, own] = registry.plugins
     opaque = {f"{op.name}_vjp" for op in own.ops if op.backward is not None}
-    return [op.name for op in own.ops if op.name not in opaque]
+    return [op.name for op in own.ops if op.name not in opaque], refused

@@ -57,11 +57,13 @@ def op_checks(plugin: Any, ops: Iterable[str] | None = None, checks: Iterable[st
         checks: names of checks (`CHECKS`), all by default.
 
     Returns:
-        A check for each op and name, registration first. If the plugin is refused, one that says so.
+        A check for each op and name, registration first, which is the only one of an op that is refused. If the plugin is
+        refused, one that says so.
     """
     try:
-        known = names_of(plugin)
+        known, refused = names_of(plugin)
     except OpFault as refusal:
         return [OpCheck(OpUnderTest(refusal.op, plugin), REGISTRATION, refusal)]
-    under_test = [OpUnderTest(name, plugin) for name in (known if ops is None else ops)]
-    return [OpCheck(op, name) for op in under_test for name in (REGISTRATION, *(CHECKS if checks is None else checks))]
+    under_test = [OpUnderTest(name, plugin) for name in ([*known, *refused] if ops is None else ops)]
+    chosen = (REGISTRATION, *(CHECKS if checks is None else checks))
+    return [OpCheck(op, name) for op in under_test for name in (chosen[:1] if op.name in refused else chosen)]
