@@ -6,6 +6,7 @@
     ├── LimitExceeded         a stated limit was passed; says by how much
     ├── Cancelled             no caller waits for the answer any more
     ├── PluginRefused         a plugin that may not be registered; says plugin, hook and definition
+    │   ├── OpRefused         an op that may not be registered; the rest of its plugin stays
     │   └── KernelRefused     a kernel that may not be used; the rest of its plugin stays
     └── RunFault              a node or hook failed while running
         ├── DataFault         an op is not defined for the values of its inputs

@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2_grpc
 from gradproof.engine.compiled.blocks import use_threads
 from gradproof.engine.compiled.store import Compilations
 from gradproof.engine.engine import Engine
-from gradproof.engine.errors import KernelRefused
+from gradproof.engine.errors import KernelRefused, OpRefused
 from gradproof.engine.verify.processes import MAX_WORKERS, Workers
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.server.access.access import Access
@@ -55,6 +55,8 @@ from gradproof.v1 import (
 )
 
 log = structlog.get_logger("gradproof.server")
+REFUSED = {OpRefused: "op refused", KernelRefused: "kernel refused"}
+"""Words of the log for parts of a plugin that are refused."""
 KEEPALIVE_MS = 30_000
 """Ping interval and timeout: a client that does not answer is disconnected, and its calls are cancelled."""
 
@@ -88,7 +90,7 @@ class Host:
         self.access = Access(settings, self.registry)
         for refusal in self.registry.refused:
             log.warning(
-                "kernel refused" if isinstance(refusal, KernelRefused) else "plugin refused",
+                REFUSED.get(type(refusal), "plugin refused"),
                 plugin=refusal.plugin,
                 reason=str(refusal),
             )
