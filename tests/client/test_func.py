@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import sympy as sp
+from tests.support.functions import Cube
 
 import gradproof.client as gp
 from gradproof.client import Tensor
@@ -389,17 +390,6 @@ class TestForwardMode:
         assert tangents[4].dtype == np.int64
 
     def test_rules_that_run_at_the_client(self) -> None:
-        class Cube(gp.autograd.Function):
-            @staticmethod
-            def forward(ctx: Any, x: Tensor) -> Tensor:
-                ctx.save_for_backward(x)
-                return x**3
-
-            @staticmethod
-            def backward(ctx: Any, g: Tensor) -> Any:
-                (x,) = ctx.saved_tensors
-                return g * 3 * x**2
-
         def f(x: Tensor) -> Any:
             return Cube.apply(x) * 2, x
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pytest
+from tests.support.functions import Cube
 
 import gradproof.client as gp
-from gradproof.client.autograd import Function
 from gradproof.client.autograd import grad as gradients_of
 from gradproof.client.func import grad, jacrev, jvp, vjp, vmap
 from gradproof.client.nn import functional as F
@@ -238,17 +238,6 @@ class TestDerivatives:
         close(x.grad, 6 * x.detach().numpy())
 
     def test_function_with_a_backward_of_its_own(self) -> None:
-        class Cube(Function):
-            @staticmethod
-            def forward(ctx: Any, x: Tensor) -> Tensor:
-                ctx.save_for_backward(x)
-                return x**3
-
-            @staticmethod
-            def backward(ctx: Any, g: Tensor) -> Tensor:
-                (x,) = ctx.saved_tensors
-                return cast("Tensor", 3 * g * x**2)
-
         x = normal(3, 2, requires_grad=True)
         close(vmap(Cube.apply)(x), x.detach().numpy() ** 3)
         close(vmap(grad(lambda p: Cube.apply(p).sum()))(x.detach()), 3 * x.detach().numpy() ** 2)
