@@ -38,6 +38,11 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 }
 
 
+_NATIVE = {number: _DTYPES[number].newbyteorder("=") for number in _NAMES.values()}
+_NUMBERS: dict[np.dtype[Any], pb.DataType.ValueType] = {dtype: number for number, dtype in _NATIVE.items()}
+"""Dtypes in native byte order, whose names need not be looked up: NumPy writes a name anew each time."""
+
+
 DTYPE_NAMES = ", ".join(pb.DataType.keys()[1:])
 
 
@@ -58,7 +63,7 @@ class WireError(ValueError):
 
 def encode_spec(shape: Sequence[int], dtype: np.dtype[Any]) -> pb.TensorSpec:
     """Encode shape and dtype. Raises WireError for a dtype that the contract does not have (object, text, dates)."""
-    number = _NAMES.get(dtype.name)
+    number = _NUMBERS.get(dtype) or _NAMES.get(dtype.name)
     if number is None:
         raise WireError("spec.dtype", f"dtype {dtype} cannot be sent; the wire has {', '.join(_NAMES)}", "DTYPE")
     return pb.TensorSpec(dtype=number, shape=shape)
@@ -77,7 +82,7 @@ def decode_spec(spec: pb.TensorSpec) -> tuple[tuple[int, ...], np.dtype[Any]]:
         raise WireError("spec.shape", f"a size is negative in {shape}", "SHAPE_INVALID")
     if math.prod(size for size in shape if size) > MAX_ELEMENTS:
         raise WireError("spec.shape", f"the product of {shape} overflows the limit of 2**40 elements", "SHAPE_INVALID")
-    return shape, dtype.newbyteorder("=")
+    return shape, _NATIVE[spec.dtype]
 
 
 def encode_tensor(value: Any, tensor_format: pb.TensorFormat.ValueType = pb.TENSOR_FORMAT_BYTES) -> pb.Tensor:

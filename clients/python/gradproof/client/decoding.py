@@ -47,20 +47,11 @@ class EventDecoder:
         elif kind == "values":
             yield from (Value(name=named.name, value=self.tensor(named.value)) for named in message.values.values)
         elif kind == "gradients":
-            yield from map(self._gradient, message.gradients.gradients)
+            yield from (decode_gradient(gradient, self.tensor) for gradient in message.gradients.gradients)
         elif kind == "verdicts":
             yield from map(decode_verdict, message.verdicts.verdicts)
         elif kind in SINGLE:
             yield SINGLE[kind](getattr(message, kind))
-
-    def _gradient(self, message: pb.Gradient) -> Gradient:
-        gradient = self.tensor(message.gradient) if message.HasField("gradient") else None
-        raw = self.tensor(message.raw) if message.HasField("raw") else gradient
-        hook_traces = tuple(
-            HookTrace(label=trace.label, gradient=self.tensor(trace.gradient), changed=trace.changed)
-            for trace in message.hook_traces
-        )
-        return Gradient(value=message.value, gradient=gradient, raw=raw, hook_traces=hook_traces, grad_fn=message.grad_fn)
 
     def tensor(self, message: tensor_pb2.Tensor) -> Array:
         """The array of a message, whose chunks have come."""
@@ -68,6 +59,17 @@ class EventDecoder:
         if message.WhichOneof("body") == "tensor_id":
             del self._tensors.complete[message.tensor_id]
         return array
+
+
+def decode_gradient(message: pb.Gradient, tensor: Callable[[tensor_pb2.Tensor], Array]) -> Gradient:
+    """A gradient, whose tensors ``tensor`` decodes."""
+    gradient = tensor(message.gradient) if message.HasField("gradient") else None
+    raw = tensor(message.raw) if message.HasField("raw") else gradient
+    hook_traces = tuple(
+        HookTrace(label=trace.label, gradient=tensor(trace.gradient), changed=trace.changed)
+        for trace in message.hook_traces
+    )
+    return Gradient(value=message.value, gradient=gradient, raw=raw, hook_traces=hook_traces, grad_fn=message.grad_fn)
 
 
 def _word(enum: Any, number: int, prefix: str, unknown: str) -> str:

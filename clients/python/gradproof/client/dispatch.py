@@ -25,6 +25,11 @@ class Digests:
         known = self._known.get(graph) if isinstance(graph, GraphBuilder) else None
         return known[1] if known and isinstance(graph, GraphBuilder) and known[0] == graph.revision else ""
 
+    def forget(self, graph: Graph | None) -> None:
+        """Note that the server has the graph no more."""
+        if isinstance(graph, GraphBuilder):
+            self._known.pop(graph, None)
+
     def learn(self, graph: Graph | None, digest: str) -> None:
         """Note the digest of a graph."""
         if isinstance(graph, GraphBuilder):

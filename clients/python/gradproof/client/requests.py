@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-import uuid
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -191,7 +191,7 @@ class RunExchange:
     def opening_frames(self) -> Iterator[pb.SessionRequest]:
         """The frames that begin the run, which has a ``request_id`` from now on: tensors of a large request go ahead in
         chunks, and the request has their ids."""
-        self.request.input.request_id = self.request.input.request_id or uuid.uuid4().hex
+        self.request.input.request_id = self.request.input.request_id or fresh_id()
         return self._opening_frames(self.request)
 
     def _opening_frames(self, request: Request) -> Iterator[pb.SessionRequest]:
@@ -228,6 +228,11 @@ class RunExchange:
             reply.gradient.CopyFrom(encode_tensor(result))
             yield from chunked_frames([reply.gradient])
         yield pb.SessionRequest(hook_reply=reply)
+
+
+def fresh_id() -> str:
+    """An id for a request."""
+    return os.urandom(16).hex()
 
 
 def watching(on_progress: OnProgress | None) -> Watch | None:

@@ -7,9 +7,9 @@ contract has side effects that matter, so that an attempt without a response can
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
-import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing, closing
 from typing import Any, TypeVar
@@ -36,7 +36,7 @@ class Call:
 
     def __init__(self, connection: Connection, seconds: float, request_id: str = "") -> None:
         sendable = request_id.isascii() and request_id.isprintable() and len(request_id) <= MAX_REQUEST_ID
-        self.request_id = request_id if request_id and sendable else uuid.uuid4().hex
+        self.request_id = request_id if request_id and sendable else os.urandom(16).hex()
         self.delivered = False
         self._connection, self._seconds = connection, seconds
         self._end = time.monotonic() + seconds

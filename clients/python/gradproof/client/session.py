@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from gradproof.client.channel import Connection
 from gradproof.client.dispatch import Digests, RequestT, attempts, recipients
-from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired
+from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired, from_status
 from gradproof.client.events import Accepted, Event, Result
+from gradproof.client.forms import Form, Forms, result_of
 from gradproof.client.graph import Graph
 from gradproof.client.origin import Origin
 from gradproof.client.progress_bar import reporting
-from gradproof.client.requests import OnProgress, Options, RunExchange, Watch, check_seconds, translated, watching
+from gradproof.client.requests import OnProgress, Options, RunExchange, Watch, check_seconds, fresh_id, translated, watching
 from gradproof.client.retry import Call, retried_stream
 from gradproof.v1 import autodiff_service_pb2 as pb
 
@@ -51,6 +52,7 @@ class Session:
         timeout: float = 60.0,
     ) -> None:
         self._digests, self._connection, self._timeout = digests, connection, timeout
+        self._forms = Forms(digests)
         self._origin = Origin(survives_fork=connection.local)
         self._frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
         self._deadlines: dict[str, float] = {}
@@ -130,10 +132,48 @@ class Session:
     ) -> Result:
         """Values, gradients and verdicts of a run. Options as for `Client.stream`; ``progress`` and ``on_progress`` as for
         `Client.differentiate`."""
+        if not (save_as or saved or progress or on_progress or self._connection.local):
+            form = self._forms.of(graph, values, options)
+            if (
+                form is not None
+                and (result := self._repeated(form, graph, values or {}, options.get("timeout"))) is not None
+            ):
+                return result
         with reporting("checks", progress, on_progress) as report:
             watch = watching(report)
             events = self.stream(graph, values, save_as=save_as, saved=saved, progress=watch is not None, **options)
             return collected(events, watch)
+
+    def _repeated(self, form: Form, graph: Graph | None, values: Mapping[str, Any], timeout: float | None) -> Result | None:
+        """The result of a request of a known form; None where it failed, or came in parts, and is to be sent in the general
+        way."""
+        self._check_open()
+        request_id = fresh_id()
+        request = form.request([*values.values()])
+        request.input.request_id = request_id
+        self._responses[request_id] = deque()
+        over = False
+        try:
+            self._limit(request_id, time.monotonic() + (self._timeout if timeout is None else timeout))
+            self._frames.put(pb.SessionRequest(differentiate=request))
+            response = self._receive(request_id)
+            over = response.HasField("status")
+            if over:
+                raise from_status(response.status)
+            result = result_of(response.events)
+            over, form.fails = result is not None, result is None
+            return result
+        except GradproofError as error:
+            error.request_id = error.request_id or request_id
+            form.failed(error, graph, self._digests)
+            return None
+        finally:
+            if not over and self.alive:
+                self._frames.put(pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id)))
+            if self._origin.here:
+                with self._turn:
+                    self._deadlines.pop(request_id, None)
+                    del self._responses[request_id]
 
     def stream(
         self,

@@ -190,6 +190,7 @@ class CallerInterceptor(WrappingInterceptor):
     session."""
 
     def __init__(self, access: Access) -> None:
+        super().__init__()
         self._access = access
         self._refused, self._logged = 0, float("-inf")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -20,14 +22,12 @@ class AccountingInterceptor(Interceptor):
     """Keeps a record of each call in ``calls``, with its bytes and status."""
 
     def __init__(self, calls: CallRegistry) -> None:
+        super().__init__()
         self.calls = calls
 
-    def _wrapped(self, handler: Any, details: grpc.HandlerCallDetails) -> Any:
-        received = 0
-
+    def _wrapped(self, handler: Any, method: str) -> Any:
         def read(data: bytes) -> Any:
-            nonlocal received
-            received += len(data)
+            _received().count += len(data)
             return handler.request_deserializer(data) if handler.request_deserializer else data
 
         def write(record: Record, response: Any) -> bytes:
@@ -36,9 +36,9 @@ class AccountingInterceptor(Interceptor):
             record.bytes_out += len(data)
             return data
 
-        @asynccontextmanager
-        async def recorded(context: Context) -> AsyncIterator[Record]:
-            call = call_of(details, context)
+        @contextmanager
+        def recorded(context: Context) -> Iterator[Record]:
+            call, received = call_of(method, context), _received()
             context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
             with self.calls.open(Record(call)) as record:
                 try:
@@ -54,22 +54,23 @@ class AccountingInterceptor(Interceptor):
                     record.reason, record.limit = _reason(context)
                     raise
                 finally:
-                    record.bytes_in = received
+                    record.bytes_in = received.count
 
         async def answer(request: Any, context: Context) -> Any:
-            async with recorded(context) as record:
+            with recorded(context) as record:
                 response = behaviour(request, context)
                 return write(record, await response if inspect.isawaitable(response) else response)
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with recorded(context) as record, aclosing(behaviour(request, context)) as responses:
-                async for response in responses:
-                    yield write(record, response)
+            with recorded(context) as record:
+                async with aclosing(behaviour(request, context)) as responses:
+                    async for response in responses:
+                        yield write(record, response)
 
         factory, behaviour = self._kind(handler)
 
         async def write_stream(request: Any, context: Context) -> None:
-            async with recorded(context) as record:
+            with recorded(context) as record:
                 await behaviour(request, _WritingContext(context, lambda response: write(record, response)))
 
         if inspect.isasyncgenfunction(behaviour):
@@ -77,6 +78,25 @@ class AccountingInterceptor(Interceptor):
         else:
             serving = write_stream if handler.response_streaming else answer
         return factory(serving, request_deserializer=read, response_serializer=None)
+
+
+@dataclass
+class _Received:
+    """Bytes of requests of a call."""
+
+    count: int = 0
+
+
+_RECEIVED: ContextVar[_Received | None] = ContextVar("gradproof_received", default=None)
+
+
+def _received() -> _Received:
+    """The bytes that the running call has received: its task, which no other call shares, reads the first message."""
+    received = _RECEIVED.get()
+    if received is None:
+        received = _Received()
+        _RECEIVED.set(received)
+    return received
 
 
 class _WritingContext:

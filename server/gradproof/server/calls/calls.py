@@ -37,16 +37,26 @@ CURRENT: ContextVar[Call] = ContextVar("gradproof_call", default=NO_CALL)
 
 
 class Interceptor(grpc.aio.ServerInterceptor):
-    """An interceptor that replaces each handler by a wrapper of the same kind (unary or streaming)."""
+    """An interceptor that replaces each handler by a wrapper of the same kind (unary or streaming), made once."""
+
+    def __init__(self) -> None:
+        self._wrappers: dict[str, tuple[Any, Any]] = {}
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
     ) -> Any:
         handler = await continuation(handler_call_details)
-        return handler if handler is None else self._wrapped(handler, handler_call_details)
+        if handler is None:
+            return None
+        method = handler_call_details.method
+        known, wrapper = self._wrappers.get(method, (None, None))
+        if known is not handler:
+            wrapper = self._wrapped(handler, method)
+            self._wrappers[method] = handler, wrapper
+        return wrapper
 
-    def _wrapped(self, handler: Any, details: grpc.HandlerCallDetails) -> Any:
-        """The wrapper of a handler."""
+    def _wrapped(self, handler: Any, method: str) -> Any:
+        """The wrapper of the handler of a method."""
         raise NotImplementedError
 
     @staticmethod
@@ -72,7 +82,7 @@ class WrappingInterceptor(Interceptor):
     async def message(self, call: Call, request: Any, context: Context) -> None:
         """Check a request message before the handler gets it."""
 
-    def _wrapped(self, handler: Any, details: grpc.HandlerCallDetails) -> Any:
+    def _wrapped(self, handler: Any, method: str) -> Any:
         factory, behaviour = self._kind(handler)
 
         async def checked(request: Any, call: Call, context: Context) -> Any:
@@ -82,14 +92,14 @@ class WrappingInterceptor(Interceptor):
             return request
 
         async def answer(request: Any, context: Context) -> Any:
-            call = call_of(details, context)
+            call = call_of(method, context)
             async with self.around(call, context):
                 request = await checked(request, call, context)
                 response = behaviour(request, context)
                 return await response if inspect.isawaitable(response) else response
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            call = call_of(details, context)
+            call = call_of(method, context)
             async with self.around(call, context):
                 request = await checked(request, call, context)
                 async with aclosing(behaviour(request, context)) as responses:
@@ -108,15 +118,15 @@ class WrappingInterceptor(Interceptor):
             yield request
 
 
-def call_of(details: grpc.HandlerCallDetails, context: Context) -> Call:
+def call_of(method: str, context: Context) -> Call:
     """The call of this task; the outermost interceptor creates it."""
     current = CURRENT.get()
-    if current.method == details.method:
+    if current.method == method:
         return current
-    metadata = {str(name): str(value) for name, value in details.invocation_metadata or ()}
+    metadata = {str(name): str(value) for name, value in context.invocation_metadata() or ()}
     request_id = metadata.get(REQUEST_ID, "")
     if not request_id.isprintable() or not 0 < len(request_id) <= MAX_REQUEST_ID:
         request_id = uuid.uuid4().hex
-    call = Call(details.method, request_id, context.peer(), metadata)
+    call = Call(method, request_id, context.peer(), metadata)
     CURRENT.set(call)
     return call

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 from google.protobuf.message import DecodeError
 
 from gradproof.engine.errors import GradproofError, InvalidRequest, LimitExceeded, Violation
@@ -30,6 +29,7 @@ class MessageInterceptor(WrappingInterceptor):
     itself refuses messages of more than twice that limit, with a status of its own."""
 
     def __init__(self, limits: Limits) -> None:
+        super().__init__()
         self.limits = limits
 
     async def message(self, call: Call, request: Any, context: Context) -> None:
@@ -39,8 +39,8 @@ class MessageInterceptor(WrappingInterceptor):
             raise request.error
         await fail(context, request.error)
 
-    def _wrapped(self, handler: Any, details: grpc.HandlerCallDetails) -> Any:
-        wrapped = super()._wrapped(handler, details)
+    def _wrapped(self, handler: Any, method: str) -> Any:
+        wrapped = super()._wrapped(handler, method)
         factory, behaviour = self._kind(wrapped)
         return factory(
             behaviour,

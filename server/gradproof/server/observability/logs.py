@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import MutableMapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from threading import Thread
 from typing import Any, Literal, TypeAlias
 
@@ -44,15 +45,14 @@ def configure(form: Form = "console", level: Level = "info") -> None:
 
 def configure_own(form: Form = "console", level: Level = "info") -> None:
     """Write the server's own log lines of at least ``level`` to standard error, as text or JSON."""
-    renderer: Any = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     as_json = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             _add_request_id,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *(as_json if form == "json" else [renderer]),
+            _add_time,
+            *(as_json if form == "json" else [_Renderer()]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _LineWriter(sys.stderr),  # the stderr of the moment
@@ -66,6 +66,41 @@ def _add_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> Mutable
     if request_id:
         event.setdefault("request_id", request_id)
     return event
+
+
+def _add_time(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the time, as ISO 8601 has it, in UTC."""
+    event["timestamp"] = f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z"
+    return event
+
+
+class _Renderer:
+    """Writes an event as a line of text, as structlog's console does without colours, which is asked where there is an
+    exception or a library's name. Each call has a line, which is written in the event loop: structlog's takes as long as a
+    small run."""
+
+    def __init__(self) -> None:
+        console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+        self._console: Any = console
+
+    def __call__(self, logger: Any, name: str, event: MutableMapping[str, Any]) -> str:
+        if not _EXCEPTIONS.isdisjoint(event):
+            text: str = self._console(logger, name, event)
+            return text
+        timestamp, level, what = event.pop("timestamp", ""), event.pop("level", ""), str(event.pop("event", ""))
+        fields = " ".join([f"{key}={_shown(event[key])}" for key in sorted(event)])
+        return f"{timestamp} [{level:<9}] {what:<30} {fields}"
+
+
+def _shown(value: Any) -> str:
+    """A value as it is, in quotes where it has spaces or other characters that would end it."""
+    if type(value) is not str:
+        return repr(value)
+    return value if value.isprintable() and not _ENDING.intersection(value) else repr(value)
+
+
+_EXCEPTIONS = {"exc_info", "exception", "stack", "stack_info", "logger", "logger_name"}
+_ENDING = set(" \t='\"\r\n")
 
 
 class _LineWriter(structlog.PrintLogger):
@@ -140,7 +175,8 @@ class CallLog:
         level = logging.WARNING if record.code in SERVER_FAULTS else logging.INFO
         if call.method.startswith(QUIET) and level == logging.INFO:
             level = logging.DEBUG
-        if not log.is_enabled_for(level):
+        bound = log.bind()
+        if not bound.is_enabled_for(level):
             return
         fields: dict[str, Any] = {
             "method": call.method,
@@ -156,4 +192,4 @@ class CallLog:
             "bytes_out": record.bytes_out,
             **record.verdicts,
         }
-        log.log(level, "call", **{name: value for name, value in fields.items() if value != ""})
+        bound.log(level, "call", **{name: value for name, value in fields.items() if value != ""})

@@ -18,6 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
+from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -114,23 +115,19 @@ class Admission:
         self._small_threads.shutdown(wait=False, cancel_futures=True)
         self._large_threads.shutdown(wait=False, cancel_futures=True)
 
-    @contextmanager
-    def request(self, left: float | None = None) -> Iterator[Turn]:
-        """A request that is in flight inside the block; ``left`` is the time to the deadline of its call, in seconds.
-        Raises Busy at once if a limit is reached."""
-        caller, limits = caller_name(), self.limits
-        with self._counting_refusals():
-            if self.in_flight >= limits.runs_in_flight:
-                raise self._busy("OVERLOADED", "runs_in_flight", self.in_flight)
-            if self._runs_of[caller] >= (most := self._share(CURRENT.get().caller)):
-                raise self._busy("QUOTA_EXCEEDED", "runs_per_caller", self._runs_of[caller], most)
-            self.admitted += 1
-            turn = Turn(self, caller, None if left is None else time.monotonic() + left)
-            self.count(caller, 1)
-            try:
-                yield turn
-            finally:
-                turn.end()
+    def request(self, left: float | None = None) -> Turn:
+        """A request that is in flight inside the block of which it is the context manager; ``left`` is the time to the
+        deadline of its call, in seconds. Entering it raises Busy at once if a limit is reached."""
+        return Turn(self, caller_name(), None if left is None else time.monotonic() + left)
+
+    def admit(self, caller: str) -> None:
+        """Count a request of a caller as in flight. Raises Busy if a limit is reached."""
+        if self.in_flight >= self.limits.runs_in_flight:
+            raise self._busy("OVERLOADED", "runs_in_flight", self.in_flight)
+        if self._runs_of[caller] >= (most := self._share(CURRENT.get().caller)):
+            raise self._busy("QUOTA_EXCEEDED", "runs_per_caller", self._runs_of[caller], most)
+        self.admitted += 1
+        self.count(caller, 1)
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -168,8 +165,12 @@ class Admission:
         try:
             yield
         except LimitExceeded as error:
-            self.refused[error.reason, error.name] += 1
+            self.count_refusal(error)
             raise
+
+    def count_refusal(self, error: LimitExceeded) -> None:
+        """Count a refusal, by reason and limit."""
+        self.refused[error.reason, error.name] += 1
 
     def _share(self, caller: Caller) -> int:
         """Number of runs that a caller may have in flight: its own quota, or the general limit."""
@@ -289,6 +290,19 @@ class Turn:
         self._phase, self._since = "", 0.0
         self._work: Future[Any] | None = None
         self._nbytes = 0
+
+    def __enter__(self) -> Turn:
+        try:
+            self.admission.admit(self.caller)
+        except LimitExceeded as error:
+            self.admission.count_refusal(error)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.end()
+        if isinstance(error, LimitExceeded):
+            self.admission.count_refusal(error)
 
     async def run(self, phase: str, seconds: float, function: Callable[..., T], *arguments: object) -> T:
         """The result of ``function(*arguments)`` in a thread. Large work, by its estimated ``seconds``, takes a slot first,

@@ -7,9 +7,10 @@ import math
 import platform
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
 from typing import Any, TypeVar
 
 import grpc
@@ -50,16 +51,23 @@ FEATURES = ("chunks", "client_hooks", "digests", "graph_hooks", "numbers", "prog
 """Parts of the contract that `GetServerInfo` lists; docs/protocol.md says what each is."""
 
 
-@asynccontextmanager
-async def answering(context: Context) -> AsyncIterator[None]:
-    """End the call with the status of the exception that the body raises. An unexpected exception is logged under an
+class answering:  # a context manager, as those of contextlib
+    """Ends the call with the status of the exception that the block raises. An unexpected exception is logged under an
     incident id."""
-    try:
-        yield
-    except grpc.aio.AbortError:
-        raise
-    except Exception as error:
-        await fail(context, error)
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, grpc.aio.AbortError):
+            await fail(self._context, error)
 
 
 class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
@@ -67,6 +75,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
+        self._info: dict[bool, pb.GetServerInfoResponse] = {}
 
     async def Evaluate(  # type: ignore[override]
         self, request: pb.EvaluateRequest, context: Context
@@ -159,6 +168,13 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
             return await self.handler.explain(request, context.time_remaining())
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
+        inside = ADMIN in CURRENT.get().caller.scopes
+        if inside not in self._info:
+            self._info[inside] = self._described(inside)
+        return self._info[inside]
+
+    def _described(self, inside: bool) -> pb.GetServerInfoResponse:
+        """The server, to a caller who may see the ``inside`` or may not. It does not change."""
         registry = self.handler.engine.registry
         response = pb.GetServerInfoResponse(features=FEATURES, limits=self.handler.limits.table())
         response.versions.update({"plugin_api": str(API_VERSION), "python": platform.python_version()})
@@ -175,7 +191,6 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
                 hooks=[hook.name for hook in plugin.hooks],
             )
         for refusal in registry.refused:
-            inside = ADMIN in CURRENT.get().caller.scopes
             response.refused.add(name=refusal.plugin, reason=str(refusal) if inside else refusal.public)
         for used in registry.kernels:
             response.kernels.add(

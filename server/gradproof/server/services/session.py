@@ -180,11 +180,11 @@ class _Session:
         """Run a request: at once where it came before and is short, otherwise in a task of its own."""
         recalled, request_id = self.handler.recall(request), request.input.request_id
         behaviour: Any = self._differentiate if kind == "differentiate" else self._evaluate
-        run = partial(behaviour, request, self._taken(request))
         crowded = request_id in self.runs or len(self.runs) >= self.handler.limits.session_runs
         if recalled is None or not recalled.prepared.in_loop or crowded:
-            await self._start(kind, request_id, run)
+            await self._start(kind, request_id, partial(behaviour, request, self._taken(request)))
             return
+        run = partial(behaviour, request, {})
         with nested_record(kind, request_id) as record:
             await self._ended(record, request_id, await _status_of(partial(self._repeat, kind, request, recalled, run)))
 
