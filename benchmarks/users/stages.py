@@ -40,6 +40,9 @@ SERVER = (
     Clocked("run", "gradproof.server.runs.run_batcher", "RunBatcher.batch"),
     Clocked("encode", "gradproof.server.requests.encode", "Encoder.batch"),
     Clocked("encode", "gradproof.server.requests.encode", "accepted"),
+    Clocked("decode", "gradproof.server.runs.prepared_request", "PreparedRequests.recall"),
+    Clocked("run", "gradproof.server.runs.prepared_request", "PreparedRequest.run"),
+    *(Clocked("encode", "gradproof.server.requests.reply", f"Reply.{name}") for name in ("message", "stream", "session")),
 )
 STAGES = ("decode", "prepare", "run", "encode")
 BYTES = 8 * len(STAGES)
