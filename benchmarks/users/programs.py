@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
 from statistics import median
@@ -158,8 +159,7 @@ def steps_of(program: Program, threads: int) -> dict[str, Step]:
     """A step of the program by path: torch where it is installed, and every path that the client has."""
     steps: dict[str, Step] = {}
     if find_spec("torch") is not None:
-        import torch
-
+        torch: Any = import_module("torch")
         torch.set_num_threads(threads)
         steps["torch"] = step_of(torch, program)
     steps["embedded"] = step_of(gp, program)
