@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import collections
+import datetime
 import gc
+import io
+import itertools
+import random
 import threading
+import time
+import types
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -41,16 +48,40 @@ def gradients(f: Callable[..., Any], *arguments: Tensor) -> list[bytes]:
     return [loss.detach().numpy().tobytes(), *(b"" if g is None else g.numpy().tobytes() for g in found)]
 
 
-class Runs:
-    """Counts runs of a function, out of sight of its guards."""
+CONSTANTS: Any = types.ModuleType("constants")
+HELD = {"scale": 2.0}
+NESTED: Any = [[[[[[[[[2.0]]]]]]]]]
+MANY = [2.0] * 2000
+QUEUE = collections.deque([2.0])
+ARRAY, LARGE = np.array([2.0]), np.ones(10_000)
+COUNT, GENERATOR = itertools.count(), np.random.default_rng(0)
 
-    __slots__ = ("count",)
 
-    def __init__(self) -> None:
-        self.count = 0
+class Settings:
+    __slots__ = ("slot",)
+    scale = 2.0
+    slot: float
+
+    def doubled(self) -> float:
+        return self.scale * 2
+
+    @property
+    def property(self) -> float:
+        return HELD["scale"]
+
+
+SETTINGS = Settings()
+
+
+class Runs(io.StringIO):
+    """Counts runs of a function. What is written to a stream is no part of a record."""
+
+    @property
+    def count(self) -> int:
+        return self.tell()
 
     def add(self) -> None:
-        self.count += 1
+        self.write(".")
 
 
 class TestBits:
@@ -243,6 +274,34 @@ class TestGuards:
         assert weight.grad is not None
         assert weight.grad.tolist() == [1.0, 1.0]
 
+    @pytest.mark.parametrize(
+        ("f", "change"),
+        [
+            (lambda x: x * CONSTANTS.scale, lambda: setattr(CONSTANTS, "scale", 5.0)),
+            (lambda x: x * Settings.scale, lambda: setattr(Settings, "scale", 5.0)),
+            (lambda x: x * SETTINGS.doubled(), lambda: setattr(Settings, "scale", 5.0)),
+            (lambda x: x * SETTINGS.slot, lambda: setattr(SETTINGS, "slot", 5.0)),
+            (lambda x: x * SETTINGS.property, lambda: HELD.__setitem__("scale", 5.0)),
+            (lambda x: x * getattr(SETTINGS, "slot"), lambda: setattr(SETTINGS, "slot", 5.0)),  # noqa: B009
+            (lambda x: x * NESTED[0][0][0][0][0][0][0][0][0], lambda: NESTED[0][0][0][0][0][0][0][0].__setitem__(0, 5.0)),
+            (lambda x: x * MANY[1500], lambda: MANY.__setitem__(1500, 5.0)),
+            (lambda x: x * QUEUE[0], lambda: QUEUE.appendleft(5.0)),
+            (lambda x: x * gp.tensor(ARRAY), lambda: ARRAY.__setitem__(0, 5.0)),
+        ],
+        ids=["module", "class", "method", "slot", "property", "text", "nested", "many", "deque", "array"],
+    )
+    def test_what_it_reaches_by_names(self, f: Callable[[Tensor], Tensor], change: Callable[[], Any]) -> None:
+        Settings.scale = CONSTANTS.scale = SETTINGS.slot = HELD["scale"] = MANY[1500] = QUEUE[0] = ARRAY[0] = 2.0
+        NESTED[0][0][0][0][0][0][0][0][0] = 2.0
+        held = gp.function(f)
+        x = leaf(1.0, 3.0)
+        before = [held(x).tolist() for _ in range(3)]
+        change()
+        after = [held(x).tolist() for _ in range(3)]
+        assert after[0] == after[2] == f(x).tolist()
+        assert before[0] == before[2] != after[0]
+        assert "called each time" not in held.explain()
+
     def test_modules(self) -> None:
         gp.manual_seed(0)
         model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
@@ -287,6 +346,13 @@ class TestRefusals:
             (lambda x: x * no_grad_square(x), "no_grad"),
             (lambda x: hooked(x * 2), "hooks are registered"),
             (lambda x: Double.apply(x), "has a backward that runs here"),
+            (lambda x: x * (time.time() * 0), "another result at each call"),
+            (lambda x: x * (random.random() * 0), "Random.random, which has another result"),
+            (lambda x: x * (np.random.rand() * 0), "numpy.random, which has another result"),
+            (lambda x: x * (datetime.datetime.now().year * 0), "datetime.now, which has another result"),
+            (lambda x: x * (next(COUNT) * 0), "a count, whose contents are not seen"),
+            (lambda x: x * (GENERATOR.random() * 0), "a Generator, whose contents are not seen"),
+            (lambda x: x * float(LARGE[0]), "a large array of NumPy"),
         ],
     )
     def test_the_function_runs_each_time(self, f: Callable[[Tensor], Tensor], reason: str) -> None:

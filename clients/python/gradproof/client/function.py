@@ -114,8 +114,9 @@ class RecordedFunction(Generic[P, R]):
 
     What is not in a record makes the function run at each call, as if it were not held: it reads numbers of tensors
     (``float(x)``, ``if x > 0``, ``x.numpy()``), draws random numbers, changes tensors from outside in place, detaches
-    values or computes some under `no_grad`, registers hooks, or applies a `Function`. Effects on all but tensors
-    (``print``, lists, files), and numbers in arrays of NumPy, are those of the call that was recorded.
+    values or computes some under `no_grad`, registers hooks, or applies a `Function`. So does a function that reaches what
+    cannot be compared: an iterator, a clock, a random generator, a large array of NumPy. Effects on all but tensors
+    (``print``, lists, files) are those of the call that was recorded.
     """
 
     def __init__(self, function: Callable[P, R]) -> None:
@@ -126,6 +127,7 @@ class RecordedFunction(Generic[P, R]):
         self._records: list[Record] = []
         self._by_key: dict[Hashable, Record] = {}
         self._met: dict[int, None] = {}
+        self._names: tuple[str, ...] = ()
         self._lock = RLock()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -133,7 +135,8 @@ class RecordedFunction(Generic[P, R]):
         if watched() or is_vectorizing() or modes.recorders():
             return self._function(*args, **kwargs)
         leaves, structure = flatten((args, kwargs))
-        surroundings = Surroundings(self._function)
+        surroundings = Surroundings(self._function, self._names)
+        self._names = surroundings.names
         key = _key(leaves, structure, surroundings)
         record = self._by_key.get(key)
         if record is None and self._begins(key):
@@ -172,6 +175,8 @@ class RecordedFunction(Generic[P, R]):
     def _recorded(self, key: Hashable, leaves: list[Any], structure: Structure, surroundings: Surroundings) -> Record:
         record = Record(_conditions(leaves, structure, surroundings), surroundings)
         try:
+            if surroundings.obstacle:
+                raise Refused(surroundings.obstacle)
             self._fill(record, leaves, structure)
         except Refused as refused:
             record.reason = str(refused)
