@@ -5,8 +5,9 @@ The notation, its errors and their texts are those of `torch.einsum`.
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from string import ascii_letters
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,7 +22,8 @@ Label: TypeAlias = str | int
 ELLIPSIS = "..."
 
 
-class Factor(NamedTuple):
+@dataclass(frozen=True)
+class Factor:
     """A traced value with a label for each axis, all different."""
 
     x: Any
@@ -170,7 +172,7 @@ def path(factors: Sequence[Factor], output: Sequence[Label], sizes: Mapping[Labe
 
 def alone(factor: Factor, sizes: Mapping[Label, int]) -> Factor:
     """A factor without repeated labels, whose diagonal it is, and without axes along which it is repeated."""
-    x, labels = factor
+    x, labels = factor.x, factor.labels
     for label in dict.fromkeys(labels):
         while labels.count(label) > 1:
             first, second = [k for k, other in enumerate(labels) if other == label][:2]
