@@ -23,6 +23,7 @@ from tests.support.server_fixture import Served
 
 import gradproof.client as gp
 from gradproof.client import AsyncClient, Client, DeadlineExceeded, GradproofError, GraphBuilder, NotServed, Unavailable
+from gradproof.client.server_extra import SERVER_LIBRARIES
 
 SECONDS = 0.3
 MUCH = 10.0
@@ -214,11 +215,12 @@ def test_a_port_is_checked() -> None:
 
 def test_a_client_alone_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.util.find_spec
-    monkeypatch.setattr("gradproof.client.client.find_spec", lambda name: None if name == "sympy" else real(name))
-    with pytest.raises(ImportError, match=r"not installed \(sympy\): pip install 'gradproof\[server\]', or") as caught:
-        gp.connect()
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    monkeypatch.setattr("gradproof.client.server_extra.find_spec", lambda name: None if name == "sympy" else real(name))
+    for begin in (gp.connect, gp.connect_async, lambda: gp.connect("local"), lambda: Client("local")):
+        with pytest.raises(ImportError, match=r"not installed \(sympy\): pip install 'gradproof\[server\]', or") as caught:
+            begin()
+        assert caught.value.__cause__ is None
+        assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
 ALONE = """
@@ -226,30 +228,32 @@ import sys
 from importlib.abc import MetaPathFinder
 from gradproof.client.server_extra import SERVER_LIBRARIES
 
-class Missing(MetaPathFinder):
+class Installed(MetaPathFinder):
+    # Finds as the finders do, but no library of the server.
+
+    def __init__(self, finders):
+        self.finders = finders
+
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in SERVER_LIBRARIES:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            return None
+        return next((found for one in self.finders if (found := one.find_spec(name, path, target))), None)
 
-for name in SERVER_LIBRARIES:
-    assert name not in sys.modules or name.startswith("grpc_"), name  # which grpc imports where they are
-sys.path_importer_cache.clear()
-sys.meta_path.insert(0, Missing())
-import importlib.util
-found = importlib.util.find_spec
-importlib.util.find_spec = lambda name: None if name in SERVER_LIBRARIES else found(name)
-import gradproof.client.client as module
-module.find_spec = importlib.util.find_spec
+for name in [name for name in sys.modules if name.partition(".")[0] in SERVER_LIBRARIES]:
+    assert name.startswith("grpc_"), name  # which grpc imports where they are
+    del sys.modules[name]
+sys.meta_path[:] = [Installed(sys.meta_path[:])]
 import gradproof.client as gp
 
 x = gp.tensor(3.0, requires_grad=True)
 gp.use(gp.Client(TARGET))
 (x * x).backward()
 assert x.grad.item() == 6.0 and x.verdict.summary == "verified"
-try:
-    gp.connect()
-except ImportError as error:
-    print(error)
+for begin in (gp.connect, gp.connect_async, lambda: gp.connect("local"), lambda: gp.Client("local")):
+    try:
+        begin()
+    except ImportError as error:
+        print(error)
 """
 
 
@@ -258,7 +262,11 @@ def test_a_client_alone_needs_no_library_of_the_server(shared: Served) -> None:
     code = ALONE.replace("TARGET", repr(shared.target))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("starting a server needs libraries that are not installed (")
+    text = (
+        f"starting a server needs libraries that are not installed ({', '.join(SERVER_LIBRARIES)}): pip install "
+        "'gradproof[server]', or give the address of a server that runs: connect('HOST:PORT')\n"
+    )
+    assert done.stdout == 4 * text
 
 
 @pytest.mark.slow
@@ -271,8 +279,6 @@ def test_a_server_that_does_not_start_is_given_up() -> None:
 
 def test_the_modules_of_the_extra_are_those_that_the_server_needs() -> None:
     """A module that is blocked ends the command line, or is no module of the extra."""
-    from gradproof.client.server_extra import SERVER_LIBRARIES
-
     assert all(importlib.util.find_spec(name) for name in SERVER_LIBRARIES)
     extra = {line for line in _requirements() if line}
     renamed = {"python-flint": "flint", "prometheus-client": "prometheus_client", "grpcio-channelz": "grpc_channelz"}
