@@ -24,7 +24,7 @@ from gradproof.client.forms import Form, Forms, response_result
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.graph_function import GraphFunction
 from gradproof.client.local import LocalSession, run_events
-from gradproof.client.origin import Origin, claim
+from gradproof.client.origin import claim
 from gradproof.client.progress_bar import reporting
 from gradproof.client.requests import Derived, Inference, OnProgress, Options, ProofStep, RunExchange, Watch, translated
 from gradproof.client.retry import Call, retried, retried_stream
@@ -117,10 +117,6 @@ class Client:
     def check_process(self) -> None:
         """Raises Forked in a fork of the process that made the client."""
         self._connection.origin.check()
-
-    def new_origin(self) -> Origin:
-        """This process as the origin of something that belongs to the client. Raises Forked."""
-        return Origin(survives_fork=self._connection.local)
 
     def __enter__(self) -> Client:
         return self

@@ -10,10 +10,12 @@ import itertools
 from collections.abc import Sequence
 from threading import RLock
 
+from gradproof.client.channel import LOCAL
 from gradproof.client.client import Client
 from gradproof.client.errors import NotFound, NotServed, Unavailable
 from gradproof.client.events import Result
 from gradproof.client.graph import Hook
+from gradproof.client.origin import Origin
 from gradproof.client.recording.kept import CachedForward, Lost, release_name
 from gradproof.client.recording.record import Node
 from gradproof.client.recording.subgraph import Subgraph
@@ -43,7 +45,7 @@ class ServerCache:
     """The session of a runtime, opened when it is first needed."""
 
     def __init__(self, client: Client) -> None:
-        self._client, self._origin = client, client.new_origin()
+        self._client, self._origin = client, Origin(survives_fork=client.target == LOCAL)
         self._session: Session | None = None
         self._served = True
         self._lock = RLock()
