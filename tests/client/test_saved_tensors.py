@@ -215,12 +215,21 @@ class TestOnce:
         (y @ v).mul((y @ v).value() > 0).mul(2).sum().backward()
         assert bits(x, w) == bits(y, v)
 
-    def test_gradients_that_are_returned(self, served: Served) -> None:
+    def test_gradients_that_are_returned(self, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+        """All cotangents go back in a single run, with the trunk and each node behind it once, for any number of them."""
         x, w = leaves()
-        out = trunk(x, w)
-        rows = grad(out, [x, w], [gp.tensor(np.eye(9).reshape(9, 3, 3), dtype=gp.float32)], is_grads_batched=True)
-        assert computed() == NODES + 2 * 9  # and a slice and a squeeze for each cotangent
+        seeds = np.eye(9, dtype=np.float32).reshape(9, 3, 3)
+        asked = requests_of(served, monkeypatch)
+        rows = grad(trunk(x, w), [x, w], [gp.tensor(seeds)], is_grads_batched=True)
+        assert computed() == 0  # nobody has looked
+        assert [row.value().shape for row in rows] == [(9, 3, 3)] * 2
+        ((one,), nodes) = asked, computed()
+        assert nodes == len(one.input.graph.nodes)
+        assert [[node.op for node in one.input.graph.nodes].count(op) for op in ("tanh", "exp")] == [1, 1]
         assert held(served) == (0, 0)
+        for row in grad(trunk(x, w), [x, w], [gp.tensor(seeds[:2])], is_grads_batched=True):
+            assert row.value().shape == (2, 3, 3)
+        assert computed() == 2 * nodes
         for k in range(9):
             y, v = leaves()
             seed = np.zeros(9, np.float32)

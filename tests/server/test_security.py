@@ -15,6 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tests.support import greeting_plugin
+from tests.support.refused_plugin import SECRET
 from tests.support.secure_server_fixture import (
     CACHED,
     OFF,
@@ -61,10 +62,13 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server with tokens, and a plugin that knows more callers."""
+    """A server with tokens, a plugin that knows more callers, and plugins that were refused, in part or as a whole."""
     folder = tmp_path_factory.mktemp("served")
     tokens = callers(folder / "callers.toml")
-    with only(folder / "proofs", token_file=tokens, plugin=["tests.support.greeting_plugin"]) as alone:
+    plugins = ["tests.support.greeting_plugin", "tests.support.refused_plugin"]
+    with only(folder / "proofs", token_file=tokens, plugin=plugins) as alone:
+        whole = PluginRefused("mine", "import", "", f"KeyError: {SECRET}")
+        alone.host.registry.refused.append(whole)  # before the first call, since a server describes itself once
         found = Served(alone.host, alone.loop)
         yield found
         found.close()
@@ -323,17 +327,23 @@ class TestPlugins:
             greeting_plugin.HELD.set()
 
     def test_why_a_plugin_was_refused_is_for_operators(self, served: Served) -> None:
-        refused = [PluginRefused("mine", "import", "", "KeyError: /secret/path")]
-        served.host.registry.refused[:] = refused
-        try:
-            told = {
-                name: served.autodiff.GetServerInfo(pb.GetServerInfoRequest(), metadata=bearer(name)).refused[0].reason
-                for name in ("alice", "operator")
-            }
-        finally:
-            served.host.registry.refused.clear()
-        assert told["operator"] == "plugin 'mine' refused: import: KeyError: /secret/path"
-        assert told["alice"] == "plugin 'mine' refused: import; the server's log says why"
+        """So is that of an op or a kernel of a plugin that stays."""
+        told = {
+            name: served.autodiff.GetServerInfo(pb.GetServerInfoRequest(), metadata=bearer(name))
+            for name in ("operator", "checker", "alice")
+        }
+        op, kernel, plugin = [one.reason for one in told["operator"].refused]
+        assert op.startswith("op 'leaky.broken' of plugin 'leaky' refused: 'leaky.broken' at case ")
+        assert kernel.startswith("a kernel of plugin 'leaky' is not used: kernel 'broken exp' of op 'exp' in float64")
+        assert plugin == f"plugin 'mine' refused: import: KeyError: {SECRET}"
+        assert all(SECRET in reason for reason in (op, kernel, plugin))
+        for name in ("checker", "alice"):
+            assert [one.reason for one in told[name].refused] == [
+                "op 'leaky.broken' of plugin 'leaky' refused; the server's log says why",
+                "a kernel of plugin 'leaky' is not used: 'broken exp'; the server's log says why",
+                "plugin 'mine' refused: import; the server's log says why",
+            ]
+            assert SECRET not in str(told[name])
 
     def test_a_server_with_such_a_plugin_is_not_open(self) -> None:
         assert Access(Settings(), build_registry(BUILTIN)).serves_everyone
