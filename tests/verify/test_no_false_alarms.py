@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
+from ast import literal_eval
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,11 +45,23 @@ def judged(point: Trial) -> list[GradientVerdict]:
     return list(VERIFIER.check(finish(ENGINE, job_of(point)), budget=60.0))
 
 
-def behind_an_overflow(use: UseVerdict) -> bool:
-    """Whether a rule read a result that overflowed: infinite where the slope is not, or nan where a cotangent of 0 met it.
-    That is no right number, and is rightly called wrong."""
+def behind_an_overflow(point: Trial, use: UseVerdict) -> bool:
+    """Whether a rule met a result or a slope that overflowed: infinite where the gradient is not, or nan where a cotangent
+    of 0 met it. That is no right number, and is rightly called wrong."""
     off = use.value.word is ValueWord.OFF and use.value.got in ("nan", "inf", "-inf")
-    return use.forward.word is ValueWord.OVERFLOWED and off
+    return off and (use.forward.word is ValueWord.OVERFLOWED or slope_overflowed(point, use))
+
+
+def slope_overflowed(point: Trial, use: UseVerdict) -> bool:
+    """Whether the true slope of an elementwise op, at the element that is called wrong, is beyond the largest float: the
+    verdict on that element alone, under a cotangent of 1, says so."""
+    index, shape = tuple(literal_eval(use.value.element)), point.seeds[0].shape
+    if not REGISTRY.op(point.op).elementwise or len(index) != len(shape):
+        return False
+    cells = tuple(np.array(np.broadcast_to(x, shape)[index]) for x in point.arrays)
+    alone = judged(replace(point, arrays=cells, seeds=tuple(np.ones_like(g[index]) for g in point.seeds)))
+    uses = [one for verdict in alone for one in verdict.uses if (one.op, one.input) == (use.op, use.input)]
+    return any(one.value.word is ValueWord.OVERFLOWED for one in uses)
 
 
 def summed_from_no_number(use: UseVerdict) -> bool:
@@ -58,11 +72,13 @@ def summed_from_no_number(use: UseVerdict) -> bool:
 def words(point: Trial) -> Counter[ValueWord]:
     """How often each word is said of this point, after none of them was an alarm."""
     everything = judged(point)
-    overflowed = any(use.forward.word is ValueWord.OVERFLOWED for verdict in everything for use in verdict.uses)
+    uses = [use for verdict in everything for use in verdict.uses]
+    behind = [use for use in uses if behind_an_overflow(point, use)]
+    overflowed = bool(behind) or any(use.forward.word is ValueWord.OVERFLOWED for use in uses)
     verdicts = [
         verdict
         for verdict in everything
-        if not any(behind_an_overflow(use) or (overflowed and summed_from_no_number(use)) for use in verdict.uses)
+        if not any(use in behind or (overflowed and summed_from_no_number(use)) for use in verdict.uses)
     ]
     alarms = [f"{catch.level}: {catch.text}: {catch.got} for {catch.expected}" for v in verdicts for catch in of_run(v)]
     assert not alarms, f"{point}: {'; '.join(alarms)}"
@@ -81,6 +97,13 @@ def words(point: Trial) -> Counter[ValueWord]:
 def test_infinities_beside_the_ends_of_the_range(op: str, arrays: tuple[Array, ...]) -> None:
     with np.errstate(all="ignore"):
         words(Trial(op, arrays, {}, (np.ones(arrays[0].shape),)))
+
+
+@pytest.mark.parametrize(("op", "numbers"), [("digamma", (1e-300,)), ("y1", (1e-300,)), ("zeta", (3.0, 1e-300))])
+def test_a_slope_beyond_the_range_under_a_cotangent_of_0(op: str, numbers: tuple[float, ...]) -> None:
+    at = Trial(op, tuple(np.array([x, 2.0]) for x in numbers), {}, (np.ones(2),))
+    assert words(at) == {ValueWord.OVERFLOWED: 1}
+    assert not words(replace(at, seeds=(np.array([0.0, 1.0]),))), "nan, which is no right number"
 
 
 @pytest.mark.sweep(of=2)
