@@ -55,7 +55,7 @@ def behind_an_overflow(point: Trial, use: UseVerdict) -> bool:
 def slope_overflowed(point: Trial, use: UseVerdict) -> bool:
     """Whether the true slope of an elementwise op, at the element that is called wrong, is beyond the largest float: the
     verdict on that element alone, under a cotangent of 1, says so."""
-    index, shape = tuple(literal_eval(use.value.element)), point.seeds[0].shape
+    index, shape = tuple(literal_eval(use.value.element or "[]")), point.seeds[0].shape
     if not REGISTRY.op(point.op).elementwise or len(index) != len(shape):
         return False
     cells = tuple(np.array(np.broadcast_to(x, shape)[index]) for x in point.arrays)
@@ -101,9 +101,10 @@ def test_infinities_beside_the_ends_of_the_range(op: str, arrays: tuple[Array, .
 
 @pytest.mark.parametrize(("op", "numbers"), [("digamma", (1e-300,)), ("y1", (1e-300,)), ("zeta", (3.0, 1e-300))])
 def test_a_slope_beyond_the_range_under_a_cotangent_of_0(op: str, numbers: tuple[float, ...]) -> None:
-    at = Trial(op, tuple(np.array([x, 2.0]) for x in numbers), {}, (np.ones(2),))
-    assert words(at) == {ValueWord.OVERFLOWED: 1}
-    assert not words(replace(at, seeds=(np.array([0.0, 1.0]),))), "nan, which is no right number"
+    for shape in ((), (2,)):
+        at = Trial(op, tuple(np.full(shape, x) for x in numbers), {}, (np.ones(shape),))
+        assert words(at) == {ValueWord.OVERFLOWED: 1}
+        assert not words(replace(at, seeds=(np.zeros(shape),))), "nan, which is no right number"
 
 
 @pytest.mark.sweep(of=2)
