@@ -22,7 +22,7 @@ from tests.support.waiting import until
 
 from gradproof.engine.cancellation import NEVER, Cancellation, current, look, watched
 from gradproof.engine.compiled.compiled import Compiled, Variant
-from gradproof.engine.compiled.parts import MOST_LINES, functions
+from gradproof.engine.compiled.parts import FEW_LINES, MOST_LINES, functions
 from gradproof.engine.derive import Mode, derive
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import Cancelled
@@ -42,6 +42,8 @@ pytestmark = pytest.mark.stress
 
 NODES = 600
 MOST = NODES // 2  # calls, in a loop over the nodes there are twice as many
+IN_GRAPHLIB = 3 * NODES
+"""Calls in which the library looks for cycles, which nothing can end: less than a millisecond for as many nodes."""
 MOMENTS = 10
 OPS = ("sin", "tanh", "exp", "negative")
 Work = Callable[[], Any]
@@ -184,7 +186,8 @@ def test_all_work_on_a_graph_ends_soon_after_a_cancel(kind: str) -> None:
     for moment in range(MOMENTS):
         counted = Counted(Cancellation(), 1 + moment * whole.calls // MOMENTS)
         counted.run(make())
-        assert counted.later < MOST, f"{counted.later} calls later than call {counted.at} of {whole.calls}"
+        most = IN_GRAPHLIB if kind == "prepare, other order" else MOST
+        assert counted.later < most, f"{counted.later} calls later than call {counted.at} of {whole.calls}"
 
 
 # parts
@@ -213,7 +216,7 @@ def test_a_long_plan_is_compiled_in_parts_that_look_whether_anybody_waits() -> N
 def test_parts_pass_on_what_is_read_behind_them_and_hold_nothing() -> None:
     lines = [f"v{k + 1} = v{k} + v0" for k in range(5 * MOST_LINES)]
     texts = list(functions(["v0 = X[0]", "a7 = X[1]", *lines, f"yield 0, v{len(lines)}", "a7 = None", "yield 1, v0"]))
-    assert len(texts) == 7
+    assert len(texts) == 5 * MOST_LINES // FEW_LINES + 1  # few variables are alive at each end of a part
     names: dict[str, Any] = {"Cancelled": Cancelled}
     for text in texts:
         exec(text, names)

@@ -63,7 +63,7 @@ class _Pullback:
         self.backward = append_backward(self.lowered, registry, by, graph.outputs)
         self.origin = _Origin(self.lowered, self.backward)
         self.names = {number: name for name, number in self.lowered.values.items()}
-        self.taken = {*self.names.values(), *(name for node in graph.nodes for name in node.outputs)}
+        self.taken = {*self.names.values(), *(name for node in watched(graph.nodes) for name in node.outputs)}
         self.leaves, self.nodes = list(graph.leaves), list[Node]()
         self.values: list[tuple[str, Array]] = []
         self.cotangents: dict[str, str] = {}
