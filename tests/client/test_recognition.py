@@ -70,6 +70,22 @@ PROGRAMS: dict[str, Callable[..., Tensor]] = {
 }
 
 
+def test_nodes_with_thousands_of_outputs_are_told_apart() -> None:
+    x = gp.tensor(np.linspace(0, 1, 5000), requires_grad=True)
+
+    def far(x: Tensor) -> Tensor:
+        parts = x.unbind(0)
+        return gp.sin(parts[0]) + gp.exp(parts[4096])
+
+    def near(x: Tensor) -> Tensor:
+        sine = gp.sin(x.unbind(0)[0])
+        return sine + gp.exp(sine)
+
+    for f in (far, near):
+        expected = built(f, x)
+        assert [step(f, x) for _ in range(3)] == [expected] * 3
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_bits_of_a_graph_that_is_built(name: str, known: list[bool]) -> None:
     f = PROGRAMS[name]

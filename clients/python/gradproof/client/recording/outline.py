@@ -17,7 +17,7 @@ from gradproof.client.recording.record import Node
 from gradproof.client.recording.recorded import Number, Recorded
 
 SLOTS: Final = 1 << 12
-"""More than the outputs that a node has: outputs are numbered through."""
+"""The most outputs of a node in an outline: outputs are numbered through."""
 
 _number = attrgetter("number")
 
@@ -107,7 +107,7 @@ def outline_of(roots: Sequence[Recorded]) -> Outline | None:
         node = pending.pop()
         if node in found:
             continue
-        if node.is_special:
+        if node.is_special or len(node.specs) > SLOTS:
             return None
         found[node] = None
         for x, origin, slot, array, needs, _ in node.edges():
