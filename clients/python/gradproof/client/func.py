@@ -408,9 +408,9 @@ class Differentiated:
         def gradient(*args: Any, **kwargs: Any) -> Any:
             call = _Call(GRAD, self.function, args, kwargs, self._argnums, self._has_aux)
             output = _scalar(call.result)
-            gradients = filled(call.derived(pull, [output], [_seed(output)]), call.primals)
-            (value,) = call.transformation.released([output])
-            return self._result(call, call.transformation.released(gradients), value)
+            gradients = filled(call.derived(pull, [output], [_cotangent(output, None, 0)]), call.primals)
+            *released, value = call.transformation.released([*gradients, output])
+            return self._result(call, released, value)
 
         self._made = gradient
         gradient.differentiated = self  # type: ignore[attr-defined]
@@ -568,10 +568,6 @@ def _scalar(result: Any) -> Tensor:
             "use the vjp or jacrev APIs instead?"
         )
     return result
-
-
-def _seed(output: Tensor) -> Tensor:
-    return _cotangent(output, None, 0)
 
 
 def _cotangent(output: Tensor, gradient: Any, index: int) -> Tensor:

@@ -15,6 +15,7 @@ from gradproof.client.events import OpInfo
 from gradproof.client.func import Differentiated, differentiated_by
 from gradproof.client.recording import modes
 from gradproof.client.recording.body import Body, Refused
+from gradproof.client.recording.forms import Met
 from gradproof.client.recording.placeholders import is_vectorizing
 from gradproof.client.recording.reads import Guard, watched, watching
 from gradproof.client.recording.record import Node, next_number
@@ -126,7 +127,7 @@ class RecordedFunction(Generic[P, R]):
         self._function = function
         self._records: list[Record] = []
         self._by_key: dict[Hashable, Record] = {}
-        self._met: dict[int, None] = {}
+        self._met = Met(MAX_RECORDS)
         self._names: tuple[str, ...] = ()
         self._lock = RLock()
 
@@ -135,8 +136,7 @@ class RecordedFunction(Generic[P, R]):
         if watched() or is_vectorizing() or modes.recorders():
             return self._function(*args, **kwargs)
         leaves, structure = flatten((args, kwargs))
-        surroundings = Surroundings(self._function, self._names)
-        self._names = surroundings.names
+        surroundings = self.surroundings()
         key = _key(leaves, structure, surroundings)
         record = self._by_key.get(key)
         if record is None and self._begins(key):
@@ -149,6 +149,12 @@ class RecordedFunction(Generic[P, R]):
     def records(self) -> list[Record]:
         """What is held."""
         return self._records
+
+    def surroundings(self) -> Surroundings:
+        """The surroundings of the function as they are now."""
+        found = Surroundings(self._function, self._names)
+        self._names = found.names
+        return found
 
     def explain(self) -> str:
         """Each record in a line: of how many nodes, for how many calls, and why it was made or why there is none."""
@@ -163,14 +169,7 @@ class RecordedFunction(Generic[P, R]):
     def _begins(self, key: Hashable) -> bool:
         """True if a call is to be recorded: the first, and a later one if there was another like it. A number that is
         different in each call is not worth a record."""
-        with self._lock:
-            code = hash(key)
-            if not self.records or code in self._met:
-                return True
-            while len(self._met) >= MAX_RECORDS:
-                del self._met[next(iter(self._met))]
-            self._met[code] = None
-            return False
+        return not self.records or self._met.again(key)
 
     def _recorded(self, key: Hashable, leaves: list[Any], structure: Structure, surroundings: Surroundings) -> Record:
         record = Record(_conditions(leaves, structure, surroundings), surroundings)
@@ -262,8 +261,7 @@ class RecordedFunction(Generic[P, R]):
             verdict=None,
         )
         record.signature = Signature(info, {}, body.specs, body)
-        record.inputs = [(positions.get(id(x), -1), x) for x in body.inputs]
-        record.inputs = [(k, x if k < 0 else 0) for k, x in record.inputs]
+        record.inputs = [(positions[id(x)], 0) if id(x) in positions else (-1, x) for x in body.inputs]
 
 
 class RecordedGradient(Generic[P, R]):
@@ -287,10 +285,9 @@ class RecordedGradient(Generic[P, R]):
         """The value and the gradients, in the order of the function that it was made of."""
         if watched() or is_vectorizing() or modes.recorders():
             return self._function(*args, **kwargs)
-        outside = [x for x in flatten((args, kwargs))[0] if isinstance(x, Tensor)]
         if modes.is_grad_enabled():
-            outside += Surroundings(self._differentiated.function).tensors.values()
-            if any(x.requires_grad for x in outside):
+            given = [x for x in flatten((args, kwargs))[0] if isinstance(x, Tensor)]
+            if any(x.requires_grad for x in (*given, *self._held.surroundings().tensors.values())):
                 return self._function(*args, **kwargs)
         return cast("R", self._differentiated.at_once(self._held, args, dict(kwargs)))
 

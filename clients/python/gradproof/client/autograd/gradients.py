@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
-import numpy as np
-
 from gradproof.client.backward import engine
 from gradproof.client.backward.gradient_edge import GradientEdge
 from gradproof.client.backward.pass_plan import visited_nodes
 from gradproof.client.backward.passes import FREED
-from gradproof.client.backward.provenance import Provenance
+from gradproof.client.backward.provenance import pass_on
 from gradproof.client.derivatives.mapped import along_all
 from gradproof.client.derivatives.products import Derivatives, Vectors, pull
 from gradproof.client.derivatives.program import derived
@@ -69,11 +67,10 @@ def grad(  # noqa: PLR0913 - the arguments of torch.autograd.grad
         current().cache.free(graph)
         for node in nodes:
             node.freed = True
-    for k, (tensor, gradient) in enumerate(zip(targets, gradients, strict=True)):
-        if gradient is None and materialize_grads:
-            gradients[k] = Tensor.from_array(np.zeros(tensor.shape, tensor.dtype), requires_grad=create_graph)
-        elif gradient is None and not allow_unused:
-            raise RuntimeError(engine.UNUSED.format(k))
+    if materialize_grads:
+        gradients = engine.with_zeros(gradients, targets, Tensor, requires_grad=create_graph)
+    elif not allow_unused:
+        engine.check_used(gradients)
     kind = class_of([*roots, *targets]) or Tensor
     return cast("tuple[T, ...]", tuple(None if g is None else _of_class(g, kind) for g in gradients))
 
@@ -83,8 +80,7 @@ def _of_class(gradient: Tensor, kind: type[Recorded]) -> Recorded:
     if type(gradient) is kind:
         return gradient
     own = kind.from_alias(gradient.spec, gradient) if gradient.node is None else as_subclass(gradient, kind)
-    if isinstance(gradient.provenance, Provenance):
-        own.provenance = Provenance(own, gradient.provenance.parts, gradient.provenance.kind)
+    pass_on(gradient, own)
     return own
 
 

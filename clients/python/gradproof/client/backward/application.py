@@ -11,7 +11,7 @@ import numpy as np
 
 from gradproof.client.backward.agreement import NEAR, ORDER
 from gradproof.client.backward.evidence import Evidence
-from gradproof.client.events import Array
+from gradproof.client.events import Array, Verdict
 from gradproof.client.recording.client_rule import Reference
 from gradproof.client.recording.modes import enable_grad
 from gradproof.client.recording.record import Node
@@ -76,13 +76,8 @@ class Application:
             total = evidence.total(x) if evidence is not None else None
             expected = np.zeros(x.shape, x.dtype) if total is None else total
             verdict = evidence.verdict(evidence.names_of(x), total) if evidence is not None and total is not None else None
-            word, reason = (verdict.summary, verdict.reason) if verdict is not None else (ORDER[-1], "")
-            found, text = compared(self._returned(places, x), expected)
+            found, text = judged(self._returned(places, x), expected, verdict)
             first = " + ".join(str(reference.arguments.get(k, k)) for k in places)
-            if found == "wrong" and word not in ("verified", "plausible"):
-                found, text = "unchecked", f"{text}, of which nothing is known: {reason}"
-            if ORDER.index(word) < ORDER.index(found):
-                found, text = word, reason
             yield Finding(places, found, f"{self.node.name()}, applied at {self.node.place}, input {first}: {text}")
 
     def _seed(self, slot: int) -> Array:
@@ -94,6 +89,15 @@ class Application:
         for k in places:
             total = total + self.returned[k].value() if k in self.returned else total
         return np.asarray(total).astype(x.dtype)
+
+
+def judged(returned: Array, expected: Array, verdict: Verdict | None, noun: str = "gradient") -> tuple[str, str]:
+    """As `compared`, where the numbers that are expected have a verdict themselves, which is the best word there is."""
+    word, reason = (verdict.summary, verdict.reason) if verdict is not None else (ORDER[-1], "")
+    found, text = compared(returned, expected, noun)
+    if found == "wrong" and word not in ("verified", "plausible"):
+        found, text = "unchecked", f"{text}, of which nothing is known: {reason}"
+    return (word, reason) if ORDER.index(word) < ORDER.index(found) else (found, text)
 
 
 def compared(returned: Array, expected: Array, noun: str = "gradient") -> tuple[str, str]:

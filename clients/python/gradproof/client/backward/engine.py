@@ -129,19 +129,7 @@ def grad(
     allow_unused: bool | None = None,
     materialize_grads: bool = False,
 ) -> tuple[T, ...]:
-    """The gradients of ``outputs`` with respect to ``inputs``; ``.grad`` of leaves stays as it is.
-
-    Args:
-        outputs: the roots, tensors or gradient edges.
-        inputs: the tensors, or gradient edges, whose gradients are returned.
-        grad_outputs: a cotangent of exactly the shape of each root; None for a real root with one element.
-        retain_graph: as for `backward`.
-        create_graph: as for `backward`.
-        allow_unused: return None for an input that ``outputs`` do not depend on, instead of an error.
-        materialize_grads: return zeros for an input that ``outputs`` do not depend on.
-
-    Raises RuntimeError, TypeError and ValueError with PyTorch's texts.
-    """
+    """`autograd.grad` along a single cotangent of each root."""
     check_unused(allow_unused, materialize_grads)
     roots, targets = sequence_of(outputs), targets_of(inputs)
     seeds = _seeds(roots, grad_outputs)
@@ -154,12 +142,28 @@ def grad(
             gradients = [None if g is None else without_history(g) for g in gradients]
     else:
         gradients = _unrecorded_gradients(roots, seeds, targets, bool(retain_graph), kind)
-    for k, (tensor, gradient) in enumerate(zip(targets, gradients, strict=True)):
-        if gradient is None and materialize_grads:
-            gradients[k] = kind.from_array(np.zeros(tensor.shape, tensor.dtype), requires_grad=create_graph)
-        elif gradient is None and not allow_unused:
-            raise RuntimeError(UNUSED.format(k))
+    if materialize_grads:
+        gradients = with_zeros(gradients, targets, kind, requires_grad=create_graph)
+    elif not allow_unused:
+        check_used(gradients)
     return cast("tuple[T, ...]", tuple(gradients))  # None, where it is allowed, is not in the type, as in PyTorch
+
+
+def with_zeros(
+    gradients: Sequence[T | None], targets: Sequence[Recorded], kind: type[T], *, requires_grad: bool
+) -> list[T | None]:
+    """The gradients, with zeros where no gradient flows."""
+    return [
+        kind.from_array(np.zeros(t.shape, t.dtype), requires_grad=requires_grad) if gradient is None else gradient
+        for t, gradient in zip(targets, gradients, strict=True)
+    ]
+
+
+def check_used(gradients: Sequence[object]) -> None:
+    """Raises RuntimeError for the first input that no gradient flows to."""
+    for k, gradient in enumerate(gradients):
+        if gradient is None:
+            raise RuntimeError(UNUSED.format(k))
 
 
 def check_unused(allow_unused: bool | None, materialize_grads: bool) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from gradproof.client.backward.agreement import ORDER
-from gradproof.client.backward.application import compared, mark
+from gradproof.client.backward.application import judged, mark
 from gradproof.client.backward.derivation import Gradients, pushed_forward
 from gradproof.client.backward.evidence import Evidence, Finder
 from gradproof.client.backward.gradient_bundle import cast
@@ -41,7 +40,7 @@ def forward_recorded(outputs: Sequence[Recorded], starts: Sequence[tuple[Recorde
             return {**{y: with_pairing(own[y], shared=True) for y in tangents}, **_transposed_twice(rest, own)}
         if rules:
             through = _ThroughRules(own)
-            pushed = through.tangents(rest)
+            pushed = through.tangents(rest, graph.nodes)
             return {y: with_pairing(t, shared=y in own, find=through.finder(y)) for y, t in {**tangents, **pushed}.items()}
         tangents.update(pushed_forward(graph, list(own.items())))
         return {y: with_pairing(tangent, shared=tangent in given) for y, tangent in tangents.items()}
@@ -69,9 +68,9 @@ class _ThroughRules:
         self._tangents = dict(starts)
         self._applications: list[_Push] = []
 
-    def tangents(self, outputs: Sequence[Recorded]) -> Gradients:
-        """The tangents of ``outputs``."""
-        for node in graph_of(outputs, backward=True).nodes:
+    def tangents(self, outputs: Sequence[Recorded], nodes: Iterable[Node]) -> Gradients:
+        """The tangents of ``outputs``, behind which ``nodes`` are."""
+        for node in nodes:
             if node.client_rule is not None:
                 self._go_through(node)
         return self._pushed(outputs)
@@ -154,12 +153,7 @@ class _Push:
             spec, expected = self.node.specs[slot], true.get(reference.outputs[slot])
             value: Array = np.zeros(spec.shape, spec.dtype) if expected is None else expected.value()
             verdict: Verdict | None = expected.verdict if expected is not None else None  # type: ignore[attr-defined]
-            word, reason = (verdict.summary, verdict.reason) if verdict is not None else (ORDER[-1], "")
-            found, text = compared(tangent.value(), value, "tangent")
-            if found == "wrong" and word not in ("verified", "plausible"):
-                found, text = "unchecked", f"{text}, of which nothing is known: {reason}"
-            if ORDER.index(word) < ORDER.index(found):
-                found, text = word, reason
+            found, text = judged(tangent.value(), value, verdict, "tangent")
             yield found, f"output {slot}: {text}"
 
 

@@ -179,6 +179,12 @@ def attach_rows(tensor: Recorded, gradients: Sequence[Recorded], kind: str = "ro
         tensor.provenance = Provenance(tensor, parts, kind)
 
 
+def pass_on(x: Recorded, placed: Recorded) -> None:
+    """Give ``placed``, which has the elements of ``x``, its provenance."""
+    if placed is not x and isinstance(x.provenance, Provenance):
+        placed.provenance = Provenance(placed, x.provenance.parts, x.provenance.kind)
+
+
 def without_history(tensor: Recorded) -> Recorded:
     """The same numbers without their history, but with their provenance."""
     alias = tensor.detach()

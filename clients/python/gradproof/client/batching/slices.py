@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar, cast
 
+from gradproof.client.backward.provenance import attach_rows
 from gradproof.client.batching.evidence import attach_provenance
 from gradproof.client.batching.replay import Replay
 from gradproof.client.recording.apply import apply
@@ -13,6 +14,13 @@ from gradproof.client.recording.recorded import Recorded
 from gradproof.client.recording.spec import Spec
 
 T = TypeVar("T", bound=Recorded)
+
+
+def joined(parts: Sequence[Recorded], op: str = "concat", kind: str = "chunk") -> Recorded:
+    """The results of all chunks, or of all rows by "stack", with the provenance of all. ``kind``: the noun for a part."""
+    whole = apply(op, *parts, axis=0)
+    attach_rows(whole, parts, kind)
+    return whole
 
 
 class Slices:

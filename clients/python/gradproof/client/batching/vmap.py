@@ -8,10 +8,9 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 
-from gradproof.client.backward.provenance import Provenance, attach_rows
+from gradproof.client.backward.provenance import pass_on
 from gradproof.client.batching.application import moved
-from gradproof.client.batching.slices import Slices
-from gradproof.client.recording.apply import apply
+from gradproof.client.batching.slices import Slices, joined
 from gradproof.client.recording.placeholders import running
 from gradproof.client.recording.recorded import Recorded
 from gradproof.client.tensors.constructors import as_tensor
@@ -100,7 +99,7 @@ class _Call:
             chunks.append(self._run(parts, dims, structure, last - first))
         _, form, out_dims = chunks[0]
         columns = zip(*(outputs for outputs, _, _ in chunks), strict=True)
-        outputs = [column[0] if dim is None else _joined(column) for column, dim in zip(columns, out_dims, strict=True)]
+        outputs = [column[0] if dim is None else joined(column) for column, dim in zip(columns, out_dims, strict=True)]
         return outputs, form, out_dims
 
     def _run(
@@ -206,16 +205,8 @@ class _Call:
 def _placed(y: Tensor, dim: int) -> Recorded:
     """A result with the batch axis at ``dim`` in place of the front."""
     placed = moved(y, 0, dim % y.ndim)
-    if placed is not y and isinstance(y.provenance, Provenance):
-        placed.provenance = Provenance(placed, y.provenance.parts, y.provenance.kind)
+    pass_on(y, placed)
     return placed
-
-
-def _joined(chunks: Sequence[Tensor]) -> Recorded:
-    """The results of all chunks."""
-    joined = apply("concat", *chunks, axis=0)
-    attach_rows(joined, chunks, "chunk")
-    return joined
 
 
 def _size(leaves: Sequence[Any], dims: Sequence[int | None]) -> int:

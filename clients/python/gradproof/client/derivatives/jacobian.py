@@ -11,7 +11,7 @@ from typing import TypeAlias, cast
 
 import numpy as np
 
-from gradproof.client.backward.provenance import Provenance
+from gradproof.client.backward.provenance import Provenance, pass_on
 from gradproof.client.batching.application import moved, reshaped
 from gradproof.client.derivatives.mapped import along_all
 from gradproof.client.derivatives.products import Derivatives, Product, Vectors, gradient, pull, push
@@ -122,6 +122,5 @@ def _shaped(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 def _placed(x: Tensor, placed: Tensor) -> Tensor:
     """``placed``, which has the elements of ``x``, with its provenance."""
-    if placed is not x and isinstance(x.provenance, Provenance):
-        placed.provenance = Provenance(placed, x.provenance.parts, x.provenance.kind)
+    pass_on(x, placed)
     return placed

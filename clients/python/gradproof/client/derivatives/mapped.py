@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from gradproof.client.backward.forward_pass import with_pairing
-from gradproof.client.backward.provenance import attach_rows
-from gradproof.client.batching.slices import Slices
+from gradproof.client.batching.slices import Slices, joined
 from gradproof.client.derivatives.products import Derivatives, Product, Vectors
-from gradproof.client.recording.apply import apply, apply_multiple
+from gradproof.client.recording.apply import apply_multiple
 from gradproof.client.recording.evaluation import graph_of
 from gradproof.client.recording.modes import enable_grad
 from gradproof.client.recording.subgraph import Subgraph
@@ -89,13 +88,5 @@ def _rows(vectors: Vectors) -> list[list[Tensor | None]]:
 
 def _joined(parts: Sequence[Derivatives], op: str, kind: str) -> Derivatives:
     """The derivatives of all rows or chunks."""
-    joined: Derivatives = []
-    for column in zip(*parts, strict=True):
-        present = [y for y in column if y is not None]
-        if not present:
-            joined.append(None)
-            continue
-        whole = apply(op, *present, axis=0)
-        attach_rows(whole, present, kind)
-        joined.append(cast("Tensor", whole))
-    return joined
+    columns = [[y for y in column if y is not None] for column in zip(*parts, strict=True)]
+    return [cast("Tensor", joined(present, op, kind)) if present else None for present in columns]

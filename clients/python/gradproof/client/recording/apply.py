@@ -58,7 +58,7 @@ def _record(kind: type[Recorded] | None, op: str, inputs: tuple[Any, ...], attri
     converted = False
     for x in inputs:  # in a single pass: each op that is recorded comes here
         if isinstance(x, Recorded):
-            if x.stale is not None or changes.last:
+            if changes.last:
                 x.check_current()
             other = x.result_class()
             if own is None or (other is not own and issubclass(other, own)):

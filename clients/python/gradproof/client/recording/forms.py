@@ -13,12 +13,35 @@ MAX_MET: Final = 1 << 10
 """The most keys that are known to have been met."""
 
 
+class Met:
+    """Keys that were met, by their hashes; the oldest are forgotten.
+
+    Args:
+        most: how many are known.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._codes = most, dict[int, None]()
+        self._lock = RLock()
+
+    def again(self, key: Hashable) -> bool:
+        """True if such a key was met before; it is from now on."""
+        code = hash(key)
+        with self._lock:
+            if code in self._codes:
+                return True
+            while len(self._codes) >= self._most:
+                del self._codes[next(iter(self._codes))]
+            self._codes[code] = None
+            return False
+
+
 class Forms:
     """A memory of forms, of which the oldest are forgotten. A key that was met once only is not remembered itself."""
 
     def __init__(self) -> None:
         self._forms: dict[Hashable, tuple[Any, int]] = {}
-        self._met: dict[int, None] = {}
+        self._met = Met(MAX_MET)
         self._nodes = 0
         self._lock = RLock()
 
@@ -32,14 +55,7 @@ class Forms:
 
     def met(self, key: Hashable) -> bool:
         """True if such a key was met before; it is from now on."""
-        code = hash(key)
-        with self._lock:
-            if code in self._met:
-                return True
-            while len(self._met) >= MAX_MET:
-                del self._met[next(iter(self._met))]
-            self._met[code] = None
-            return False
+        return self._met.again(key)
 
     def remember(self, key: Hashable, form: Any, nodes: int) -> None:
         """Remember a form of so many nodes; none that is larger than all that may be remembered."""

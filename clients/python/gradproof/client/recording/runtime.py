@@ -236,9 +236,7 @@ class Runtime:
             if session.alive:
                 raise
             return None
-        if result.summary is not None:
-            self.nodes_computed += result.summary.nodes_computed
-        return result
+        return self._learned(structure, result)
 
     def derive(self, graph: Subgraph, by: Sequence[str], mode: str = "vjp") -> Derived:
         """The graph of a product with the Jacobian by the values ``by``, requested once for each structure. ``mode``: "vjp"
@@ -256,25 +254,25 @@ class Runtime:
         short = copy.deepcopy(request)
         if len(sources) == 1 and has_all(sources[0], graph):
             short.input.saved = sources[0].run.name
-            return self._learned(graph, send(short))
+            return self._learned(graph.structure, send(short))
         short.input.reuse.extend(source.message() for source in sources)
         short.input.values.extend(graph.values({name for source in sources for name in source.names}))
         digest = self._digests.get(graph.structure)
         if digest is not None:
             short.input.digest = digest
             try:
-                return self._learned(graph, send(short))
+                return self._learned(graph.structure, send(short))
             except NotFound as error:
                 if error.reason != "GRAPH_NOT_FOUND":
                     raise
         short.input.graph.CopyFrom(graph.message())
         self.graphs_sent += 1
-        return self._learned(graph, send(short))
+        return self._learned(graph.structure, send(short))
 
-    def _learned(self, graph: Subgraph, result: Result) -> Result:
+    def _learned(self, structure: tuple[object, ...], result: Result) -> Result:
         if result.summary is not None:
             self.nodes_computed += result.summary.nodes_computed
-        self._digests[graph.structure] = result.digest
+        self._digests[structure] = result.digest
         return result
 
 
