@@ -179,15 +179,17 @@ class Client:
         form = None
         if not self._connection.local and on_progress is None:
             form = self._forms.of(graph, values, options)
-        if form is not None and (result := self._repeated(form, graph, values or {}, options.get("timeout"))) is not None:
-            return result
+        if form is not None:
+            call = self._call(timeout=options.get("timeout"))
+            if (result := self._repeated(form, graph, values or {}, call)) is not None:
+                return result
+            options["timeout"] = call.left()
         with reporting("checks", self._draws(progress), on_progress) as report:
             return self._differentiated(graph, values, requests.watching(report), options)
 
-    def _repeated(self, form: Form, graph: Graph | None, values: Mapping[str, Any], timeout: float | None) -> Result | None:
+    def _repeated(self, form: Form, graph: Graph | None, values: Mapping[str, Any], call: Call) -> Result | None:
         """The result of a request of a known form, in a single message; None where it failed, and is to be sent in the
         general way."""
-        call = self._call(timeout=timeout)
         try:
             with translated(self.target):
                 return response_result(self._autodiff.Differentiate(form.request([*values.values()]), **call.options()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Any, Protocol
@@ -14,7 +13,7 @@ from gradproof.client.dispatch import Digests
 from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, from_rpc, from_status
 from gradproof.client.events import Event
 from gradproof.client.origin import Origin
-from gradproof.client.requests import RunExchange, translated
+from gradproof.client.requests import RunExchange, fresh_id, translated
 from gradproof.client.session import Session
 from gradproof.v1 import autodiff_service_pb2 as pb
 
@@ -35,9 +34,9 @@ def run_events(
     with translated(target):
         runs = channel.runs()
     if isinstance(request, pb.EvaluateRequest):
-        events: Iterator[Event] = runs.evaluate(request, saved, timeout, {})
+        events: Iterator[Event] = runs.evaluate(request, saved, timeout)
     else:
-        events = runs.differentiate(request, run.functions, saved, timeout, {})
+        events = runs.differentiate(request, run.functions, saved, timeout)
     try:
         with closing(events):  # type: ignore[type-var]
             yield from events
@@ -94,7 +93,7 @@ class LocalSession(Session):
         self._check_open()
         if timeout is not None and timeout <= 0:
             raise DeadlineExceeded("there is no time left for the run")
-        run.request.input.request_id = run.request.input.request_id or uuid.uuid4().hex
+        run.request.input.request_id = run.request.input.request_id or fresh_id()
         yield from run_events(self._channel, run, timeout, self._connection.target, self._saved)
 
     def _check_open(self) -> None:

@@ -22,7 +22,7 @@ from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailabl
 from gradproof.client.events import Accepted, Event, Result
 from gradproof.client.forms import Form, Forms, result_of
 from gradproof.client.graph import Graph
-from gradproof.client.origin import Origin
+from gradproof.client.origin import Origin, held
 from gradproof.client.progress_bar import reporting
 from gradproof.client.requests import OnProgress, Options, RunExchange, Watch, check_seconds, fresh_id, translated, watching
 from gradproof.client.retry import Call, retried_stream
@@ -53,7 +53,7 @@ class Session:
     ) -> None:
         self._digests, self._connection, self._timeout = digests, connection, timeout
         self._forms = Forms(digests)
-        self._origin = Origin(survives_fork=connection.local)
+        self._origin = Origin()
         self._frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
         self._deadlines: dict[str, float] = {}
         self._responses: dict[str, deque[pb.SessionResponse]] = {}
@@ -63,7 +63,7 @@ class Session:
         self._reading = False  # a thread that waits for a response reads the stream, for all threads
         self._ended: GradproofError | None = None
         self._open = True
-        self._answers = connection.held(call(self._outgoing()))
+        self._answers = held(call(self._outgoing()))
 
     def __enter__(self) -> Session:
         return self
@@ -134,19 +134,20 @@ class Session:
         `Client.differentiate`."""
         if not (save_as or saved or progress or on_progress or self._connection.local):
             form = self._forms.of(graph, values, options)
-            if (
-                form is not None
-                and (result := self._repeated(form, graph, values or {}, options.get("timeout"))) is not None
-            ):
-                return result
+            if form is not None:
+                timeout = options.get("timeout")
+                end = time.monotonic() + (self._timeout if timeout is None else timeout)
+                if (result := self._repeated(form, graph, values or {}, end)) is not None:
+                    return result
+                options["timeout"] = end - time.monotonic()
         with reporting("checks", progress, on_progress) as report:
             watch = watching(report)
             events = self.stream(graph, values, save_as=save_as, saved=saved, progress=watch is not None, **options)
             return collected(events, watch)
 
-    def _repeated(self, form: Form, graph: Graph | None, values: Mapping[str, Any], timeout: float | None) -> Result | None:
-        """The result of a request of a known form; None where it failed, or came in parts, and is to be sent in the general
-        way."""
+    def _repeated(self, form: Form, graph: Graph | None, values: Mapping[str, Any], end: float) -> Result | None:
+        """The result of a request of a known form, until ``end`` on the monotonic clock; None where it failed, or came in
+        parts, and is to be sent in the general way."""
         self._check_open()
         request_id = fresh_id()
         request = form.request([*values.values()])
@@ -154,7 +155,7 @@ class Session:
         self._responses[request_id] = deque()
         over = False
         try:
-            self._limit(request_id, time.monotonic() + (self._timeout if timeout is None else timeout))
+            self._limit(request_id, end)
             self._frames.put(pb.SessionRequest(differentiate=request))
             response = self._receive(request_id)
             over = response.HasField("status")
@@ -168,12 +169,16 @@ class Session:
             form.failed(error, graph, self._digests)
             return None
         finally:
-            if not over and self.alive:
-                self._frames.put(pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id)))
-            if self._origin.here:
-                with self._turn:
-                    self._deadlines.pop(request_id, None)
-                    del self._responses[request_id]
+            self._leave(request_id, over=over)
+
+    def _leave(self, request_id: str, *, over: bool) -> None:
+        """Take no more responses to a request, and cancel its run if it is not over."""
+        if not over and self.alive:
+            self._frames.put(pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id)))
+        if self._origin.here:
+            with self._turn:
+                self._deadlines.pop(request_id, None)
+                del self._responses[request_id]
 
     def stream(
         self,
@@ -217,12 +222,7 @@ class Session:
                     self._frames.put(frame)
                 yield from events
         finally:
-            if not run.over and self.alive:
-                self._frames.put(pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id)))
-            if self._origin.here:
-                with self._turn:
-                    self._deadlines.pop(request_id, None)
-                    del self._responses[request_id]
+            self._leave(request_id, over=run.over)
 
     def retried(self, make: Callable[[], RunExchange], seconds: float) -> Generator[Event, None, None]:
         """The events of a run that ``make`` begins, again where the server had no room for it, within ``seconds``."""

@@ -118,15 +118,17 @@ class WrappingInterceptor(Interceptor):
             yield request
 
 
+def usable_id(given: str) -> str:
+    """The id that a client gave its request, if it is one, or a new one."""
+    return given if given.isprintable() and 0 < len(given) <= MAX_REQUEST_ID else uuid.uuid4().hex
+
+
 def call_of(method: str, context: Context) -> Call:
     """The call of this task; the outermost interceptor creates it."""
     current = CURRENT.get()
     if current.method == method:
         return current
     metadata = {str(name): str(value) for name, value in context.invocation_metadata() or ()}
-    request_id = metadata.get(REQUEST_ID, "")
-    if not request_id.isprintable() or not 0 < len(request_id) <= MAX_REQUEST_ID:
-        request_id = uuid.uuid4().hex
-    call = Call(method, request_id, context.peer(), metadata)
+    call = Call(method, usable_id(metadata.get(REQUEST_ID, "")), context.peer(), metadata)
     CURRENT.set(call)
     return call

@@ -21,7 +21,6 @@ from rich.progress import Progress
 from gradproof.client import Client, GradproofError, OpInfo, ProofStep, VerdictRequired
 from gradproof.client.drawing.messages import draw_graph, flowing
 from gradproof.client.drawing.picture import FORMATS, Picture
-from gradproof.engine.errors import KernelRefused, OpRefused
 from gradproof.server.access.identities import new_token
 from gradproof.server.commands import demo, explain_op, new_plugin, overview, report
 from gradproof.server.commands.target import REQUIRED, Target, with_target
@@ -105,8 +104,9 @@ def settings_of(words: list[str]) -> Settings:
             raise typer.Exit
         if options.check_config:
             for refusal in configuration.settings.registry().refused:
-                part = {KernelRefused: "a kernel", OpRefused: "an op"}.get(type(refusal), "a plugin")
-                typer.echo(f"gradproof serve: would start without {part}: {refusal}", err=True)
+                part = logs.refused_part(refusal)
+                article = "an" if part == "op" else "a"
+                typer.echo(f"gradproof serve: would start without {article} {part}: {refusal}", err=True)
             typer.echo("a server would start with this configuration")
             raise typer.Exit
     except (ArgumentError, ConfigurationError) as error:

@@ -17,7 +17,6 @@ class DirectHooks:
 
     def __init__(self, functions: Mapping[int, Callable[[Array], Array | None]]) -> None:
         self.functions = functions
-        self.called = False
         self.raised: BaseException | None = None
 
     @contextmanager
@@ -33,7 +32,6 @@ class _Question:
     async def answer(self) -> Array | None:
         """The new gradient, None for no change."""
         hooks = self._hooks
-        hooks.called = True
         try:
             result = hooks.functions[self._call.hook_id](self._call.gradient)
             if result is not None:
@@ -45,7 +43,7 @@ class _Question:
 
 
 class DirectContext:
-    """The context of a run: its hooks, and the saved values of the session ``owner`` that it is on."""
+    """The context of a run: its hooks, and the saved values of the ``session`` that it is on."""
 
     def __init__(self, hooks: DirectHooks, session: DirectSession) -> None:
         self.hooks, self._session = hooks, session

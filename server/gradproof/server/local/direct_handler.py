@@ -79,13 +79,13 @@ class DirectHandler(Handler):
     """Runs in the thread that calls, with the graphs, saved values and checks of ``handler``."""
 
     def __init__(self, handler: Handler, loop: asyncio.AbstractEventLoop, timers: Timers) -> None:
-        self._checks, self._loop, self._timers, self._handler = handler.checks, loop, timers, handler
+        self._loop, self._timers, self._handler = loop, timers, handler
         super().__init__(handler.engine, handler.proofs, handler.limits)
 
     def __post_init__(self) -> None:
         self.graphs, self.forward_cache = self._handler.graphs, self._handler.forward_cache
         self.prepared = PreparedRequests(self.engine, MAX_BYTES)
-        self.checks: Any = DirectChecks(self._checks, self._loop)
+        self.checks: Any = DirectChecks(self._handler.checks, self._loop)
         self.admission: Any = DirectAdmission(self._timers)
 
     def encoder(self, chunked: bool, tensor_format: Any) -> Any:

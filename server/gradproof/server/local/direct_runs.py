@@ -31,8 +31,7 @@ Functions = Mapping[int, Callable[[Array], Array | None]]
 
 
 class DirectRuns:
-    """Runs of a handler. ``arrays``: tensors of a request by id, which are read while it runs, and kept where it saves
-    values; they must not change then. Raises EndedCall, with the status that a servicer gives; and what a hook raises."""
+    """Runs of a handler. Raises EndedCall, with the status that a servicer gives; and what a hook raises."""
 
     def __init__(self, handler: DirectHandler) -> None:
         self._handler = handler
@@ -49,7 +48,6 @@ class DirectRuns:
         functions: Functions,
         session: DirectSession | None,
         left: float | None,
-        arrays: Mapping[int, Array],
     ) -> Iterator[events.Event]:
         """The events of a run. ``left``: seconds that it may take."""
         repeated = self._repeated(request)
@@ -60,7 +58,7 @@ class DirectRuns:
         context: Any = DirectContext(hooks, session) if session is not None else None
         if session is None and functions:
             context = DirectContext(hooks, self.session())
-        run = self._handler.differentiate(request, arrays, chunked=True, session=context, left=left)
+        run = self._handler.differentiate(request, {}, chunked=True, session=context, left=left)
         try:
             for event in driven_items(run):
                 if isinstance(event, HandedEvents):
@@ -74,7 +72,7 @@ class DirectRuns:
             raise self._ended(error, request.input.request_id, fault) from error
 
     def evaluate(
-        self, request: pb.EvaluateRequest, session: DirectSession | None, left: float | None, arrays: Mapping[int, Array]
+        self, request: pb.EvaluateRequest, session: DirectSession | None, left: float | None
     ) -> Iterator[events.Event]:
         """The values that the request fetches, between the events around them."""
         repeated = self._repeated(request)
@@ -85,7 +83,7 @@ class DirectRuns:
         owner = session if session is not None or saves else self.session()
         context: Any = None if owner is None else DirectContext(DirectHooks({}), owner)
         try:
-            evaluated = driven(self._handler.evaluate(request, arrays, context, left=left))
+            evaluated = driven(self._handler.evaluate(request, {}, context, left=left))
         except Exception as error:
             raise self._ended(error, request.input.request_id) from error
         yield decode_accepted(evaluated.accepted)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import aclosing, suppress
@@ -15,7 +14,7 @@ import grpc
 from google.rpc import status_pb2
 
 from gradproof.engine.verify.processes import ORIGIN
-from gradproof.server.calls.calls import CURRENT, DETAILS, MAX_REQUEST_ID, REQUEST_ID, Call
+from gradproof.server.calls.calls import CURRENT, DETAILS, REQUEST_ID, Call, usable_id
 from gradproof.server.local.loop_stream import LoopStream
 from gradproof.v1 import autodiff_service_pb2 as pb
 
@@ -85,8 +84,7 @@ class LocalContext:
         write: Callable[[Any], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         given = dict(metadata or ()).get(REQUEST_ID, "")
-        request_id = given if isinstance(given, str) and 0 < len(given) <= MAX_REQUEST_ID else uuid.uuid4().hex
-        self.call = Call(method, request_id, PEER)
+        self.call = Call(method, usable_id(given if isinstance(given, str) else ""), PEER)
         self.failure: EndedCall | None = None
         self._end = None if timeout is None else time.monotonic() + timeout
         self._write = write

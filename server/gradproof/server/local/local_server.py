@@ -76,8 +76,7 @@ class OwnServer(LocalServer):
     def __init__(self, settings: Settings) -> None:
         use_threads(settings.threads)
         registry = settings.registry()
-        for refusal in registry.refused:
-            log.warning("plugin refused", plugin=refusal.plugin, reason=str(refusal))
+        logs.log_refused(registry.refused)
         workers = Workers()
         workers.prepare()  # a first check would otherwise wait for it
         proofs = ProofPool(

@@ -6,14 +6,14 @@ import logging
 import os
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from threading import Thread
 from typing import Any, Literal, TypeAlias
 
 import structlog
 
+from gradproof.engine.errors import KernelRefused, OpRefused, PluginRefused
 from gradproof.engine.verify.processes import MARK, MAX_LINE
 from gradproof.server.calls.calls import CURRENT, MAX_REQUEST_ID, Call
 from gradproof.server.calls.record import PHASES, Record
@@ -51,7 +51,7 @@ def configure_own(form: Form = "console", level: Level = "info") -> None:
             structlog.contextvars.merge_contextvars,
             _add_request_id,
             structlog.processors.add_log_level,
-            _add_time,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
             *(as_json if form == "json" else [_Renderer()]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -60,17 +60,23 @@ def configure_own(form: Form = "console", level: Level = "info") -> None:
     )
 
 
+def refused_part(refusal: PluginRefused) -> str:
+    """The noun for the part of a plugin that was refused, or for all of it."""
+    return {OpRefused: "op", KernelRefused: "kernel"}.get(type(refusal), "plugin")
+
+
+def log_refused(refusals: Iterable[PluginRefused]) -> None:
+    """Write a line for each part that was refused."""
+    log = structlog.get_logger("gradproof.server")
+    for refusal in refusals:
+        log.warning(f"{refused_part(refusal)} refused", plugin=refusal.plugin, reason=str(refusal))
+
+
 def _add_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Add the request id of the running call."""
     request_id = CURRENT.get().request_id
     if request_id:
         event.setdefault("request_id", request_id)
-    return event
-
-
-def _add_time(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Add the time, as ISO 8601 has it, in UTC."""
-    event["timestamp"] = f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z"
     return event
 
 

@@ -20,7 +20,6 @@ from grpc_health.v1 import health_pb2_grpc
 from gradproof.engine.compiled.blocks import use_threads
 from gradproof.engine.compiled.store import Compilations
 from gradproof.engine.engine import Engine
-from gradproof.engine.errors import KernelRefused, OpRefused
 from gradproof.engine.verify.processes import MAX_WORKERS, Workers
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.server.access.access import Access
@@ -31,7 +30,7 @@ from gradproof.server.configuration.preflight import is_local, problems_of
 from gradproof.server.configuration.settings import Settings
 from gradproof.server.observability import tracing
 from gradproof.server.observability.http_server import HttpServer
-from gradproof.server.observability.logs import CallLog, WorkerLog
+from gradproof.server.observability.logs import CallLog, WorkerLog, log_refused
 from gradproof.server.observability.metrics import Metrics
 from gradproof.server.problems import ConfigurationError
 from gradproof.server.process.idle_trimmer import IdleTrimmer, trimmer
@@ -55,8 +54,6 @@ from gradproof.v1 import (
 )
 
 log = structlog.get_logger("gradproof.server")
-REFUSED = {OpRefused: "op refused", KernelRefused: "kernel refused"}
-"""Words of the log for parts of a plugin that are refused."""
 KEEPALIVE_MS = 30_000
 """Ping interval and timeout: a client that does not answer is disconnected, and its calls are cancelled."""
 
@@ -88,12 +85,7 @@ class Host:
         self.workers.prepare()
         self.registry = settings.registry()
         self.access = Access(settings, self.registry)
-        for refusal in self.registry.refused:
-            log.warning(
-                REFUSED.get(type(refusal), "plugin refused"),
-                plugin=refusal.plugin,
-                reason=str(refusal),
-            )
+        log_refused(self.registry.refused)
         self.proofs = ProofPool(
             self.registry,
             settings.cache_directory(),

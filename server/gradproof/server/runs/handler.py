@@ -43,8 +43,8 @@ class Draining(Protocol):
 
 @dataclass
 class Handler:
-    """Runs requests. No number is computed in the event loop: runs step in the threads of ``admission``; verdicts are put
-    together in other threads, from the answers of processes that can be killed."""
+    """Runs requests. Runs step in the threads of ``admission``, or in the event loop where they came before and are short
+    (`repeat`); verdicts are put together in other threads, from the answers of processes that can be killed."""
 
     engine: Engine
     proofs: ProofPool
@@ -54,7 +54,7 @@ class Handler:
     forward_cache: ForwardCache = field(init=False)
     graphs: GraphCache = field(default_factory=GraphCache)
     prepared: PreparedRequests | None = None
-    """Requests that came before; None where responses are not written as bytes."""
+    """Requests that came before; None: no request is prepared."""
     sessions: set[Draining] = field(default_factory=set)
     _sweeping: asyncio.TimerHandle | None = None
     _owners: Iterator[int] = field(default_factory=itertools.count)

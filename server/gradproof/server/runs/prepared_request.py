@@ -6,7 +6,6 @@ names, shapes, dtypes and options, hence the same faults, plan, cost and layout 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from time import perf_counter
@@ -22,12 +21,13 @@ from gradproof.engine.lru import LRUCache
 from gradproof.engine.spec import Array, DType
 from gradproof.server.requests import encode
 from gradproof.server.requests.decode import Request
-from gradproof.server.requests.reply import Reply
+from gradproof.server.requests.reply import DOUBLE, Reply
 from gradproof.server.runs.admission import SMALL_SECONDS
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import tensor_pb2
 
 MAX_FORM_BYTES = 16 << 10
+HEADER_BYTES = 32  # of a field that a form leaves out, and of the messages around it: far more than there are
 MAX_BYTES = 1 << 20
 """Bytes of a request, and of its reply: where there are more, elements take the time, and tensors travel in chunks."""
 MAX_PREPARED = 256
@@ -36,7 +36,6 @@ LOOP_SECONDS = 0.0002
 """A run that takes less is quicker in the event loop than in a thread: the hand-over and back take as long, and the thread
 would hold the interpreter meanwhile."""
 SHARE = 1 / 8  # of the last run in the time that a run is expected to take
-_DOUBLE = struct.Struct("<d")
 
 
 class Form(NamedTuple):
@@ -58,13 +57,16 @@ def form_of(request: Request) -> Form | None:
             return None
         tensors += [seed.cotangent for seed in request.seeds]
     request_id = run_input.request_id
-    if len(request_id) > MAX_ID or request.ByteSize() > MAX_BYTES:
+    size = request.ByteSize()
+    if len(request_id) > MAX_ID or size > MAX_BYTES:
         return None
     if run_input.WhichOneof("source") not in ("digest", "graph"):
         return None
     if any(tensor.WhichOneof("body") != "data" for tensor in tensors):
         return None
     elements = [tensor.data for tensor in tensors]
+    if size - sum(map(len, elements)) > MAX_FORM_BYTES + HEADER_BYTES * (1 + len(elements)) + MAX_ID:
+        return None  # it would be written in vain
     run_input.ClearField("request_id")
     for tensor in tensors:
         tensor.ClearField("data")
@@ -132,7 +134,7 @@ class PreparedRequest:
         for (place, nbytes, dtype, shape, number), data in zip(self._arguments, elements, strict=True):
             if len(data) != nbytes:
                 return None
-            arguments[place] = _DOUBLE.unpack(data)[0] if number else np.frombuffer(data, dtype).reshape(shape)
+            arguments[place] = DOUBLE.unpack(data)[0] if number else np.frombuffer(data, dtype).reshape(shape)
         return arguments
 
     def run(self, arguments: Sequence[Any], cancellation: Cancellation = NEVER) -> Results:
